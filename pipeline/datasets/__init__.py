@@ -1,0 +1,1 @@
+"""Data sets: images with splits and multi-label annotation."""
