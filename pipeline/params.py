@@ -26,11 +26,11 @@ Metric = Literal["cosine", "l2", "ip"]
 Protocol = Literal["voc2007", "area", "sklearn"]
 
 
-class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A section of params.yaml: immutable, and strict about its keys."""
 
 
-class Sample(_Section):
+class Sample(_Section, kw_only=True):
     """How many images the embedded sample draws, and from which seed."""
 
     seed: Seed = 0
@@ -40,7 +40,7 @@ class Sample(_Section):
     source: Count = 1200
 
 
-class Dataset(_Section):
+class Dataset(_Section, kw_only=True):
     """Where the images are and which splits to use."""
 
     name: Annotated[str, Meta(pattern=r"^[\w.-]+$")]
@@ -52,7 +52,7 @@ class Dataset(_Section):
     sample: Sample | None = None  # set: the devkit at `root` is drawn by the program
 
 
-class Preprocess(_Section):
+class Preprocess(_Section, kw_only=True):
     """What is done to an image before the network sees it: resize the short side, crop the centre."""
 
     resize: Count
@@ -62,7 +62,7 @@ class Preprocess(_Section):
     std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
 
 
-class Augment(_Section):
+class Augment(_Section, kw_only=True):
     """Random changes to a training image; the defaults change nothing but the crop's place."""
 
     scale: tuple[Fraction, Fraction] = (1.0, 1.0)  # RandomResizedCrop: share of the area
@@ -74,7 +74,7 @@ class Augment(_Section):
     hue: Annotated[float, Meta(ge=0, le=0.5)] = 0.0
 
 
-class Train(_Section):
+class Train(_Section, kw_only=True):
     """A training recipe."""
 
     epochs: Count
@@ -99,7 +99,7 @@ class Train(_Section):
     device: Device = "auto"
 
 
-class Model(_Section):
+class Model(_Section, kw_only=True):
     """An architecture, where its weights come from, and the layers to store."""
 
     architecture: str
@@ -114,7 +114,7 @@ class Model(_Section):
         return Path(self.weights).suffix in {".pth", ".pt", ".bin", ".safetensors"}
 
 
-class Extract(_Section):
+class Extract(_Section, kw_only=True):
     """How features are computed and stored."""
 
     device: Device = "auto"
@@ -126,7 +126,7 @@ class Extract(_Section):
     cache: str = ".cache/features"
 
 
-class Index(_Section):
+class Index(_Section, kw_only=True):
     """Which layers get a FAISS index, and which kind."""
 
     of: tuple[LayerRef, ...] = ()
@@ -137,7 +137,7 @@ class Index(_Section):
     seed: Seed = 0
 
 
-class Neighbors(_Section):
+class Neighbors(_Section, kw_only=True):
     """The neighbour sheets and the retrieval metrics."""
 
     of: tuple[LayerRef, ...] = ()
@@ -147,14 +147,14 @@ class Neighbors(_Section):
     bootstrap: Count = 1000
 
 
-class Duplicates(_Section):
+class Duplicates(_Section, kw_only=True):
     """Near-duplicate pairs within and between the splits."""
 
     of: LayerRef
     threshold: Annotated[float, Meta(gt=-1, le=1)] = 0.95  # cosine similarity from which a pair is listed
 
 
-class Tsne(_Section):
+class Tsne(_Section, kw_only=True):
     """The t-SNE maps."""
 
     of: tuple[LayerRef, ...] = ()
@@ -165,7 +165,7 @@ class Tsne(_Section):
     stability_seeds: Annotated[int, Meta(ge=0)] = 2  # further maps to measure the stability with
 
 
-class Probe(_Section):
+class Probe(_Section, kw_only=True):
     """A linear classifier on one stored layer."""
 
     of: LayerRef
@@ -174,7 +174,7 @@ class Probe(_Section):
     seed: Seed = 0
 
 
-class Ap(_Section):
+class Ap(_Section, kw_only=True):
     """The average-precision tables."""
 
     of: tuple[str, ...] = ()
@@ -183,7 +183,7 @@ class Ap(_Section):
     seed: Seed = 0
 
 
-class Params(_Section):
+class Params(_Section, kw_only=True):
     """The whole of params.yaml."""
 
     dataset: Dataset

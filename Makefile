@@ -1,0 +1,50 @@
+# Everything runs from a fresh clone with nothing but make and Python >= 3.11.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro test lint format bench bench-gpu lock
+
+help:  ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## the environment in .venv, from requirements.lock
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "pool5: $(PYTHON) is older than Python 3.11; run make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
+	  || { echo "pool5: $(PYTHON) has no venv module; on Debian: apt-get install python3-venv" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --no-deps --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --editable .
+	@touch $@
+
+repro: $(READY)  ## set up, then the whole pipeline; opens with reports/index.html
+	@$(BIN)/pool5 check
+	@$(BIN)/dvc repro
+	@echo "Look at reports/index.html"
+
+test: $(READY) lint  ## set up, then every test that this machine can run
+	$(BIN)/python -m pytest -m "not perf" --durations=15
+
+lint: $(READY)  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)  ## let ruff put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## the side-by-side measurements, on the CPU
+	$(BIN)/python -m benchmarks
+
+bench-gpu: $(READY)  ## the side-by-side measurements, on CUDA
+	$(BIN)/python -m benchmarks --gpu
+
+lock: $(READY)  ## write requirements.lock from what .venv holds
+	{ head -1 requirements.lock; $(BIN)/pip freeze --exclude-editable; } > requirements.lock.new
+	mv requirements.lock.new requirements.lock
+
