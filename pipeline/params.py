@@ -30,7 +30,7 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A section of params.yaml: immutable, and strict about its keys."""
 
 
-class Sample(_Section, kw_only=True):
+class Sample(_Section, frozen=True, kw_only=True):
     """How many images the embedded sample draws, and from which seed."""
 
     seed: Seed = 0
@@ -40,7 +40,7 @@ class Sample(_Section, kw_only=True):
     source: Count = 1200
 
 
-class Dataset(_Section, kw_only=True):
+class Dataset(_Section, frozen=True, kw_only=True):
     """Where the images are and which splits to use."""
 
     name: Annotated[str, Meta(pattern=r"^[\w.-]+$")]
@@ -52,7 +52,7 @@ class Dataset(_Section, kw_only=True):
     sample: Sample | None = None  # set: the devkit at `root` is drawn by the program
 
 
-class Preprocess(_Section, kw_only=True):
+class Preprocess(_Section, frozen=True, kw_only=True):
     """What is done to an image before the network sees it: resize the short side, crop the centre."""
 
     resize: Count
@@ -62,7 +62,7 @@ class Preprocess(_Section, kw_only=True):
     std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
 
 
-class Augment(_Section, kw_only=True):
+class Augment(_Section, frozen=True, kw_only=True):
     """Random changes to a training image; the defaults change nothing but the crop's place."""
 
     scale: tuple[Fraction, Fraction] = (1.0, 1.0)  # RandomResizedCrop: share of the area
@@ -74,7 +74,7 @@ class Augment(_Section, kw_only=True):
     hue: Annotated[float, Meta(ge=0, le=0.5)] = 0.0
 
 
-class Train(_Section, kw_only=True):
+class Train(_Section, frozen=True, kw_only=True):
     """A training recipe."""
 
     epochs: Count
@@ -99,7 +99,7 @@ class Train(_Section, kw_only=True):
     device: Device = "auto"
 
 
-class Model(_Section, kw_only=True):
+class Model(_Section, frozen=True, kw_only=True):
     """An architecture, where its weights come from, and the layers to store."""
 
     architecture: str
@@ -114,7 +114,7 @@ class Model(_Section, kw_only=True):
         return Path(self.weights).suffix in {".pth", ".pt", ".bin", ".safetensors"}
 
 
-class Extract(_Section, kw_only=True):
+class Extract(_Section, frozen=True, kw_only=True):
     """How features are computed and stored."""
 
     device: Device = "auto"
@@ -126,7 +126,7 @@ class Extract(_Section, kw_only=True):
     cache: str = ".cache/features"
 
 
-class Index(_Section, kw_only=True):
+class Index(_Section, frozen=True, kw_only=True):
     """Which layers get a FAISS index, and which kind."""
 
     of: tuple[LayerRef, ...] = ()
@@ -137,7 +137,7 @@ class Index(_Section, kw_only=True):
     seed: Seed = 0
 
 
-class Neighbors(_Section, kw_only=True):
+class Neighbors(_Section, frozen=True, kw_only=True):
     """The neighbour sheets and the retrieval metrics."""
 
     of: tuple[LayerRef, ...] = ()
@@ -147,14 +147,14 @@ class Neighbors(_Section, kw_only=True):
     bootstrap: Count = 1000
 
 
-class Duplicates(_Section, kw_only=True):
+class Duplicates(_Section, frozen=True, kw_only=True):
     """Near-duplicate pairs within and between the splits."""
 
     of: LayerRef
     threshold: Annotated[float, Meta(gt=-1, le=1)] = 0.95  # cosine similarity from which a pair is listed
 
 
-class Tsne(_Section, kw_only=True):
+class Tsne(_Section, frozen=True, kw_only=True):
     """The t-SNE maps."""
 
     of: tuple[LayerRef, ...] = ()
@@ -165,7 +165,7 @@ class Tsne(_Section, kw_only=True):
     stability_seeds: Annotated[int, Meta(ge=0)] = 2  # further maps to measure the stability with
 
 
-class Probe(_Section, kw_only=True):
+class Probe(_Section, frozen=True, kw_only=True):
     """A linear classifier on one stored layer."""
 
     of: LayerRef
@@ -174,7 +174,7 @@ class Probe(_Section, kw_only=True):
     seed: Seed = 0
 
 
-class Ap(_Section, kw_only=True):
+class Ap(_Section, frozen=True, kw_only=True):
     """The average-precision tables."""
 
     of: tuple[str, ...] = ()
@@ -183,7 +183,7 @@ class Ap(_Section, kw_only=True):
     seed: Seed = 0
 
 
-class Params(_Section, kw_only=True):
+class Params(_Section, frozen=True, kw_only=True):
     """The whole of params.yaml."""
 
     dataset: Dataset
@@ -214,7 +214,9 @@ def load_params(path: Path | str = "params.yaml") -> Params:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run from the project's folder, or copy one from presets/") from None
+        raise UserError(
+            f"{path}: no such file; run from the project's folder, or copy one from presets/"
+        ) from None
     try:
         # CSafeLoader where libyaml is there: a query reads this file on its way
         raw = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
@@ -225,15 +227,17 @@ def load_params(path: Path | str = "params.yaml") -> Params:
     try:
         params = msgspec.convert(raw, Params)
     except msgspec.ValidationError as error:
-        raise UserError(f"{path}: {_explain(str(error))}") from None
+        raise UserError(f"{path}: {_explain(str(error), raw)}") from None
     _check_references(params, str(path))
     return params
 
 
-def _explain(message: str) -> str:
+def _explain(message: str, raw: Any) -> str:
     """msgspec's message in the words of params.yaml: the key first, then what is allowed there."""
     text, _, location = message.partition(" - at `$")
-    key = location.rstrip("`").lstrip(".").replace("[...]", "[…]")
+    key = location.rstrip("`").lstrip(".")
+    if "[...]" in key:
+        key = _member_at_fault(key, raw)
     if unknown := re.match(r"Object contains unknown field `(.+)`", text):
         allowed = _fields_at(key)
         name = unknown[1]
@@ -243,8 +247,23 @@ def _explain(message: str) -> str:
     if missing := re.match(r"Object missing required field `(.+)`", text):
         return f"{_join(key, missing[1])}: this key is required"
     if text.startswith("Invalid enum value"):
-        return f"{key}: {text.removeprefix('Invalid enum value ')} is not allowed; allowed: {_choices_at(key)}"
+        return (
+            f"{key}: {text.removeprefix('Invalid enum value ')} is not allowed; allowed: {_choices_at(key)}"
+        )
     return f"{key or 'the file'}: {text[0].lower()}{text[1:]}"
+
+
+def _member_at_fault(key: str, raw: Any) -> str:
+    """msgspec says `models[...].train`; find which model it was."""
+    section = key.partition("[...]")[0]
+    member = _type_at(f"{section}.member")
+    for name, value in raw[section].items() if isinstance(raw.get(section), dict) else ():
+        try:
+            msgspec.convert(value, member)
+        except msgspec.ValidationError as error:
+            rest = str(error).partition(" - at `$")[2].rstrip("`")
+            return f"{section}.{name}{rest}".replace("[...]", "[…]")
+    return key.replace("[...]", "[…]")
 
 
 def _join(key: str, name: str) -> str:
@@ -255,10 +274,8 @@ def _type_at(key: str) -> Any:
     """The type that `Params` declares at a dotted key; `[…]` stands for any member."""
     current: Any = Params
     for step in re.findall(r"[^.\[\]]+", key):
-        structs = [t for t in _variants(current) if isinstance(t, type) and issubclass(t, msgspec.Struct)]
-        if structs:
-            hints = {f.name: f.type for f in msgspec.structs.fields(structs[0])}
-            current = hints.get(step)
+        if structs := _structs(current):
+            current = {field.name: field.type for field in msgspec.structs.fields(structs[0])}.get(step)
         else:
             current = next((get_args(t)[-1] for t in _variants(current) if get_args(t)), None)
     return current
@@ -274,8 +291,12 @@ def _variants(annotation: Any) -> list[Any]:
 
 
 def _fields_at(key: str) -> list[str]:
-    structs = [t for t in _variants(_type_at(key)) if isinstance(t, type) and issubclass(t, msgspec.Struct)]
+    structs = _structs(_type_at(key))
     return list(structs[0].__struct_fields__) if structs else []
+
+
+def _structs(annotation: Any) -> list[type[msgspec.Struct]]:
+    return [t for t in _variants(annotation) if isinstance(t, type) and issubclass(t, msgspec.Struct)]
 
 
 def _choices_at(key: str) -> str:
@@ -297,7 +318,9 @@ def _check_references(params: Params, path: str) -> None:
     for name, model in params.models.items():
         key = f"models.{name}"
         if name in _ORIGINS or not re.fullmatch(r"[\w.-]+", name):
-            refuse(key, "not a name for a model", ["letters, digits, '_', '-' and '.'; not random, not imagenet"])
+            refuse(
+                key, "not a name for a model", ["letters, digits, '_', '-' and '.'; not random, not imagenet"]
+            )
         if model.weights_are_a_file:
             if Path(model.weights).is_absolute() or ".." in Path(model.weights).parts:
                 raise UserError(
@@ -305,19 +328,32 @@ def _check_references(params: Params, path: str) -> None:
                     "and give its path from there"
                 )
             if model.sha256 is None:
-                raise UserError(f"{path}: {key}.sha256: required beside a checkpoint; run sha256sum data/models/{model.weights}")
+                raise UserError(
+                    f"{path}: {key}.sha256: required beside a checkpoint; "
+                    f"run sha256sum data/models/{model.weights}"
+                )
         elif model.weights not in (*_ORIGINS, *(m for m in models if m != name)):
             others = [m for m in models if m != name]
-            refuse(f"{key}.weights", f"no such origin: {model.weights}", [*_ORIGINS, *others, "a .pth or .safetensors file in data/models"])
+            refuse(
+                f"{key}.weights",
+                f"no such origin: {model.weights}",
+                [*_ORIGINS, *others, "a .pth or .safetensors file in data/models"],
+            )
         if model.preprocess.crop > model.preprocess.resize:
-            refuse(f"{key}.preprocess.crop", f"{model.preprocess.crop} is larger than resize", [f"1 to {model.preprocess.resize}"])
+            refuse(
+                f"{key}.preprocess.crop",
+                f"{model.preprocess.crop} is larger than resize",
+                [f"1 to {model.preprocess.resize}"],
+            )
         if model.train and model.train.keep == "best" and not model.train.hold_out:
             refuse(f"{key}.train.keep", "best needs hold_out: true", ["last", "best with hold_out: true"])
         if model.train and model.train.hold_out and params.dataset.val is None:
             refuse(f"{key}.train.hold_out", "dataset.val names no split to hold out", ["false"])
         for layer in model.layers:
             if not re.fullmatch(r"[\w.-]+", layer):
-                refuse(f"{key}.layers.{layer}", "not a name for a layer", ["letters, digits, '_', '-' and '.'"])
+                refuse(
+                    f"{key}.layers.{layer}", "not a name for a layer", ["letters, digits, '_', '-' and '.'"]
+                )
     _check_cycles(params, path)
 
     for section in ("index", "neighbors", "tsne"):

@@ -1,0 +1,24 @@
+"""What several tests stand on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# tests run beside each other on few cores, and their results must not depend on how many there are
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real photographs and weights beside the project; without it, the test is skipped."""
+    folder = ROOT.parent / "shared"
+    if not (folder / "data").is_dir():
+        pytest.skip(
+            f"the real photographs and weights are not here: no folder {folder.name} beside the project"
+        )
+    return folder

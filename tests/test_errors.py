@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+
+import pytest
+
+from pipeline.errors import UserError, told_in_one_line
+
+
+def told(capsys, error: BaseException) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as stopped, told_in_one_line():
+        raise error
+    return stopped.value.code, capsys.readouterr().err
+
+
+def test_a_users_mistake_is_one_line_on_stderr_and_exit_code_2(capsys):
+    code, text = told(capsys, UserError("params.yaml: tsne.seed: expected `int`,\n got `str`"))
+    assert (code, text) == (2, "pool5: params.yaml: tsne.seed: expected `int`, got `str`\n")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device", "data/x.h5"),
+        OSError(
+            "Can't write data (file write failed: errno = 28, error message = 'No space left on device')"
+        ),
+    ],
+)
+def test_a_full_disk_is_one_line_that_says_nothing_is_lost(capsys, error):
+    code, text = told(capsys, error)
+    assert code == 2
+    assert "no space left on the disk" in text
+    assert "run again" in text
+
+
+def test_a_defect_of_ours_is_not_hidden():
+    with pytest.raises(ZeroDivisionError), told_in_one_line():
+        _ = 1 / 0
+
+
+def test_a_reader_that_stops_reading_is_no_error():
+    code = "from pipeline.errors import told_in_one_line as t\nwith t():\n  while True: print('x' * 999)"
+    writer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert writer.stdout is not None
+    writer.stdout.readline()
+    writer.stdout.close()
+    assert writer.stderr is not None
+    assert writer.stderr.read() == b""
+    assert writer.wait() == 0

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+import yaml
+
+from pipeline.errors import UserError
+from pipeline.params import load_params
+
+ROOT = Path(__file__).parents[1]
+PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
+
+
+@pytest.fixture
+def edited(tmp_path):
+    """Load the default params.yaml with some dotted keys set (or removed, with `...`)."""
+
+    def load(**changes):
+        raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+        for dotted, value in changes.items():
+            *parents, last = dotted.split(".") if "." in dotted else dotted.split("__")
+            section = raw
+            for parent in parents:
+                section = section[parent]
+            if value is ...:
+                del section[last]
+            else:
+                section[last] = value
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump(raw))
+        return load_params(path)
+
+    return load
+
+
+def error_of(edited, **changes) -> str:
+    with pytest.raises(UserError) as caught:
+        edited(**changes)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda p: p.stem)
+def test_every_preset_is_sound_and_gives_all_keys_that_the_pipeline_depends_on(preset):
+    params = load_params(preset)
+    raw = yaml.safe_load(preset.read_text())
+    for section in ("dataset", "extract", "index", "neighbors", "duplicates", "tsne", "ap"):
+        # DVC tracks these keys one by one and refuses a file that leaves one out
+        assert set(raw[section]) == set(getattr(params, section).__struct_fields__), section
+    for model in raw["models"].values():
+        assert {"architecture", "weights", "layers", "preprocess", "train"} <= set(model)
+
+
+def test_the_default_params_are_the_sample_preset():
+    assert load_params(ROOT / "params.yaml") == load_params(ROOT / "presets/sample.yaml")
+
+
+def test_params_are_immutable(edited):
+    with pytest.raises(AttributeError):
+        edited().tsne.perplexity = 5
+
+
+def test_an_unknown_key_is_named_with_the_one_that_was_meant(edited):
+    message = error_of(edited, tsne__perplexty=30)
+    assert "tsne.perplexty: unknown key (did you mean perplexity?)" in message
+    assert "allowed: of, sample, perplexity" in message
+
+
+def test_an_unknown_key_deep_inside_a_model_is_named(edited):
+    message = error_of(edited, **{"models.caffenet.train.learning_rate": 0.1})
+    assert "models.caffenet.train.learning_rate: unknown key" in message
+
+
+def test_a_wrong_type_is_named_with_what_is_expected(edited):
+    assert "neighbors.k: expected `int`, got `str`" in error_of(edited, neighbors__k="four")
+
+
+def test_a_value_that_is_none_of_the_choices_lists_them(edited):
+    assert "index.metric: 'cosin' is not allowed; allowed: cosine, l2, ip" in error_of(
+        edited, index__metric="cosin"
+    )
+
+
+def test_a_missing_key_is_named(edited):
+    assert "dataset.root: this key is required" in error_of(edited, dataset__root=...)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("index.of", ["caffenet/pool6"], "index.of: no such layer: caffenet/pool6; allowed: caffenet/"),
+        ("tsne.of", ["alexnet/fc7"], "tsne.of: no such layer: alexnet/fc7"),
+        ("neighbors.of", ["resnet18-scratch/fc7"], "neighbors.of: resnet18-scratch/fc7 has no index"),
+        ("ap.of", ["vgg"], "ap.of: no such probe, and no such model with a layer named logits: vgg"),
+        ("duplicates.of", "caffenet/pool6", "duplicates.of: no such layer"),
+        ("probe.resnet18-frozen.of", "resnet18/fc7", "probe.resnet18-frozen.of: no such layer"),
+        (
+            "models.caffenet.weights",
+            "resnet19",
+            "models.caffenet.weights: no such origin: resnet19; allowed: random, imagenet",
+        ),
+        ("models.caffenet.weights", "caffenet.pth", "models.caffenet.sha256: required beside a checkpoint"),
+        ("models.caffenet.weights", "/etc/x.pth", "put or link the checkpoint into data/models"),
+        ("models.resnet18-source.weights", "resnet18-finetuned", "start from each other"),
+        (
+            "models.caffenet.preprocess.crop",
+            500,
+            "models.caffenet.preprocess.crop: 500 is larger than resize",
+        ),
+    ],
+)
+def test_a_dangling_reference_is_one_line_that_names_the_key(edited, key, value, named):
+    assert named in error_of(edited, **{key: value})
+
+
+def test_a_file_that_is_not_yaml_names_the_line(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("dataset:\n  name: [sample\n")
+    with pytest.raises(UserError, match=r"line \d+, column \d+ is not YAML"):
+        load_params(path)
+
+
+def test_a_missing_file_says_where_to_get_one(tmp_path):
+    with pytest.raises(UserError, match="copy one from presets/"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_params_survive_a_round_trip_through_plain_data():
+    params = load_params(ROOT / "params.yaml")
+    assert msgspec.convert(msgspec.to_builtins(params), type(params)) == params
