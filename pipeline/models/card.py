@@ -1,0 +1,76 @@
+"""The card of a model: what its weights are and where they come from. Knows no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from pipeline.atomic_write import write_text
+from pipeline.errors import UserError
+
+WEIGHTS_FILE = "weights.safetensors"
+_CARD_FILE = "model.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelCard:
+    """What stands beside the weights of a model.
+
+    Attributes
+    ----------
+    architecture : str
+        `caffenet` or a name that torchvision knows.
+    outputs : int
+        Width of the last layer.
+    crop : int
+        Side in pixels of the square image that the network was built for.
+    classes : tuple of str
+        Names of the outputs; empty where the checkpoint does not say.
+    weights_sha256 : str
+        Of the safetensors file beside the card.
+    origin : str
+        Where the weights come from, in words.
+    missing : tuple of str
+        Names in the architecture's state dict that the checkpoint does not have.
+    recipe : dict or None
+        The training's parameters; None for weights that were taken as they are.
+    """
+
+    architecture: str
+    outputs: int
+    crop: int
+    classes: tuple[str, ...]
+    weights_sha256: str
+    origin: str
+    missing: tuple[str, ...] = ()
+    recipe: dict[str, Any] | None = None
+
+
+def write_card(model_dir: Path | str, card: ModelCard) -> None:
+    """Write `card` into a model's folder, whole or not at all; the same bytes for the same card."""
+    text = json.dumps(dataclasses.asdict(card), indent=2, sort_keys=True, ensure_ascii=False)
+    write_text(Path(model_dir) / _CARD_FILE, text + "\n")
+
+
+def read_card(model_dir: Path | str) -> ModelCard:
+    """Read the card in a model's folder.
+
+    Raises
+    ------
+    UserError
+        If there is none, or it is not a card of this version.
+    """
+    path = Path(model_dir) / _CARD_FILE
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields["classes"] = tuple(fields["classes"])
+        fields["missing"] = tuple(fields["missing"])
+        return ModelCard(**fields)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such model; run `dvc repro model@{path.parent.name}` first") from None
+    except (ValueError, TypeError, KeyError):
+        raise UserError(
+            f"{path}: not a model card; run `dvc repro -f model@{path.parent.name}` to write it again"
+        ) from None

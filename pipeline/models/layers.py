@@ -1,0 +1,110 @@
+"""Layers by name: any node of a network's graph, as torchvision's feature extraction names them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+
+import torch
+from torch import fx, nn
+from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+
+from pipeline.errors import UserError
+from pipeline.models.card import ModelCard
+from pipeline.models.network import on_shapes_alone
+
+
+class LayerExtractor(nn.Module):
+    """Runs the part of a network that the named layers need.
+
+    Called with (B, 3, H, W) images, gives {layer: (B, D) float32}; maps are flattened in C, H, W order,
+    not pooled.
+    """
+
+    def __init__(self, network: nn.Module, layers: Mapping[str, str]) -> None:
+        super().__init__()
+        self.layers = dict(layers)
+        # two layers may name one node
+        self.graph = create_feature_extractor(network.eval(), {node: node for node in layers.values()})
+        self.eval()
+
+    def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        values = self.graph(images)
+        return {layer: values[node].flatten(1).float() for layer, node in self.layers.items()}
+
+
+def layer_extractor(network: nn.Module, layers: Mapping[str, str]) -> LayerExtractor:
+    """The named layers of `network`, which is put into eval mode.
+
+    Parameters
+    ----------
+    network : nn.Module
+        As `load_network` gives it.
+    layers : {layer: node}
+        A node is named as `torchvision.models.feature_extraction.get_graph_node_names` lists it; the name
+        of a module stands for the last node inside it.
+
+    Raises
+    ------
+    UserError
+        For a node that is not there; lists those that are.
+    """
+    for layer, node in layers.items():
+        _check_node(network, layer, node)
+    return LayerExtractor(network, layers)
+
+
+def nodes_of(network: nn.Module) -> list[str]:
+    """The nodes of the network's graph in eval mode, in order of computation, without its input."""
+    _, nodes = get_graph_node_names(network)
+    return nodes[1:]
+
+
+def _check_node(network: nn.Module, layer: str, node: str) -> None:
+    nodes = nodes_of(network)
+    if not any(name == node or name.startswith(f"{node}.") for name in nodes):
+        near = difflib.get_close_matches(node, nodes, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise UserError(f"layers.{layer}: the network has no node {node}{hint}; it has {', '.join(nodes)}")
+
+
+def check_layers(card: ModelCard, architecture: str, layers: Mapping[str, str]) -> None:
+    """Refuse layers that the model in a folder cannot give.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Of the folder.
+    architecture : str
+        What params.yaml asks for.
+    layers : {layer: node}
+
+    Raises
+    ------
+    UserError
+        If the card is of another architecture, a node is not there, or a layer is computed from weights
+        that the checkpoint does not have.
+    """
+    if card.architecture != architecture:
+        raise UserError(
+            f"architecture {architecture}: the stored model is a {card.architecture}; "
+            "run `dvc repro` to make it again"
+        )
+    network = on_shapes_alone(architecture, card.outputs, card.crop)
+    for layer, node in layers.items():
+        _check_node(network, layer, node)
+    if not card.missing:
+        return
+    for layer, node in layers.items():
+        if lacking := [name for name in _weights_behind(network, node) if name in card.missing]:
+            given = [n for n in nodes_of(network) if not set(card.missing) & set(_weights_behind(network, n))]
+            raise UserError(
+                f"layers.{layer}: node {node} of {architecture} needs {lacking[0]}, which the checkpoint "
+                f"does not have ({card.origin}); nodes that it gives: {', '.join(given)}"
+            )
+
+
+def _weights_behind(network: nn.Module, node: str) -> list[str]:
+    """State-dict names that a node's value is computed from."""
+    extractor: fx.GraphModule = create_feature_extractor(network, {node: node})
+    return list(extractor.state_dict())

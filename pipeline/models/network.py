@@ -1,0 +1,146 @@
+"""Networks by name: CaffeNet and every classification model of torchvision."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import hashlib
+from pathlib import Path
+
+import safetensors
+import torch
+import torchvision
+from safetensors.torch import load_file
+from torch import nn
+
+from pipeline.errors import UserError
+from pipeline.models import caffenet
+from pipeline.models.card import WEIGHTS_FILE, ModelCard, read_card
+
+
+def architectures() -> list[str]:
+    """The names that `build_network` knows."""
+    return ["caffenet", *torchvision.models.list_models(module=torchvision.models)]
+
+
+def build_network(architecture: str, num_outputs: int, crop: int = 224) -> nn.Module:
+    """A network with random weights from torch's global generator, in training mode.
+
+    Parameters
+    ----------
+    architecture : str
+        `caffenet` or a classification model of torchvision.
+    num_outputs : int
+        Width of the last layer.
+    crop : int
+        Side in pixels of the images it will see.
+
+    Raises
+    ------
+    UserError
+        For a name that is not there, and for a crop that the network cannot take.
+    """
+    if architecture not in architectures():
+        near = difflib.get_close_matches(architecture, architectures(), n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(architectures())}"
+        raise UserError(
+            f"architecture {architecture}: not caffenet and no torchvision classification model; {hint}"
+        )
+    if not takes_crop(architecture, crop):
+        larger = (c for c in range(crop + 1, 1025) if takes_crop(architecture, c))
+        hint = f"the next larger size that works is {next(larger, 'above 1024')} px"
+        raise UserError(
+            f"architecture {architecture}: cannot take images of {crop} px (preprocess.crop); {hint}"
+        )
+    return _construct(architecture, num_outputs, crop)
+
+
+@functools.cache
+def takes_crop(architecture: str, crop: int) -> bool:
+    """Whether a square image of `crop` pixels goes through; tried on shapes alone, nothing is computed."""
+    if architecture == "caffenet":
+        return crop >= caffenet.SMALLEST_CROP
+    try:
+        on_shapes_alone(architecture, 10, crop)(torch.empty(2, 3, crop, crop, device="meta"))
+    except (RuntimeError, AssertionError, ValueError):
+        return False
+    return True
+
+
+def on_shapes_alone(architecture: str, num_outputs: int, crop: int) -> nn.Module:
+    """The network in eval mode on the meta device: its graph and its shapes, without memory for weights."""
+    with torch.random.fork_rng(devices=[]):
+        try:
+            with torch.device("meta"):
+                return _construct(architecture, num_outputs, crop).eval()
+        except NotImplementedError:
+            # RegNet, Swin and others compute their own plan with tensors, which have no values there
+            return _construct(architecture, num_outputs, crop).eval().to("meta")
+
+
+def _construct(architecture: str, num_outputs: int, crop: int) -> nn.Module:
+    if architecture == "caffenet":
+        return caffenet.CaffeNet(num_outputs, crop)
+    options: dict[str, object] = {}
+    if architecture in ("googlenet", "inception_v3"):
+        # the side heads exist only for training on ImageNet, and change what forward() returns
+        options = {"aux_logits": False, "init_weights": True}
+    elif architecture.startswith("vit_"):
+        options = {"image_size": crop}
+    elif architecture == "maxvit_t":
+        options = {"input_size": (crop, crop)}
+    return torchvision.models.get_model(architecture, weights=None, num_classes=num_outputs, **options)
+
+
+def head_name(network: nn.Module) -> str:
+    """Name of the classifier: the last linear (SqueezeNet: convolution) layer of the network."""
+    names = [name for name, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    return names[-1]
+
+
+def load_network(model_dir: Path | str) -> nn.Module:
+    """The network of a model's folder (`data/models/<name>`) with its weights, in eval mode on the CPU.
+
+    Weights that the card calls missing are NaN, so that nothing computed from them can pass for a value.
+
+    Raises
+    ------
+    UserError
+        If the folder holds no model, or the weights are not the ones that the card names.
+    """
+    model_dir = Path(model_dir)
+    card = read_card(model_dir)
+    weights = read_own_weights(model_dir, card)
+    with torch.random.fork_rng(devices=[]):
+        network = build_network(card.architecture, card.outputs, card.crop)
+    state = network.state_dict()
+    for name in card.missing:
+        weights[name] = torch.full_like(state[name], float("nan"))
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError:
+        raise UserError(
+            f"{model_dir / WEIGHTS_FILE}: not the weights of a {card.architecture}; {_again(model_dir)}"
+        ) from None
+    return network.eval()
+
+
+def read_own_weights(model_dir: Path, card: ModelCard) -> dict[str, torch.Tensor]:
+    """The state dict of a model's folder, checked against its card's sha256."""
+    path = model_dir / WEIGHTS_FILE
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != card.weights_sha256:
+            raise UserError(
+                f"{path}: sha256 {found[:12]}… is not its card's {card.weights_sha256[:12]}…; {_again(model_dir)}"
+            )
+        return load_file(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; {_again(model_dir)}") from None
+    except safetensors.SafetensorError as error:
+        raise UserError(f"{path}: not a safetensors file ({error}); {_again(model_dir)}") from None
+
+
+def _again(model_dir: Path) -> str:
+    return f"run `dvc repro -f model@{model_dir.name}` to write it again"
