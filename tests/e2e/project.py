@@ -1,0 +1,119 @@
+"""A copy of the project in a folder of its own, driven as a user drives it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def stages(self) -> list[str]:
+        """The stages that `dvc repro` really ran, in order."""
+        return re.findall(r"^Running stage '([^']+)':", self.out + self.err, re.MULTILINE)
+
+    @property
+    def complaint(self) -> str:
+        """The one line that pool5 told the user."""
+        lines = [line for line in self.err.splitlines() if line.startswith("pool5: ")]
+        assert len(lines) == 1, self.err
+        assert "Traceback" not in self.err
+        return lines[0]
+
+
+class Project:
+    """A git and DVC repository with the project's present files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def copy_to(cls, folder: Path, params: dict[str, Any]) -> Project:
+        names = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.split("\0")
+        for name in filter(None, names):
+            if (ROOT / name).is_file() and not name.startswith(("tests/", "benchmarks/", "docs/")) and name != "dvc.lock":
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, folder / name)
+        project = cls(folder)
+        project.write_params(params)
+        project.git("init", "--quiet", "--initial-branch=main")
+        project.commit("start")
+        return project
+
+    def clone_to(self, folder: Path) -> Project:
+        self.git("clone", "--quiet", str(self.folder), str(folder))
+        return Project(folder)
+
+    def run(self, *command: str, **environment: str) -> Finished:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env={**os.environ, "PATH": path, "PYTHONPATH": str(self.folder), **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    def repro(self, *arguments: str, **environment: str) -> Finished:
+        return self.run("dvc", "repro", *arguments, **environment)
+
+    def git(self, *arguments: str) -> None:
+        identity = ["-c", "user.name=Pool5", "-c", "user.email=pool5@example.org"]
+        subprocess.run(["git", *identity, *arguments], cwd=self.folder, check=True, capture_output=True)
+
+    def commit(self, message: str) -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return yaml.safe_load((self.folder / "params.yaml").read_text())
+
+    def write_params(self, params: dict[str, Any]) -> None:
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+
+    def set(self, **values: Any) -> None:
+        """Set dotted keys of params.yaml, the dots written as `__`."""
+        params = self.params
+        for key, value in values.items():
+            *parents, last = key.split("__")
+            section = params
+            for parent in parents:
+                section = section[parent]
+            section[last] = value
+        self.write_params(params)
+
+
+def small_params() -> dict[str, Any]:
+    """The default params, with few images, tiny ones, and short trainings."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["dataset"]["sample"] = {"seed": 0, "train": 36, "val": 12, "test": 40, "source": 40}
+    for model in params["models"].values():
+        # the smallest side that CaffeNet's three poolings leave something of
+        model["preprocess"] = {"resize": 80, "crop": 75}
+        model["train"] |= {"epochs": 1, "batch_size": 16}
+    params["tsne"] |= {"perplexity": 5, "stability_seeds": 1}
+    params["ap"]["bootstrap"] = params["neighbors"]["bootstrap"] = 20
+    params["index"]["queries"] = 10
+    return params

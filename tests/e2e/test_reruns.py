@@ -1,0 +1,129 @@
+"""`dvc repro` on the embedded sample: the whole line, and exactly what a change runs again."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from project import Project, small_params
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Project:
+    project = Project.copy_to(tmp_path_factory.mktemp("clone"), small_params())
+    done = project.repro()
+    assert done.code == 0, done.err
+    project.commit("run")
+    return project
+
+
+@pytest.fixture(autouse=True)
+def _params_are_put_back(project):
+    before = project.params
+    yield
+    project.write_params(before)
+
+
+def test_every_file_of_the_contract_is_there(project):
+    expected = [
+        *(f"data/features/{model}/{split}.h5" for model in project.params["models"] for split in ("trainval", "test")),
+        *(f"data/indexes/{layer}{suffix}" for layer in project.params["index"]["of"] for suffix in (".faiss", ".json")),
+        *(f"reports/tsne/{layer}/map{suffix}" for layer in project.params["tsne"]["of"] for suffix in (".png", ".svg", ".csv")),
+        "data/probes/resnet18-frozen.h5",
+        "data/probes/resnet18-frozen.safetensors",
+        "reports/neighbors/sheet.png",
+        "reports/neighbors/sheet.svg",
+        "reports/neighbors/neighbors.csv",
+        "reports/ap/ap.csv",
+        "reports/ap/ap.png",
+        "reports/ap/ap.svg",
+        "reports/metrics/ap.json",
+        "reports/index.html",
+    ]
+    assert [name for name in expected if not (project.folder / name).is_file()] == []
+
+
+def test_nothing_changed_runs_nothing(project):
+    assert project.repro().stages == []
+
+
+def test_a_second_machine_of_the_kind_gets_the_same_bytes(project, tmp_path):
+    other = project.clone_to(tmp_path / "clone")
+    done = other.repro("--no-run-cache")
+    assert done.code == 0, done.err
+    assert (other.folder / "dvc.lock").read_text() == (project.folder / "dvc.lock").read_text()
+    assert other.run("git", "status", "--porcelain").out == ""
+
+
+def test_another_perplexity_runs_only_the_maps_and_the_report(project):
+    project.set(tsne__perplexity=6)
+    assert project.repro().stages == [*(f"tsne@{layer}" for layer in project.params["tsne"]["of"]), "report"]
+
+
+def test_another_k_runs_only_the_neighbours_and_the_report(project):
+    project.set(neighbors__k=3)
+    assert project.repro().stages == ["neighbors", "report"]
+
+
+def test_another_layer_runs_its_extraction_and_its_readers_and_trains_nothing(project):
+    params = project.params
+    del params["models"]["caffenet"]["layers"]["fc6"]
+    project.write_params(params)
+    assert project.repro().code == 0
+    project.set(models__caffenet__layers={**params["models"]["caffenet"]["layers"], "conv5": "features.conv5"})
+    stages = project.repro().stages
+    # the average precision reads data/features as a whole; the indexes and maps of other layers do not
+    assert stages == ["extract@caffenet", "ap", "report"]
+
+
+def test_a_changed_recipe_trains_that_model_and_what_starts_from_it(project):
+    project.set(models__resnet18-source__train__epochs=2)
+    trained = [stage for stage in project.repro().stages if stage.startswith("model@")]
+    assert trained == ["model@resnet18-source", "model@resnet18-finetuned"]
+
+
+def test_one_changed_image_computes_one_row_a_model(project):
+    photo = project.folder / "data/raw/sample/JPEGImages"
+    changed = sorted(photo.glob("test_*.jpg"))[0]
+    old = changed.read_bytes()
+    changed.unlink()
+    # the bytes after the end-of-image marker change the file and not the picture
+    changed.write_bytes(old + b"\0")
+    try:
+        done = project.repro("extract@caffenet")
+        assert done.stages == ["dataset", "extract@caffenet"]
+        assert "1 computed" in done.err + done.out
+    finally:
+        changed.unlink()
+        changed.write_bytes(old)
+        project.repro()
+
+
+def test_a_fresh_clone_that_pulls_recomputes_nothing(project, tmp_path):
+    project.run("dvc", "remote", "add", "--default", "--force", "here", str(tmp_path / "remote"))
+    assert project.repro().code == 0
+    assert project.run("dvc", "push").code == 0
+    project.commit("share")
+    clone = project.clone_to(tmp_path / "clone")
+    assert clone.run("dvc", "pull").code == 0
+    done = clone.repro()
+    assert (done.code, done.stages) == (0, [])
+
+
+def test_experiments_metrics_and_plots_work_as_a_dvc_user_expects(project):
+    done = project.run("dvc", "exp", "run", "-S", "tsne.perplexity=7")
+    assert done.code == 0, done.err
+    metrics = json.loads(project.run("dvc", "metrics", "show", "--json").out)
+    assert metrics
+    plots = project.run("dvc", "plots", "show", "--json")
+    assert plots.code == 0, plots.err
+
+
+def test_a_query_from_the_shell_answers_without_the_query_itself(project):
+    done = project.run("pool5", "query", "test_000003", "--model", "caffenet", "--layer", "pool5", "--json")
+    assert done.code == 0, done.err
+    neighbors = json.loads(done.out)
+    assert [n["rank"] for n in neighbors] == [1, 2, 3, 4]
+    assert "test_000003" not in [n["id"] for n in neighbors]
