@@ -1,0 +1,269 @@
+"""Contact sheets: rows of captioned images, the same bytes for the same images."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties
+from matplotlib.patches import Rectangle
+from matplotlib.textpath import text_to_path
+from PIL import Image
+
+from pipeline.datasets.image_file import read_image
+from pipeline.figures.canvas import new_figure, save_figure
+
+Frame = Literal["query", "hit", "miss", "plain"]
+
+# blue against orange is told apart by every kind of colour vision; the marks say it once more without colour
+_COLOUR: dict[Frame, str] = {"query": "#111111", "hit": "#0072b2", "miss": "#d55e00", "plain": "#c8c8c8"}
+_WIDTH: dict[Frame, float] = {"query": 3.0, "hit": 2.0, "miss": 2.0, "plain": 0.8}
+_MARK: dict[Frame, str] = {"query": "query", "hit": "✓", "miss": "✗", "plain": ""}
+# what the frames of a neighbour sheet say
+NEIGHBOUR_LEGEND: Mapping[Frame, str] = {
+    "query": "the query",
+    "hit": "shares a label with the query",
+    "miss": "shares none",
+}
+
+# everything in inches
+_CELL = (1.36, 1.14)
+_GAP = 0.12
+_GROUP_GAP = 0.30
+_MARGIN = 0.22
+_SIDE = 1.15
+_POINT = 1 / 72
+_TITLE_SIZE = 7.5
+_NOTE_SIZE = 6.8
+_LINE = 1.32  # line height over font size
+_PIXELS_PER_INCH = 200
+
+
+@dataclasses.dataclass(frozen=True)
+class Tile:
+    """One image of a sheet: a line above it (`title`), wrapped text below (`note`), and how it is framed."""
+
+    image: Path
+    title: str
+    note: str = ""
+    frame: Frame = "plain"
+
+
+def draw_sheet(
+    rows: Sequence[tuple[str, Sequence[Tile | None]]],
+    stem: Path | str,
+    *,
+    title: str,
+    caption: str = "",
+    columns: Sequence[tuple[str, int]] = (),
+    legend: Mapping[Frame, str] | None = None,
+) -> None:
+    """Draw `rows` of tiles and write them to `stem`.png and `stem`.svg.
+
+    Parameters
+    ----------
+    rows : sequence of (label, tiles)
+        A row without a label belongs to the row above and stands closer to it. None leaves a place empty.
+    title, caption : str
+        Above and below the tiles; the caption is wrapped.
+    columns : sequence of (heading, number of tiles)
+        Groups of columns, from the left; a gap and a heading set them apart.
+    legend : mapping
+        What a frame means on this sheet; drawn below the tiles.
+
+    Raises
+    ------
+    UserError
+        If an image is missing or cannot be read.
+    """
+    if not any(tiles for _, tiles in rows):
+        raise ValueError("a sheet without tiles")
+    side = _SIDE if any(label for label, _ in rows) else 0.0
+    lefts = _column_positions(max(len(tiles) for _, tiles in rows), columns, _MARGIN + side)
+    width = max(lefts[-1] + _CELL[0] + _MARGIN, 5.0)
+    head = _wrap(title, width - 2 * _MARGIN, 11, bold=True)
+    foot = _wrap(caption, width - 2 * _MARGIN, _NOTE_SIZE + 0.5)
+
+    # heights first: a figure's size must be known before anything is drawn on it
+    top = _MARGIN + _height(head, 11) + 0.08
+    headings = [_wrap(text, _span(lefts, columns, n), 9, bold=True) for n, (text, _) in enumerate(columns)]
+    heading_height = max((_height(lines, 9) for lines in headings), default=0.0)
+    row_tops, y = [], top + heading_height + (0.06 if columns else 0.0)
+    for number, (label, tiles) in enumerate(rows):
+        y += 0.22 if number and label else 0.0
+        row_tops.append(y)
+        y += _row_height(label, tiles)
+    legend_top = y + 0.04
+    foot_top = legend_top + (0.24 if legend else 0.0)
+    height = foot_top + _height(foot, _NOTE_SIZE + 0.5) + _MARGIN
+
+    figure = new_figure(width, height)
+    figure.set_layout_engine("none")  # every place is computed here
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()
+    _text(axes, _MARGIN, _MARGIN, head, 11, weight="bold")
+    for number, lines in enumerate(headings):
+        first = sum(count for _, count in columns[:number])
+        bottom_up = top + heading_height - _height(lines, 9)
+        _text(axes, lefts[first], bottom_up, lines, 9, weight="bold")
+    for row_top, (label, tiles) in zip(row_tops, rows, strict=True):
+        _text(
+            axes,
+            _MARGIN,
+            row_top + _title_height(),
+            _wrap(label, side - 0.12, 8, bold=True),
+            8,
+            weight="bold",
+        )
+        for left, tile in zip(lefts, tiles, strict=False):
+            if tile:
+                _draw_tile(axes, tile, left, row_top)
+    _draw_legend(axes, legend or {}, legend_top)
+    _text(axes, _MARGIN, foot_top, foot, _NOTE_SIZE + 0.5, color="#555555")
+    save_figure(figure, stem)
+
+
+def _column_positions(count: int, columns: Sequence[tuple[str, int]], start: float) -> list[float]:
+    """The left edge of each column; a gap stands before each group but the first."""
+    begins = {int(n) for n in np.cumsum([size for _, size in columns])}
+    lefts, x = [], start
+    for column in range(count):
+        x += _GROUP_GAP if column in begins else 0.0
+        lefts.append(x)
+        x += _CELL[0] + _GAP
+    return lefts
+
+
+def _span(lefts: list[float], columns: Sequence[tuple[str, int]], group: int) -> float:
+    """The width of one group of columns."""
+    first = sum(count for _, count in columns[:group])
+    return lefts[first + columns[group][1] - 1] + _CELL[0] - lefts[first]
+
+
+def _title_height() -> float:
+    return _TITLE_SIZE * _LINE * _POINT + 0.03
+
+
+def _row_height(label: str, tiles: Sequence[Tile | None]) -> float:
+    notes = max(
+        (_height(_wrap(tile.note, _CELL[0], _NOTE_SIZE), _NOTE_SIZE) for tile in tiles if tile), default=0
+    )
+    beside = _height(_wrap(label, _SIDE - 0.12, 8, bold=True), 8)
+    return _title_height() + max(_CELL[1] + 0.05 + notes, beside) + 0.08
+
+
+def _draw_tile(axes: Axes, tile: Tile, left: float, top: float) -> None:
+    width, height = _CELL
+    mark = _MARK[tile.frame]
+    room = width - (_measure(mark, _TITLE_SIZE, True) + 0.06 if mark else 0.0)
+    _text(axes, left, top, [_shorten(tile.title, room, _TITLE_SIZE)], _TITLE_SIZE)
+    if mark:
+        _text(
+            axes,
+            left + width,
+            top,
+            [mark],
+            _TITLE_SIZE,
+            color=_COLOUR[tile.frame],
+            weight="bold",
+            align="right",
+        )
+    top += _title_height()
+    axes.add_patch(Rectangle((left, top), width, height, facecolor="#f1f1f1", edgecolor="none"))
+    image = _thumbnail(tile.image)
+    scale = min(width / image.shape[1], height / image.shape[0])
+    w, h = image.shape[1] * scale, image.shape[0] * scale
+    x, y = left + (width - w) / 2, top + (height - h) / 2
+    limits = axes.get_xlim(), axes.get_ylim()
+    axes.imshow(image, extent=(x, x + w, y + h, y), aspect="auto", interpolation="antialiased", zorder=2)
+    axes.set(xlim=limits[0], ylim=limits[1])  # imshow moves them to the image
+    frame = Rectangle((left, top), width, height, facecolor="none", zorder=3, joinstyle="miter")
+    frame.set(edgecolor=_COLOUR[tile.frame], linewidth=_WIDTH[tile.frame])
+    axes.add_patch(frame)
+    _text(axes, left, top + height + 0.05, _wrap(tile.note, width, _NOTE_SIZE), _NOTE_SIZE, color="#333333")
+
+
+def _draw_legend(axes: Axes, legend: Mapping[Frame, str], top: float) -> None:
+    x = _MARGIN
+    for frame, meaning in legend.items():
+        _text(axes, x, top, [_MARK[frame]], 8, color=_COLOUR[frame], weight="bold")
+        x += _measure(_MARK[frame], 8, True) + 0.06
+        _text(axes, x, top, [meaning], 8, color="#333333")
+        x += _measure(meaning, 8) + 0.25
+
+
+def _thumbnail(path: Path) -> np.ndarray:
+    image = Image.fromarray(read_image(path))
+    size = (round(_CELL[0] * _PIXELS_PER_INCH), round(_CELL[1] * _PIXELS_PER_INCH))
+    image.thumbnail(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return np.asarray(image)
+
+
+def _text(
+    axes: Axes,
+    x: float,
+    y: float,
+    lines: Sequence[str],
+    size: float,
+    *,
+    color: str = "black",
+    weight: str = "normal",
+    align: Literal["left", "right"] = "left",
+) -> None:
+    """Lines of text whose first line's top is at `y`; a dollar sign in an id is no formula."""
+    for number, line in enumerate(lines):
+        baseline = y + (number * _LINE + 1.0) * size * _POINT
+        axes.text(
+            x,
+            baseline,
+            line,
+            fontsize=size,
+            color=color,
+            weight=weight,
+            ha=align,
+            va="baseline",
+            parse_math=False,
+        )
+
+
+def _height(lines: Sequence[str], size: float) -> float:
+    return len(lines) * size * _LINE * _POINT
+
+
+@cache
+def _measure(text: str, size: float, bold: bool = False) -> float:
+    """The width of `text` in inches, in the house font."""
+    font = FontProperties(family="DejaVu Sans", size=size, weight="bold" if bold else "normal")
+    return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] * _POINT
+
+
+def _shorten(text: str, width: float, size: float, bold: bool = False) -> str:
+    """Leave out the middle of what does not fit: both ends of an id tell more than its middle."""
+    if _measure(text, size, bold) <= width:
+        return text
+    for kept in range(len(text) - 1, 1, -1):
+        candidate = f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}"
+        if _measure(candidate, size, bold) <= width:
+            return candidate
+    return "…"
+
+
+def _wrap(text: str, width: float, size: float, bold: bool = False) -> list[str]:
+    """Break `text` at its spaces and line ends into lines no wider than `width` inches."""
+    lines = []
+    for paragraph in text.splitlines():
+        line = ""
+        for word in paragraph.split():
+            longer = f"{line} {word}" if line else word
+            if line and _measure(longer, size, bold) > width:
+                lines.append(line)
+                line = word
+            else:
+                line = longer
+        lines.append(line)
+    return [_shorten(line, width, size, bold) for line in lines if line]

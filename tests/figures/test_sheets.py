@@ -1,0 +1,84 @@
+"""Contact sheets."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.errors import UserError
+from pipeline.figures.sheets import NEIGHBOUR_LEGEND, Tile, draw_sheet
+
+COLOURS = [(220, 30, 30), (30, 160, 40), (40, 60, 200)]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Path]:
+    """A red wide, a green high and a blue square image."""
+    paths = []
+    for number, (colour, size) in enumerate(zip(COLOURS, [(400, 200), (150, 450), (300, 300)], strict=True)):
+        paths.append(tmp_path / f"{number}.png")
+        Image.new("RGB", size, colour).save(paths[-1])
+    return paths
+
+
+def words_of(svg: Path) -> list[str]:
+    return [element.text for element in ElementTree.parse(svg).iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_every_image_is_shown_whole_and_in_its_own_proportions(photos, tmp_path):
+    draw_sheet([("", [Tile(path, path.stem) for path in photos])], tmp_path / "sheet", title="Three")
+    drawn = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB")).astype(int)
+    for colour, proportion in zip(COLOURS, (2.0, 1 / 3, 1.0), strict=True):
+        there = np.abs(drawn - colour).sum(axis=2) < 12
+        height, width = np.ptp(np.nonzero(there)[0]), np.ptp(np.nonzero(there)[1])
+        assert width / height == pytest.approx(proportion, rel=0.06)
+        assert there.sum() > 0.9 * width * height
+
+
+def test_the_same_images_give_the_same_bytes(photos, tmp_path):
+    rows = [
+        ("cat", [Tile(photos[0], "000001", "cat", "query"), Tile(photos[1], "000002", "0.1\ncat", "hit")])
+    ]
+    for name in ("a", "b"):
+        draw_sheet(rows, tmp_path / name, title="Twice", caption="caption", legend=NEIGHBOUR_LEGEND)
+    for suffix in (".png", ".svg"):
+        assert (tmp_path / "a").with_suffix(suffix).read_bytes() == (tmp_path / "b").with_suffix(
+            suffix
+        ).read_bytes()
+
+
+def test_words_are_text_in_the_svg_and_stay_inside_it(photos, tmp_path):
+    long_id = "a_very_long_image_identifier_that_cannot_fit_above_a_tile_0001"
+    tiles = [
+        Tile(photos[0], "000001", "cat", "query"),
+        Tile(photos[1], long_id, "diningtable pottedplant tvmonitor motorbike aeroplane person", "miss"),
+        Tile(photos[2], "$a_b$", "0.5", "hit"),
+    ]
+    draw_sheet(
+        [("cat", tiles), ("", [None, *tiles[1:]])],
+        tmp_path / "sheet",
+        title="A title",
+        columns=[("", 1), ("caffenet/pool5", 2)],
+        legend=NEIGHBOUR_LEGEND,
+    )
+    words = words_of(tmp_path / "sheet.svg")
+    assert {"A title", "cat", "000001", "$a_b$", "query", "✓", "✗", "caffenet/pool5"} <= set(words)
+    assert "shares a label with the query" in words
+    assert any(w.startswith("a_very") and "…" in w and w.endswith("0001") for w in words)
+    assert " ".join(words).count("diningtable") == 2  # wrapped, not cut
+    # nothing but white touches the edge of the picture
+    drawn = np.asarray(Image.open(tmp_path / "sheet.png").convert("L"))
+    edge = np.concatenate(
+        [drawn[:8].ravel(), drawn[-8:].ravel(), drawn[:, :8].ravel(), drawn[:, -8:].ravel()]
+    )
+    assert edge.min() == 255
+
+
+def test_a_missing_image_is_named(photos, tmp_path):
+    with pytest.raises(UserError, match=r"nowhere\.jpg"):
+        draw_sheet([("", [Tile(tmp_path / "nowhere.jpg", "x")])], tmp_path / "sheet", title="None")
+    assert not (tmp_path / "sheet.png").exists()
