@@ -1,0 +1,1 @@
+"""Features on disk: the row cache and the published feature files."""

@@ -1,0 +1,96 @@
+"""The feature key: all that decides a feature's value, in one digest and in readable form."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureKey:
+    """All that decides the value of a layer on given image bytes.
+
+    Two features may be exchanged for each other if and only if their keys are equal. Where the work is
+    done (batch size, workers, device) is not part of it: the extraction sees to it that it does not matter.
+
+    Attributes
+    ----------
+    architecture : str
+    weights_sha256 : str
+        Of the model's weights file.
+    node : str
+        The node of the network's graph; what the layer is called is no part of its value.
+    preprocessing : dict
+        What is done to an image before the network sees it; plain JSON values only.
+    precision : str
+        That the network computes in: fp32, bf16 or fp16.
+    dtype : str
+        That the values are stored in: float32 or float16.
+    recipe_version : int
+        Raised with every change of the code that changes values.
+    """
+
+    architecture: str
+    weights_sha256: str
+    node: str
+    preprocessing: Mapping[str, Any]
+    precision: str
+    dtype: str
+    recipe_version: int
+
+    def __post_init__(self) -> None:
+        # checked, and copied, once: what is hashed is what is shown, whatever happens to the argument later
+        object.__setattr__(
+            self, "preprocessing", json.loads(_canonical(dict(self.preprocessing), "preprocessing"))
+        )
+        self.json()
+
+    def json(self) -> str:
+        """The key as canonical JSON: keys sorted, no spaces, every value of a plain type."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return _canonical(fields, "feature key")
+
+    @functools.cached_property
+    def digest(self) -> bytes:
+        """BLAKE2b-128 of `json()`."""
+        return hashlib.blake2b(self.json().encode(), digest_size=16).digest()
+
+    @property
+    def hex(self) -> str:
+        """`digest` in hexadecimal: 32 characters."""
+        return self.digest.hex()
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    @classmethod
+    def from_json(cls, text: str) -> FeatureKey:
+        """The key that `json()` wrote; `ValueError` or `TypeError` if `text` is none."""
+        return cls(**json.loads(text))
+
+
+def _canonical(value: Any, where: str) -> str:
+    _check_plain(value, where)
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def _check_plain(value: Any, where: str) -> None:
+    """Refuse what JSON would write in a way of its own: the digest of such a value would mean nothing."""
+    if type(value) is dict:
+        for name, member in value.items():
+            if type(name) is not str:
+                raise TypeError(f"{where}: the name {name!r} is a {type(name).__name__}, not a str")
+            _check_plain(member, f"{where}.{name}")
+    elif type(value) in (list, tuple):
+        for number, member in enumerate(value):
+            _check_plain(member, f"{where}[{number}]")
+    elif type(value) is float:
+        if not math.isfinite(value):
+            raise TypeError(f"{where}: {value} has no place in a key")
+    elif value is not None and type(value) not in (str, int, bool):
+        raise TypeError(f"{where}: a {type(value).__name__} has no place in a key; give a plain JSON value")
