@@ -11,7 +11,7 @@ from pipeline.atomic_write import write_text
 from pipeline.errors import UserError
 
 WEIGHTS_FILE = "weights.safetensors"
-_CARD_FILE = "model.json"
+CARD_FILE = "model.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ModelCard:
 def write_card(model_dir: Path | str, card: ModelCard) -> None:
     """Write `card` into a model's folder, whole or not at all; the same bytes for the same card."""
     text = json.dumps(dataclasses.asdict(card), indent=2, sort_keys=True, ensure_ascii=False)
-    write_text(Path(model_dir) / _CARD_FILE, text + "\n")
+    write_text(Path(model_dir) / CARD_FILE, text + "\n")
 
 
 def read_card(model_dir: Path | str) -> ModelCard:
@@ -62,7 +62,7 @@ def read_card(model_dir: Path | str) -> ModelCard:
     UserError
         If there is none, or it is not a card of this version.
     """
-    path = Path(model_dir) / _CARD_FILE
+    path = Path(model_dir) / CARD_FILE
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
         fields["classes"] = tuple(fields["classes"])

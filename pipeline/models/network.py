@@ -84,7 +84,8 @@ def _construct(architecture: str, num_outputs: int, crop: int) -> nn.Module:
     options: dict[str, object] = {}
     if architecture in ("googlenet", "inception_v3"):
         # the side heads exist only for training on ImageNet, and change what forward() returns
-        options = {"aux_logits": False, "init_weights": True}
+        # and torchvision's weights of these two want the images in another range
+        options = {"aux_logits": False, "init_weights": True, "transform_input": True}
     elif architecture.startswith("vit_"):
         options = {"image_size": crop}
     elif architecture == "maxvit_t":
@@ -96,6 +97,13 @@ def head_name(network: nn.Module) -> str:
     """Name of the classifier: the last linear (SqueezeNet: convolution) layer of the network."""
     names = [name for name, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
     return names[-1]
+
+
+def num_outputs(network: nn.Module) -> int:
+    """Width of the last layer."""
+    weight = network.get_submodule(head_name(network)).weight
+    assert isinstance(weight, torch.Tensor)
+    return weight.shape[0]
 
 
 def load_network(model_dir: Path | str) -> nn.Module:
@@ -133,7 +141,7 @@ def read_own_weights(model_dir: Path, card: ModelCard) -> dict[str, torch.Tensor
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != card.weights_sha256:
             raise UserError(
-                f"{path}: sha256 {found[:12]}… is not its card's {card.weights_sha256[:12]}…; {_again(model_dir)}"
+                f"{path}: sha256 {found[:9]}…, its card says {card.weights_sha256[:9]}…; {_again(model_dir)}"
             )
         return load_file(path)
     except FileNotFoundError:
