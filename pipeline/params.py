@@ -19,7 +19,8 @@ NonNegative = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
 Seed = Annotated[int, Meta(ge=0, lt=2**32)]
 Device = Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
-LayerRef = Annotated[str, Meta(pattern=r"^[^/\s]+/[^/\s]+$", description="<model>/<layer>")]
+LayerRef = Annotated[str, Meta(pattern=r"^[^/\s]+/[^/\s]+$")]  # <model>/<layer>
+LayerRefs = Annotated[tuple[LayerRef, ...], Meta(min_length=1)]
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Metric = Literal["cosine", "l2", "ip"]
@@ -129,7 +130,7 @@ class Extract(_Section, frozen=True, kw_only=True):
 class Index(_Section, frozen=True, kw_only=True):
     """Which layers get a FAISS index, and which kind."""
 
-    of: tuple[LayerRef, ...] = ()
+    of: LayerRefs
     factory: str = "Flat"
     metric: Metric = "cosine"
     memory_gb: Positive = 4.0  # what `factory: auto` may spend on one index
@@ -140,7 +141,7 @@ class Index(_Section, frozen=True, kw_only=True):
 class Neighbors(_Section, frozen=True, kw_only=True):
     """The neighbour sheets and the retrieval metrics."""
 
-    of: tuple[LayerRef, ...] = ()
+    of: LayerRefs
     queries: Count = 3
     k: Count = 4
     seed: Seed = 0
@@ -157,7 +158,7 @@ class Duplicates(_Section, frozen=True, kw_only=True):
 class Tsne(_Section, frozen=True, kw_only=True):
     """The t-SNE maps."""
 
-    of: tuple[LayerRef, ...] = ()
+    of: LayerRefs
     sample: Count = 1000
     perplexity: Positive = 30.0
     seed: Seed = 0
@@ -177,7 +178,7 @@ class Probe(_Section, frozen=True, kw_only=True):
 class Ap(_Section, frozen=True, kw_only=True):
     """The average-precision tables."""
 
-    of: tuple[str, ...] = ()
+    of: Annotated[tuple[str, ...], Meta(min_length=1)]
     protocols: Annotated[tuple[Protocol, ...], Meta(min_length=1)] = ("voc2007", "area")
     bootstrap: Count = 1000
     seed: Seed = 0
@@ -193,13 +194,14 @@ class Params(_Section, frozen=True, kw_only=True):
     neighbors: Neighbors
     duplicates: Duplicates
     tsne: Tsne
-    probe: dict[str, Probe]
+    probe: Annotated[dict[str, Probe], Meta(min_length=1)]
     ap: Ap
 
-    def layer(self, reference: str) -> tuple[str, str]:
-        """Split a checked `<model>/<layer>` into its two names."""
-        model, layer = reference.split("/")
-        return model, layer
+
+def split_reference(reference: str) -> tuple[str, str]:
+    """The model and the layer of a checked `<model>/<layer>`."""
+    model, layer = reference.split("/")
+    return model, layer
 
 
 def load_params(path: Path | str = "params.yaml") -> Params:

@@ -15,4 +15,6 @@ def check(file: Path) -> None:
 
     params = load_params(file)
     layers = sum(len(model.layers) for model in params.models.values())
-    click.echo(f"{file}: sound; {params.dataset.name}, {len(params.models)} models, {layers} layers", err=True)
+    click.echo(
+        f"{file}: sound; {params.dataset.name}, {len(params.models)} models, {layers} layers", err=True
+    )
