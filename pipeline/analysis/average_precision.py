@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from scipy import sparse
 
-Protocol = Literal["voc2007", "area", "sklearn"]
+from pipeline.params import Protocol
 
 _BLOCK = 256  # resamples at a time: what one class needs of them stays in the processor's cache
 
@@ -181,13 +180,13 @@ def _areas(
         # nothing drawn so far: no recall is gained there, and zero is below every other precision
         precision = np.where(images > 0, positives / images, 0)
     gained = np.diff(positives, axis=0, prepend=0)
-    highest = np.maximum.accumulate(precision[::-1], axis=0)[::-1] if set(protocols) != {"sklearn"} else None
+    highest = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
     areas: dict[Protocol, np.ndarray] = {}
     for protocol in protocols:
         if protocol == "sklearn":
-            area = np.einsum("gb,gb->b", gained, precision, dtype=np.float64)
+            area = np.einsum("gb,gb->b", gained, precision)
         elif protocol == "area":
-            area = np.einsum("gb,gb->b", gained, highest, dtype=np.float64)
+            area = np.einsum("gb,gb->b", gained, highest)
         elif protocol == "voc2007":
             area = total * _eleven_points(positives, highest)
         else:

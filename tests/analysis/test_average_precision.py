@@ -1,5 +1,6 @@
 import time
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def by_hand(scores, labels, weights=None):
         above = [(y, w) for s, y, w in images if s >= threshold]
         hits = sum(w for y, w in above if y == 1)
         curve.append((Fraction(hits, total), Fraction(hits, sum(w for _, w in above))))
-    steps = [curve[0][0]] + [b[0] - a[0] for a, b in zip(curve, curve[1:], strict=False)]
+    steps = [curve[0][0]] + [b[0] - a[0] for a, b in pairwise(curve)]
 
     def interpolated(recall):
         return max(p for r, p in curve if r >= recall)
