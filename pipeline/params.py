@@ -64,9 +64,9 @@ class Preprocess(_Section, frozen=True, kw_only=True):
 
 
 class Augment(_Section, frozen=True, kw_only=True):
-    """Random changes to a training image; the defaults change nothing but the crop's place."""
+    """Random changes to a training image; the defaults change nothing but the crop's place and side."""
 
-    scale: tuple[Fraction, Fraction] = (1.0, 1.0)  # RandomResizedCrop: share of the area
+    scale: tuple[Fraction, Fraction] | None = None  # RandomResizedCrop: share of the area; None: a plain crop
     ratio: tuple[Positive, Positive] = (0.75, 4 / 3)
     flip: Fraction = 0.5
     brightness: NonNegative = 0.0

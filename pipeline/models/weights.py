@@ -157,7 +157,7 @@ def read_checkpoint(path: Path, name: str) -> dict[str, torch.Tensor]:
     except safetensors.SafetensorError as error:
         raise UserError(f"model {name}: {path}: not a safetensors file ({error}); fetch it again") from None
     except pickle.UnpicklingError as error:
-        if blocked := re.search(r"GLOBAL (\S+) was not an allowed global", str(error)):
+        if blocked := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise UserError(
                 f"model {name}: {path}: refused, because reading it would run code ({blocked[1]}); "
                 "save the state dict alone, best as safetensors"

@@ -1,0 +1,137 @@
+"""The training images, decoded once, resized, and kept where batches are cut from them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pipeline.datasets.image_file import UnreadableImage, read_image, resize_and_crop
+from pipeline.params import Preprocess
+from pipeline.progress import progress
+
+_LONGEST = 4  # times the short side; a panorama's middle is enough, its ends would fill the memory
+_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+def decode_for_training(
+    paths: Sequence[Path], preprocess: Preprocess, *, scratch: Path, skip_bad: bool = False
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Every image with its short side at `preprocess.resize`, uncropped.
+
+    Kept in memory; where half of what is free would not hold them, in an unnamed file under `scratch`,
+    mapped into memory.
+
+    Returns
+    -------
+    images : list of (H, W, 3) uint8
+    rows : (n,) int64
+        Which of `paths` they are; all, unless `skip_bad` left unreadable ones out.
+
+    Raises
+    ------
+    UnreadableImage
+        Unless `skip_bad`.
+    """
+
+    def resized(path: Path) -> np.ndarray:
+        return resize_short_side(read_image(path), preprocess)
+
+    return _decode(paths, resized, scratch, skip_bad, preprocess.resize**2 * 4)
+
+
+def decode_for_testing(
+    paths: Sequence[Path], preprocess: Preprocess, *, scratch: Path, skip_bad: bool = False
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """As `decode_for_training`, but (crop, crop, 3): resized and cropped as for extraction."""
+
+    def cropped(path: Path) -> np.ndarray:
+        return resize_and_crop(read_image(path), preprocess)
+
+    return _decode(paths, cropped, scratch, skip_bad, preprocess.crop**2 * 3)
+
+
+def resize_short_side(image: np.ndarray, preprocess: Preprocess) -> np.ndarray:
+    """Resize (H, W, 3) uint8 so that the short side is `preprocess.resize`, antialiased."""
+    height, width = image.shape[:2]
+    short = min(height, width)
+    if max(height, width) > _LONGEST * short:
+        top, left = (max(0, side - _LONGEST * short) // 2 for side in (height, width))
+        image = image[top : top + _LONGEST * short, left : left + _LONGEST * short]
+        height, width = image.shape[:2]
+    size = (preprocess.resize * width // short, preprocess.resize * height // short)
+    return np.asarray(Image.fromarray(image).resize(size, _FILTERS[preprocess.interpolation]))
+
+
+def _decode(
+    paths: Sequence[Path],
+    read: Callable[[Path], np.ndarray],
+    scratch: Path,
+    skip_bad: bool,
+    bytes_each: int,
+) -> tuple[list[np.ndarray], np.ndarray]:
+    images, rows = [], []
+    keep = _in_memory if bytes_each * len(paths) < _free_memory() / 2 else _in_file(scratch)
+    # threads are enough: Pillow decodes and resizes without the interpreter's lock
+    with ThreadPoolExecutor(os.process_cpu_count() if hasattr(os, "process_cpu_count") else None) as pool:
+        outcomes = _in_order(pool, read, paths)
+        for row, outcome in enumerate(progress(outcomes, total=len(paths), desc="decoding", unit="image")):
+            if isinstance(outcome, UnreadableImage):
+                if not skip_bad:
+                    raise outcome
+                print(f"pool5: left out of the training: {outcome.path}: {outcome.reason}", file=sys.stderr)
+                continue
+            images.append(keep(outcome))
+            rows.append(row)
+    return images, np.array(rows, dtype=np.int64)
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, read: Callable[[Path], np.ndarray], paths: Sequence[Path]
+) -> Iterator[np.ndarray | UnreadableImage]:
+    """What `read` gives for each path, in order, a bounded number ahead."""
+
+    def attempt(path: Path) -> np.ndarray | UnreadableImage:
+        try:
+            return read(path)
+        except UnreadableImage as error:
+            return error
+
+    ahead = 256
+    for start in range(0, len(paths), ahead):
+        yield from pool.map(attempt, paths[start : start + ahead])
+
+
+def _in_memory(image: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(image)
+
+
+def _in_file(scratch: Path) -> Callable[[np.ndarray], np.ndarray]:
+    scratch.mkdir(parents=True, exist_ok=True)
+    file = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115 - lives as long as the maps into it
+
+    def keep(image: np.ndarray) -> np.ndarray:
+        offset = file.seek(0, os.SEEK_END)
+        file.write(image.tobytes())
+        file.flush()
+        return np.memmap(file, np.uint8, "r", offset, image.shape)
+
+    return keep
+
+
+def _free_memory() -> int:
+    """Bytes that can be had without swapping, within the control group's limit."""
+    lines = Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").exists() else []
+    free = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), None)
+    if free is None:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
+    if limit.exists() and limit.read_text().strip() != "max":
+        free = min(free, int(limit.read_text()) - int(used.read_text()))
+    return free
