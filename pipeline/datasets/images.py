@@ -1,0 +1,45 @@
+"""Where a data set's images come from: drawn, downloaded, or there already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.atomic_write import write_text
+from pipeline.datasets.download import YEARS, download_devkit, voc_archives
+from pipeline.datasets.sample import draw_sample
+from pipeline.errors import UserError
+from pipeline.params import Dataset
+
+IN_PLACE = "in-place.txt"
+
+
+def provide_images(dataset: Dataset, folder: Path | str) -> None:
+    """See to it that `dataset.root` is there, and so is `folder`, the stage's output.
+
+    The sample is drawn and VOC downloaded; any other data set must be there. Where `dataset.root` is not
+    `folder`, its images are read in place, and `folder` says so.
+
+    Raises
+    ------
+    UserError
+        If the root is missing and is none that the program can make.
+    """
+    root, folder = Path(dataset.root), Path(folder)
+    own = root.resolve() == folder.resolve()
+    if dataset.sample is not None:
+        if not own:
+            raise UserError(
+                f"dataset.root: {root}: the sample is drawn into {folder}; "
+                "set root to that, or dataset.sample: null to use images of your own"
+            )
+        draw_sample(root, dataset.sample)
+    elif not root.is_dir() or not any(root.iterdir()):
+        if dataset.kind == "voc" and dataset.name in YEARS:
+            download_devkit(root, voc_archives(dataset.name))
+        else:
+            raise UserError(
+                f"dataset.root: {root}: no such folder, or an empty one; put the data set there, or mend the "
+                f"path in params.yaml (only {' and '.join(YEARS)} are fetched by themselves)"
+            )
+    if not own:
+        write_text(folder / IN_PLACE, "The images are read where they are: dataset.root in params.yaml.\n")

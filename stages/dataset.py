@@ -1,0 +1,22 @@
+"""DVC stage `dataset`: every image's id, digest, size, labels and boxes, by split."""
+
+from __future__ import annotations
+
+from pipeline.datasets.inventory import take_inventory
+from pipeline.errors import told_in_one_line
+from pipeline.params import load_params
+
+
+def main() -> None:
+    params = load_params()
+    take_inventory(
+        params.dataset,
+        on_bad_image=params.extract.on_bad_image,
+        folder="data/manifest",
+        metrics="reports/metrics/dataset.json",
+    )
+
+
+if __name__ == "__main__":
+    with told_in_one_line():
+        main()

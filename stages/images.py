@@ -1,0 +1,19 @@
+"""DVC stage `images`: draw the sample, download VOC, or check that the data set's own folder is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.datasets.images import provide_images
+from pipeline.errors import told_in_one_line
+from pipeline.params import load_params
+
+
+def main() -> None:
+    dataset = load_params().dataset
+    provide_images(dataset, Path("data/raw") / dataset.name)
+
+
+if __name__ == "__main__":
+    with told_in_one_line():
+        main()
