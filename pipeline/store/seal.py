@@ -74,7 +74,7 @@ def check_seal(file: BinaryIO, path: Path) -> None:
     body, digest = seal[:-_DIGEST_BYTES], seal[-_DIGEST_BYTES:]
     if hashlib.sha256(body).digest() != digest:
         raise UserError(f"{path}: the header is damaged or cut short; {again}")
-    fields = json.loads(body[first.end() :].rstrip(b"\0"))
+    fields = json.loads(body[first.end() :].rstrip(b"\0").decode())
     found = file.seek(0, os.SEEK_END)
     if found != fields["size"]:
         raise UserError(f"{path}: {found} bytes, but {fields['size']} were written; {again}")

@@ -1,0 +1,62 @@
+"""Features of images that are in no data set, such as a query's."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.datasets.image_file import UnreadableImage, read_bytes
+from pipeline.extract.decode_worker import ImageTask
+from pipeline.extract.extract_layers import reading_of
+from pipeline.extract.forward import load_forward
+from pipeline.extract.reader import read_batches
+from pipeline.params import Params
+
+
+def embed_images(
+    paths: Sequence[Path | str],
+    model: str,
+    params: Params,
+    *,
+    layers: Sequence[str] | None = None,
+    models_root: Path | str = Path("data/models"),
+) -> dict[str, np.ndarray]:
+    """Features as the extraction would store them: same pixels, weights, precision, dtype and bits.
+
+    Nothing is written, and the row cache is not asked.
+
+    Parameters
+    ----------
+    paths : sequence of n paths
+    layers : sequence of str, optional
+        By default every layer of the model.
+
+    Returns
+    -------
+    {layer: (n, D) array of `extract.dtype`}
+
+    Raises
+    ------
+    UnreadableImage
+        For an image that gives no pixels.
+    """
+    spec = params.models[model]
+    node_of = {layer: spec.layers[layer] for layer in layers or spec.layers}
+    nodes = list(dict.fromkeys(node_of.values()))
+    forward = load_forward(Path(models_root) / model, spec, nodes, params.extract)
+    tasks = (
+        ImageTask(number, str(path), hashlib.blake2b(read_bytes(path), digest_size=16).digest())
+        for number, path in enumerate(paths)
+    )
+    reading = reading_of(params.extract, spec.preprocess)
+    rows: dict[str, list[np.ndarray]] = {node: [] for node in nodes}
+    batches = read_batches(tasks, batch_size=reading.batch_size, preprocess=reading.preprocess, workers=0)
+    for batch in batches:
+        for failure in batch.failures:
+            raise UnreadableImage(failure.path, failure.reason)
+        for node, values in forward.start(batch.images)().items():
+            rows[node].append(values[batch.places])
+    return {layer: np.concatenate(rows[node]) for layer, node in node_of.items()}

@@ -1,0 +1,290 @@
+"""Extraction, row by row: what the cache lacks is computed, and nothing else."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from pipeline.datasets.image_file import UnreadableImage
+from pipeline.errors import UserError
+from pipeline.extract.decode_worker import Failure, ImageTask
+from pipeline.extract.reader import Batch, read_batches
+from pipeline.params import Preprocess
+from pipeline.progress import progress
+from pipeline.store.feature_key import FeatureKey
+from pipeline.store.row_cache import CacheWriter, StoredRows
+
+FLUSH_SECONDS = 30.0  # of work that a kill may cost; half of the minute that is promised
+FLUSH_BYTES = 64 << 20
+_CLAIM_SECONDS = 15.0
+_FIRST_CLAIM = 4  # batches, before the speed is known
+_WAIT_SECONDS = 0.2
+
+
+class Network(Protocol):
+    """What an extraction asks of a network.
+
+    `start` takes (B, crop, crop, 3) uint8 images, which may be overwritten once it returns, and gives a
+    function that waits for {node: (B, D) array in the storage dtype}. Up to `in_flight` batches may be
+    started before the first is waited for.
+    """
+
+    in_flight: int
+
+    def start(self, images: np.ndarray) -> Callable[[], Mapping[str, np.ndarray]]: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """The images to have rows of.
+
+    Attributes
+    ----------
+    paths : list of N str
+    digests : (N, 16) uint8
+        BLAKE2b-128 of each file's bytes; the same bytes may come more than once.
+    """
+
+    paths: list[str]
+    digests: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """How images are read: what is done to them, how many at a time, by how many processes."""
+
+    preprocess: Preprocess
+    batch_size: int
+    workers: int
+    niceness: int = 0
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What an extraction did.
+
+    Attributes
+    ----------
+    computed : int
+        Images that went through the network.
+    failures : {digest: reason}
+        Images that gave no pixels.
+    read, infer, write : float
+        Seconds spent waiting for each.
+    """
+
+    computed: int = 0
+    failures: dict[bytes, str] = dataclasses.field(default_factory=dict)
+    read: float = 0.0
+    infer: float = 0.0
+    write: float = 0.0
+
+    @property
+    def bottleneck(self) -> str:
+        """Which of read, infer and write took the longest."""
+        return max(("read", "infer", "write"), key=lambda part: getattr(self, part))
+
+
+def compute_missing(
+    writer: CacheWriter,
+    keys: Mapping[str, FeatureKey],
+    images: Images,
+    load_network: Callable[[], Network],
+    reading: Reading,
+    *,
+    skip_bad: bool,
+    label: str = "extract",
+) -> tuple[dict[str, StoredRows], Outcome]:
+    """Bring the cache to hold a row of every node for every image.
+
+    Other extractions on the same cache share the work: each takes images that no other is at, and at the
+    end waits for what the others have in hand. The network is loaded when the first batch is ready, so
+    never if nothing is missing.
+
+    Parameters
+    ----------
+    keys : {node: FeatureKey}
+    skip_bad : bool
+        Go on when an image gives no pixels, and list it in the outcome.
+
+    Returns
+    -------
+    stored : {node: StoredRows}
+    outcome : Outcome
+
+    Raises
+    ------
+    UnreadableImage
+        For the first image that gives no pixels, unless `skip_bad`. What was computed until then is kept.
+    UserError
+        If an image is not the one of the manifest, or a value is not finite.
+    """
+    _, first = np.unique(images.digests.view("V16").ravel(), return_index=True)
+    first.sort()
+    run = _Run(writer, keys, [images.paths[row] for row in first], images.digests[first], reading, skip_bad)
+    run.go(load_network, label)
+    for node, stored in run.stored.items():
+        if stored.width is None and len(first) > len(run.outcome.failures):
+            raise UserError(f"{stored.folder}: the rows of {node} are gone; run again")
+    return run.stored, run.outcome
+
+
+class _Run:
+    def __init__(
+        self,
+        writer: CacheWriter,
+        keys: Mapping[str, FeatureKey],
+        paths: list[str],
+        digests: np.ndarray,
+        reading: Reading,
+        skip_bad: bool,
+    ) -> None:
+        self.writer, self.keys, self.paths, self.digests = writer, keys, paths, digests
+        self.reading, self.skip_bad = reading, skip_bad
+        self.outcome = Outcome()
+        self.stored = {node: writer.rows(key) for node, key in keys.items()}
+        for stored in self.stored.values():
+            writer.check(stored, digests)
+        lacking = [stored.find(digests)[:, 0] < 0 for stored in self.stored.values()]
+        self.pending = np.flatnonzero(np.any(lacking, axis=0)) if lacking else np.empty(0, np.int64)
+        self._claims: dict[Path, set[int]] = {}  # what is taken and not yet stored
+        self._waiting = 0
+        self._started: collections.deque = collections.deque()  # (numbers, places, wait) of batches in flight
+        self._numbers: list[np.ndarray] = []
+        self._values: dict[str, list[np.ndarray]] = {node: [] for node in keys}
+        self._held = 0  # bytes in _values
+        self._failed: set[int] = set()
+        self._flushed_at = self._started_at = time.monotonic()
+
+    def go(self, load_network: Callable[[], Network], label: str) -> None:
+        network: Network | None = None
+        with progress(total=len(self.pending), desc=label, unit="image") as bar:
+            while True:
+                batches = read_batches(
+                    self._tasks(),
+                    batch_size=self.reading.batch_size,
+                    preprocess=self.reading.preprocess,
+                    workers=self.reading.workers,
+                    niceness=self.reading.niceness,
+                )
+                try:
+                    for batch in self._timed(batches):
+                        self._note(batch.failures)
+                        if network is None and len(batch.numbers):
+                            network = load_network()
+                        if network is not None:
+                            self._infer(network, batch)
+                        bar.update(len(batch.numbers))
+                    self._collect(0)
+                finally:  # also after an error: what has been computed is kept
+                    batches.close()
+                    self._flush()
+                if not self._waiting:
+                    return
+                time.sleep(_WAIT_SECONDS)  # another run is at the last ones
+
+    def _tasks(self) -> Iterator[ImageTask]:
+        """Images that nobody is at, claimed some seconds of work at a time as they are asked for."""
+        while len(self.pending):
+            claim, taken, self._waiting = self.writer.claim(
+                self.stored, self.digests[self.pending], self._limit()
+            )
+            if claim is None:
+                return
+            numbers = self.pending[taken]
+            self.pending = np.delete(self.pending, taken)
+            self._claims[claim] = set(numbers.tolist())
+            for number in numbers.tolist():
+                yield ImageTask(number, self.paths[number], self.digests[number].tobytes())
+        self._waiting = 0
+
+    def _limit(self) -> int:
+        batch = self.reading.batch_size
+        if not self.outcome.computed:
+            return _FIRST_CLAIM * batch
+        speed = self.outcome.computed / (time.monotonic() - self._started_at)
+        return max(batch, int(speed * _CLAIM_SECONDS) // batch * batch)
+
+    def _timed(self, batches: Generator[Batch, None, None]) -> Iterator[Batch]:
+        while True:
+            began = time.monotonic()
+            batch = next(batches, None)
+            self.outcome.read += time.monotonic() - began
+            if batch is None:
+                return
+            yield batch
+
+    def _note(self, failures: list[Failure]) -> None:
+        for failure in failures:
+            if failure.changed:
+                raise UserError(f"{failure.path}: {failure.reason}; run `dvc repro dataset` to take it in")
+            if not self.skip_bad:
+                raise UnreadableImage(failure.path, failure.reason)
+            self.outcome.failures[self.digests[failure.number].tobytes()] = failure.reason
+            self._failed.add(failure.number)
+
+    def _infer(self, network: Network, batch: Batch) -> None:
+        if len(batch.numbers):
+            began = time.monotonic()
+            self._started.append((batch.numbers, batch.places, network.start(batch.images)))
+            self.outcome.infer += time.monotonic() - began
+        self._collect(network.in_flight)
+
+    def _collect(self, leave: int) -> None:
+        """Wait for started batches until `leave` are left; store when there is enough to store."""
+        while len(self._started) > leave:
+            numbers, places, wait = self._started.popleft()
+            began = time.monotonic()
+            values = wait()
+            self.outcome.infer += time.monotonic() - began
+            for node in self.keys:
+                rows = values[node][places]
+                if not np.isfinite(rows).all():
+                    self._refuse(node, numbers[~np.isfinite(rows).all(axis=1)][0])
+                self._values[node].append(rows)
+                self._held += rows.nbytes
+            self._numbers.append(numbers)
+            self.outcome.computed += len(numbers)
+            if self._held >= FLUSH_BYTES or time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
+                self._flush()
+
+    def _refuse(self, node: str, number: int) -> None:
+        key = self.keys[node]
+        remedy = (
+            ""
+            if key.dtype == "float32" and key.precision != "fp16"
+            else "; try dtype float32, precision fp32"
+        )
+        raise UserError(
+            f"{self.paths[number]}: node {node} of {key.architecture} gives no finite value{remedy}"
+        )
+
+    def _flush(self) -> None:
+        """Store what has been computed, and give up the claims on it."""
+        began = time.monotonic()
+        numbers = np.concatenate([np.empty(0, np.int64), *self._numbers])
+        for node, parts in self._values.items():
+            if len(numbers):
+                # another layer's rows of these images may have been there before
+                lacking = self.stored[node].find(self.digests[numbers])[:, 0] < 0
+                self.writer.add(
+                    self.keys[node], self.digests[numbers[lacking]], np.concatenate(parts)[lacking]
+                )
+                self.stored[node].refresh()
+            parts.clear()
+        done = {*numbers.tolist(), *self._failed}
+        for claim in list(self._claims):
+            self._claims[claim] -= done
+            if not self._claims[claim]:
+                self.writer.release(claim)
+                del self._claims[claim]
+        self._numbers.clear()
+        self._held = 0
+        self._flushed_at = time.monotonic()
+        self.outcome.write += self._flushed_at - began

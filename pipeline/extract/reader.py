@@ -1,0 +1,172 @@
+"""Reading ahead: batches of decoded images, made by worker processes while the network computes."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import mmap
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Generator, Iterable, Iterator
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+import numpy as np
+
+import pipeline
+from pipeline.errors import UserError
+from pipeline.extract.decode_worker import Failure, ImageTask, decode_into
+from pipeline.params import Preprocess
+
+_TASKS_A_WORKER = 2  # one at work and one at hand, so that a worker never waits for its parent
+_SLOTS_SPARE = 1  # the batch that the network is at
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Decoded images.
+
+    Attributes
+    ----------
+    images : (batch_size, crop, crop, 3) uint8
+        Always of the full size; valid until the next batch is asked for.
+    places : (n,) int64
+        Which of the images are asked for; the others are whatever stood there.
+    numbers : (n,) int64
+        Their numbers, as the tasks gave them.
+    failures : list of Failure
+    """
+
+    images: np.ndarray
+    places: np.ndarray
+    numbers: np.ndarray
+    failures: list[Failure]
+
+
+def read_batches(
+    tasks: Iterable[ImageTask], *, batch_size: int, preprocess: Preprocess, workers: int, niceness: int = 0
+) -> Generator[Batch, None, None]:
+    """Decode images in batches.
+
+    Tasks are drawn a bounded number of batches ahead. With `workers` 0, or when all fit into one batch,
+    the work is done in this process: starting another costs more than it saves.
+
+    Raises
+    ------
+    UserError
+        If a worker process dies.
+    """
+    chunks = _chunks(iter(tasks), batch_size)
+    first = next(chunks, None)
+    if first is None:
+        return
+    second = next(chunks, None)
+    chunks = itertools.chain([first] if second is None else [first, second], chunks)
+    if workers == 0 or second is None:
+        yield from _read_here(chunks, batch_size, preprocess)
+    else:
+        with _Workers(workers, batch_size, preprocess, niceness) as pool:
+            yield from pool.read(chunks)
+
+
+def _chunks(tasks: Iterator[ImageTask], size: int) -> Iterator[list[ImageTask]]:
+    while chunk := list(itertools.islice(tasks, size)):
+        yield chunk
+
+
+def _batch(images: np.ndarray, tasks: list[ImageTask], failures: list[Failure]) -> Batch:
+    numbers = np.array([task.number for task in tasks], np.int64)
+    places = np.flatnonzero(~np.isin(numbers, [failure.number for failure in failures]))
+    return Batch(images, places, numbers[places], failures)
+
+
+def _read_here(chunks: Iterator[list[ImageTask]], batch_size: int, preprocess: Preprocess) -> Iterator[Batch]:
+    images = np.zeros((batch_size, preprocess.crop, preprocess.crop, 3), np.uint8)
+    for tasks in chunks:
+        failures = decode_into(images, tasks, preprocess)
+        yield _batch(images, tasks, failures)
+
+
+class _Workers:
+    """Worker processes around a ring of batches in shared memory."""
+
+    def __init__(self, count: int, batch_size: int, preprocess: Preprocess, niceness: int) -> None:
+        self._count = count
+        self._slots = count * _TASKS_A_WORKER + _SLOTS_SPARE
+        self._niceness = niceness
+        self._greeting = (batch_size, preprocess)
+        self._shape = (self._slots, batch_size, preprocess.crop, preprocess.crop, 3)
+        self._processes: dict[Connection, subprocess.Popen] = {}
+
+    def __enter__(self) -> _Workers:
+        size = int(np.prod(self._shape))
+        ring = os.memfd_create("pool5-ring")
+        os.ftruncate(ring, size)
+        self._pixels = np.frombuffer(mmap.mmap(ring, size), np.uint8).reshape(self._shape)
+        for _ in range(self._count):
+            ours, theirs = socket.socketpair()
+            arguments = [ring, self._slots, theirs.fileno(), self._niceness]
+            process = subprocess.Popen(
+                [sys.executable, "-m", "pipeline.extract.decode_worker", *map(str, arguments)],
+                pass_fds=(ring, theirs.fileno()),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env=os.environ | {"PYTHONPATH": _import_path(), "OMP_NUM_THREADS": "1"},
+            )
+            theirs.close()
+            connection = Connection(ours.detach())
+            self._processes[connection] = process
+            connection.send(self._greeting)
+        os.close(ring)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for connection, process in self._processes.items():
+            connection.close()
+            process.terminate()  # it only decodes: there is nothing to lose
+        for process in self._processes.values():
+            process.wait()
+
+    def read(self, chunks: Iterator[list[ImageTask]]) -> Iterator[Batch]:
+        free = list(range(self._slots))
+        at_work: dict[Connection, list[tuple[int, list[ImageTask]]]] = {c: [] for c in self._processes}
+
+        def hand_out() -> None:
+            while free:
+                idlest = min(at_work, key=lambda connection: len(at_work[connection]))
+                if len(at_work[idlest]) >= _TASKS_A_WORKER or (tasks := next(chunks, None)) is None:
+                    return
+                at_work[idlest].append((free.pop(), tasks))
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # noticed when it is heard
+                    idlest.send(at_work[idlest][-1])
+
+        hand_out()
+        while any(at_work.values()):
+            heard = wait([c for c, tasks in at_work.items() if tasks])
+            for connection in (c for c in at_work if c in heard):
+                slot, tasks = at_work[connection].pop(0)
+                try:
+                    _, failures = connection.recv()
+                except (EOFError, ConnectionResetError):
+                    code = self._processes[connection].wait()
+                    raise UserError(
+                        f"{tasks[0].path}: a decoding process died with code {code} here or at one of the "
+                        f"{len(tasks) - 1} images after it; set extract.workers: 0 to see which"
+                    ) from None
+                yield _batch(self._pixels[slot], tasks, failures)
+                free.append(slot)
+                hand_out()
+
+
+def _import_path() -> str:
+    """PYTHONPATH under which a child finds this very package, wherever it is run from."""
+    here = str(Path(pipeline.__file__).parents[1])
+    return os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def available_workers() -> int:
+    """How many workers `extract.workers: auto` stands for: one for each core this process may use."""
+    return min(len(os.sched_getaffinity(0)), 32)

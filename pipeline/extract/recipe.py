@@ -1,0 +1,49 @@
+"""The feature keys that params.yaml asks for. Knows no torch: a run with nothing new builds no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.models.card import read_card
+from pipeline.params import Params, Preprocess
+from pipeline.store.feature_key import FeatureKey
+
+# Raise it with every change that changes values: decoding, resizing, normalising, folding, padding.
+# tests/extract/test_golden.py says when it must be.
+RECIPE_VERSION = 1
+
+
+def feature_keys(
+    params: Params, model: str, models_root: Path | str = Path("data/models")
+) -> dict[str, FeatureKey]:
+    """The key of every layer of a model: {layer: FeatureKey}.
+
+    Raises
+    ------
+    UserError
+        If the model has not been made yet.
+    """
+    spec = params.models[model]
+    card = read_card(Path(models_root) / model)
+    return {
+        layer: FeatureKey(
+            architecture=card.architecture,
+            weights_sha256=card.weights_sha256,
+            node=node,
+            preprocessing=_preprocessing(spec.preprocess),
+            precision=params.extract.precision,
+            dtype=params.extract.dtype,
+            recipe_version=RECIPE_VERSION,
+        )
+        for layer, node in spec.layers.items()
+    }
+
+
+def _preprocessing(preprocess: Preprocess) -> dict[str, object]:
+    return {
+        "crop": preprocess.crop,
+        "interpolation": preprocess.interpolation,
+        "mean": [float(value) for value in preprocess.mean],
+        "resize": preprocess.resize,
+        "std": [float(value) for value in preprocess.std],
+    }

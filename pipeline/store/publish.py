@@ -1,0 +1,57 @@
+"""Publishing: from the row cache to a feature file, in the order of the manifest."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pipeline.errors import UserError
+from pipeline.store.feature_writer import FileHead, LayerSource, stream_feature_file
+from pipeline.store.row_cache import StoredRows
+
+
+def publish(path: Path | str, head: FileHead, layers: Mapping[str, StoredRows], locks: Path) -> None:
+    """Write the feature file of `head.ids` from rows that the cache holds; whole or not at all.
+
+    Parameters
+    ----------
+    layers : {layer: StoredRows}
+        Each holds a row for every digest of `head`.
+    locks : Path
+        A folder for locks: two runs that publish the same file wait for each other.
+
+    Raises
+    ------
+    UserError
+        If a row is not in the cache (any more).
+    """
+    path = Path(path)
+    sources = {name: _source(name, stored, head) for name, stored in layers.items()}
+    with _alone(path, locks):
+        for leftover in path.parent.glob(f".{path.name}.*.tmp"):  # of a run that was killed right here
+            leftover.unlink()
+        stream_feature_file(path, head, sources)
+
+
+def _source(layer: str, stored: StoredRows, head: FileHead) -> LayerSource:
+    places = stored.find(head.digests)
+    if (places < 0).any():
+        lost = head.ids[places[:, 0] < 0][0]
+        raise UserError(f"{stored.folder}: the row of {lost} ({layer}) is gone from the cache; run again")
+    return LayerSource(stored.key, stored.width or 0, lambda start, stop: stored.gather(places[start:stop]))
+
+
+@contextlib.contextmanager
+def _alone(path: Path, locks: Path) -> Iterator[None]:
+    locks.mkdir(parents=True, exist_ok=True)
+    name = hashlib.blake2b(os.fsencode(path.absolute()), digest_size=8).hexdigest()
+    descriptor = os.open(locks / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
