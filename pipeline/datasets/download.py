@@ -7,10 +7,13 @@ import dataclasses
 import os
 import shutil
 import socket
+import ssl
 import sys
 import tarfile
 from collections.abc import Iterator, Sequence
+from http.client import HTTPException
 from pathlib import Path
+from urllib.error import URLError
 
 from pipeline.atomic_write import sync_directory
 from pipeline.errors import UserError
@@ -82,9 +85,7 @@ def _fetch(archive: Archive, downloads: Path) -> None:
             f"{path}: {archive.url} came broken (wrong md5, {path.stat().st_size} bytes); "
             f"run again to fetch this archive once more, {by_hand}"
         ) from None
-    except OSError as error:
-        if error.filename is not None:  # ours, such as a full disk; not the network's
-            raise
+    except (URLError, HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
         reason = getattr(error, "reason", None) or error
         raise UserError(
             f"{archive.filename}: cannot fetch {archive.url} ({reason}); run again with a network, {by_hand}"
@@ -97,7 +98,8 @@ def _unpack(path: Path, into: Path) -> None:
         with tarfile.open(path) as tar:
             tar.extractall(into, filter="data")
     except tarfile.TarError as error:
-        raise UserError(f"{path}: not a sound archive ({error}); remove it and run again") from None
+        reason = str(error).splitlines()[0].rstrip(":")
+        raise UserError(f"{path}: not a sound archive ({reason}); remove it and run again") from None
 
 
 @contextlib.contextmanager

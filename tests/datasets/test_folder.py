@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import pytest
+from devkit import write_image
+
+from pipeline.datasets.folder import list_folder
+from pipeline.errors import UserError
+
+
+def write(root, *names):
+    for seed, name in enumerate(names):
+        write_image(root / name, seed)
+    return root
+
+
+def test_splits_and_classes_are_folders(tmp_path):
+    write(tmp_path, "train/cat/1.jpg", "train/dog/1.jpg", "train/dog/2.PNG", "test/cat/1.jpg")
+    listings = list_folder(tmp_path, "train", "test")
+    train = listings["train"]
+    assert train.classes == listings["test"].classes == ("cat", "dog")
+    assert train.ids == ("cat/1.jpg", "dog/1.jpg", "dog/2.PNG")
+    assert train.paths == tuple(f"train/{image_id}" for image_id in train.ids)
+    assert train.labels.tolist() == [[1, -1], [-1, 1], [-1, 1]]
+
+
+def test_every_split_folder_is_listed_also_those_that_only_a_model_reads(tmp_path):
+    write(tmp_path, "train/cat/1.jpg", "test/cat/1.jpg", "source/fox/1.jpg")
+    listings = list_folder(tmp_path, "train", "test")
+    assert sorted(listings) == ["source", "test", "train"]
+    assert listings["test"].classes == ("cat", "fox")
+
+
+def test_folders_in_a_class_belong_to_it_and_other_files_do_not(tmp_path):
+    write(tmp_path, "train/cat/a/1.jpg", "train/cat/.thumbs/1.jpg", "train/cat/._1.jpg", "test/cat/1.jpg")
+    (tmp_path / "train/cat/notes.txt").write_text("no image")
+    (tmp_path / "train/README.md").write_text("no class")
+    assert list_folder(tmp_path, "train", "test")["train"].ids == ("cat/a/1.jpg",)
+
+
+def test_a_class_folder_may_be_a_link(tmp_path):
+    write(tmp_path / "elsewhere", "cats/1.jpg")
+    write(tmp_path / "root", "test/cat/1.jpg", "train/dog/1.jpg")
+    (tmp_path / "root/train/cat").symlink_to(tmp_path / "elsewhere/cats")
+    assert "cat/1.jpg" in list_folder(tmp_path / "root", "train", "test")["train"].ids
+
+
+@pytest.fixture
+def unsplit(tmp_path):
+    return write(tmp_path, *(f"{name}/{i}.png" for name in ("cat", "dog") for i in range(20)))
+
+
+def test_without_split_folders_the_splits_are_drawn_class_by_class(unsplit):
+    listings = list_folder(unsplit, "train", "test", "val")
+    ids = {split: set(part.ids) for split, part in listings.items()}
+    assert {split: len(part) for split, part in ids.items()} == {"train": 32, "test": 8, "val": 6}
+    assert not ids["train"] & ids["test"]
+    assert ids["val"] < ids["train"]
+    assert [(listings["test"].labels == 1).sum(0).tolist(), listings["test"].classes] == [
+        [4, 4],
+        ("cat", "dog"),
+    ]
+    assert all((unsplit / path).is_file() for path in listings["test"].paths)
+
+
+def test_the_drawn_splits_are_the_same_each_time(unsplit):
+    assert (
+        list_folder(unsplit, "train", "test")["test"].ids == list_folder(unsplit, "train", "test")["test"].ids
+    )
+
+
+def test_too_few_images_to_draw_splits_from(tmp_path):
+    write(tmp_path, "cat/1.jpg", "dog/1.jpg")
+    with pytest.raises(UserError, match=r"too few images to draw the split test from"):
+        list_folder(tmp_path, "train", "test")
+
+
+def test_a_missing_split_names_those_that_are_there(tmp_path):
+    write(tmp_path, "train/cat/1.jpg", "tests/cat/1.jpg")
+    with pytest.raises(UserError, match=r"no folder test \(did you mean tests\?\); it has: tests, train"):
+        list_folder(tmp_path, "train", "test")
+
+
+def test_an_empty_split(tmp_path):
+    write(tmp_path, "train/cat/1.jpg")
+    (tmp_path / "test/cat").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"test: an empty split; images belong in .*test/<class>/"):
+        list_folder(tmp_path, "train", "test")
+
+
+def test_a_missing_root(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere: no such folder"):
+        list_folder(tmp_path / "nowhere", "train", "test")
+
+
+def test_a_name_that_cannot_be_printed(tmp_path):
+    write(tmp_path, "train/cat/1.jpg", "test/cat/a\nb.jpg")
+    with pytest.raises(UserError, match=r"cannot be printed; rename it"):
+        list_folder(tmp_path, "train", "test")

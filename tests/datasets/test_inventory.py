@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from devkit import write_annotation, write_devkit, write_image
+from PIL import Image
+
+from pipeline.datasets.image_check import BadImage, ImageFact, check_images
+from pipeline.datasets.inventory import take_inventory
+from pipeline.datasets.manifest import read_manifest
+from pipeline.errors import UserError
+from pipeline.params import Dataset
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    return write_devkit(
+        tmp_path / "kit",
+        {
+            "train": {"1": [("cat", False)], "2": [("dog", False), ("cat", True)], "3": [("dog", False)]},
+            "test": {"4": [("cat", False)], "5": [("dog", True), ("cat", False)]},
+            "source": {"6": [("cat", False)]},
+        },
+    )
+
+
+def take(root: Path, on_bad_image: str = "fail", **changes: str) -> Path:
+    settings = {"name": "toy", "kind": "voc", "root": str(root), "train": "train", "test": "test"}
+    out = root.parent / "out"
+    take_inventory(Dataset(**(settings | changes)), on_bad_image, out / "manifest", out / "metrics.json")
+    return out
+
+
+def cut_in_half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def test_a_manifest_says_what_each_split_consists_of(root):
+    manifest = read_manifest(take(root) / "manifest/train.csv")
+    assert (manifest.dataset, manifest.split, manifest.classes) == ("toy", "train", ("cat", "dog"))
+    assert list(manifest.ids) == ["1", "2", "3"]
+    assert list(manifest.paths) == [f"JPEGImages/{i}.jpg" for i in manifest.ids]
+    np.testing.assert_array_equal(manifest.labels, [[1, -1], [0, 1], [-1, 1]])
+    np.testing.assert_array_equal(manifest.sizes, [[32, 24]] * 3)
+    digest = hashlib.blake2b((root / "JPEGImages/2.jpg").read_bytes(), digest_size=16).digest()
+    assert manifest.digests[1].tobytes() == digest
+
+
+def test_every_labelled_split_has_a_manifest_also_one_that_only_a_model_reads(root):
+    assert {path.stem for path in (take(root) / "manifest").glob("*.csv")} == {
+        "train",
+        "test",
+        "source",
+        "objects",
+    }
+
+
+def test_the_objects_are_listed_with_their_boxes(root):
+    with (take(root) / "manifest/objects.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 8
+    assert next(row for row in rows if row["id"] == "5") == {
+        "id": "5", "class": "dog", "difficult": "1", "truncated": "0",
+        "xmin": "3", "ymin": "4", "xmax": "20", "ymax": "18",
+    }  # fmt: skip
+
+
+def test_the_same_data_set_gives_the_same_bytes(root):
+    first = {path: path.read_bytes() for path in take(root).rglob("*") if path.is_file()}
+    assert {path: path.read_bytes() for path in take(root).rglob("*") if path.is_file()} == first
+
+
+def test_no_absolute_path_gets_into_what_is_written(root):
+    for path in take(root).rglob("*"):
+        assert path.is_dir() or str(root.parent) not in path.read_text()
+
+
+def test_the_metrics_count_positives_and_difficult(root):
+    metrics = json.loads((take(root) / "metrics.json").read_text())
+    assert metrics["test"] == {
+        "images": 2, "unreadable": 0, "positives": {"cat": 2, "dog": 0}, "difficult": {"cat": 0, "dog": 1},
+    }  # fmt: skip
+
+
+def test_what_trainings_depend_on_changes_with_their_splits_and_not_with_the_test_split(root):
+    before = (take(root) / "manifest/training.json").read_text()
+    write_image(root / "JPEGImages/4.jpg", seed=99)
+    assert (take(root) / "manifest/training.json").read_text() == before
+    write_image(root / "JPEGImages/6.jpg", seed=99)
+    assert (take(root) / "manifest/training.json").read_text() != before
+
+
+def test_a_jpeg_cut_in_half_stops_the_run_and_is_named(root):
+    cut_in_half(root / "JPEGImages/4.jpg")
+    with pytest.raises(
+        UserError, match=r"1 image of 6 cannot be read: JPEGImages/4.jpg \(damaged .*on_bad_image: skip"
+    ):
+        take(root)
+    assert not (root.parent / "out").exists()
+
+
+def test_a_jpeg_cut_in_half_is_left_out_and_named_where_the_user_says_so(root, capsys):
+    cut_in_half(root / "JPEGImages/4.jpg")
+    (root / "JPEGImages/2.jpg").unlink()
+    out = take(root, "skip")
+    assert list(read_manifest(out / "manifest/test.csv").ids) == ["5"]
+    assert list(read_manifest(out / "manifest/train.csv").ids) == ["1", "3"]
+    told = capsys.readouterr().err
+    assert "JPEGImages/4.jpg (damaged" in told
+    assert "JPEGImages/2.jpg (cannot be read (No such file" in told
+    summary = json.loads((out / "manifest/summary.json").read_text())
+    assert [bad["id"] for bad in summary["splits"]["test"]["left_out"]] == ["4"]
+    assert "4" not in {
+        line.partition(",")[0] for line in (out / "manifest/objects.csv").read_text().splitlines()
+    }
+
+
+def test_many_bad_images_are_counted_in_one_line(root):
+    for path in (root / "JPEGImages").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(UserError, match=r"6 images of 6 cannot be read") as caught:
+        take(root)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_split_of_which_no_image_can_be_read_is_refused_even_where_bad_images_are_left_out(root):
+    for name in ("4", "5"):
+        cut_in_half(root / f"JPEGImages/{name}.jpg")
+    with pytest.raises(UserError, match=r"split test: none of its 2 images can be read"):
+        take(root, "skip")
+
+
+def test_contradicting_labels_are_told_and_written_down(root, capsys):
+    write_annotation(root, "3", [("cat", False), ("dog", False)])
+    out = take(root)
+    assert "1 label in ImageSets/Main and Annotations disagree" in (told := capsys.readouterr().err)
+    assert "3 (cat -1, annotated 1)" in told
+    summary = json.loads((out / "manifest/summary.json").read_text())
+    assert summary["disagreements"] == [{"id": "3", "class": "cat", "listed": -1, "annotated": 1}]
+
+
+def test_what_a_failed_run_finds_stays_as_it_was(root):
+    out = take(root)
+    before = (out / "manifest/test.csv").read_bytes()
+    cut_in_half(root / "JPEGImages/4.jpg")
+    with pytest.raises(UserError):
+        take(root)
+    assert (out / "manifest/test.csv").read_bytes() == before
+    assert sorted(path.name for path in out.iterdir()) == ["manifest", "metrics.json"]
+
+
+def test_folders_of_images_are_taken_in_the_same_way(tmp_path):
+    for name in ("train/cat/1.jpg", "train/dog, large/1.jpg", "test/cat/1.jpg"):
+        write_image(tmp_path / "kit" / name)
+    out = take(tmp_path / "kit", kind="folder")
+    manifest = read_manifest(out / "manifest/train.csv")
+    assert list(manifest.ids) == ["cat/1.jpg", "dog, large/1.jpg"]
+    assert (out / "manifest/objects.csv").read_text() == "id,class,difficult,truncated,xmin,ymin,xmax,ymax\n"
+
+
+def test_the_size_is_that_of_the_file_before_it_is_turned_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 20)).save(tmp_path / "turned.jpg", exif=exif)
+    fact = check_images(tmp_path, ["turned.jpg"])["turned.jpg"]
+    assert isinstance(fact, ImageFact)
+    assert fact.size == (40, 20)
+
+
+def test_many_images_are_checked_in_several_processes_with_the_same_findings(tmp_path):
+    paths = [f"{i}.png" for i in range(210)]
+    for i, path in enumerate(paths):
+        write_image(tmp_path / path, i)
+    (tmp_path / "77.png").write_bytes(b"GIF89a")
+    together, alone = check_images(tmp_path, paths), check_images(tmp_path, paths[70:80])
+    assert list(together) == paths
+    assert [path for path, fact in together.items() if isinstance(fact, BadImage)] == ["77.png"]
+    assert all(together[path] == alone[path] for path in paths[70:80])
