@@ -1,0 +1,265 @@
+// What stands around the map: layers, classes, the card under the pointer, neighbours, and the selection.
+
+const data = JSON.parse(document.getElementById("map-data").textContent);
+const thumbnails = new Thumbnails(data.sprites);
+const { ids, present, difficult, colours } = data.images;
+const part = (name) => document.getElementById(`map-${name}`);
+const SELECTED_SHOWN = 60;
+
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+function labelled(text, classes) {
+  const label = element("span", { class: text === "label" ? "label" : `label ${text}` });
+  const dot = element("span", { class: "dot" });
+  dot.style.setProperty("--dot", data.classColours[classes]);
+  label.append(dot, data.classes[classes]);
+  return label;
+}
+
+function labels(image) {
+  const line = element("span", { class: "labels" });
+  for (const number of present[image]) line.append(labelled("label", number));
+  for (const number of difficult[image]) line.append(labelled("difficult", number));
+  if (!line.childNodes.length) line.append("no class");
+  return line;
+}
+
+function inWords(image) {
+  const words = present[image].map((number) => data.classes[number]);
+  words.push(...difficult[image].map((number) => `${data.classes[number]} (only difficult)`));
+  return `${ids[image]}: ${words.join(", ") || "no class"}`;
+}
+
+const shareLabel = (a, b) => present[a].some((number) => present[b].includes(number));
+const distance = (value) => (Math.abs(value) < 10 ? value.toFixed(3) : value.toPrecision(4));
+
+const chosenClasses = new Set();
+const imageOf = (point) => plot.points.images[point];
+
+const plot = new ScatterPlot(part("stage"), thumbnails, {
+  hover: showCard,
+  choose: (point) => showNeighbours(imageOf(point)),
+  lasso: (points) => select(points.map(imageOf)),
+  toggle: (point) => {
+    const chosen = new Set(plot.marks.selected);
+    if (!chosen.delete(imageOf(point))) chosen.add(imageOf(point));
+    select([...chosen]);
+  },
+  travel: (point) => {
+    say(inWords(imageOf(point)));
+    showCard(point);
+  },
+  clear: () => {
+    select([]);
+    closeNeighbours();
+    showCard(null);
+    plot.marks.cursor = null;
+    plot.draw();
+  },
+  hint: () => {
+    part("hint").hidden = false;
+    clearTimeout(part("hint").timer);
+    part("hint").timer = setTimeout(() => { part("hint").hidden = true; }, 1600);
+  },
+});
+part("stage").plot = plot; // for the console, and for tests
+plot.visible = (image) => chosenClasses.size === 0 || present[image].some((number) => chosenClasses.has(number));
+plot.looks = (image) => [colours[image], present[image].length > 1];
+
+function say(text) {
+  part("live").textContent = text;
+}
+
+// the card beside the point that the pointer or the keyboard is at
+function showCard(point) {
+  const card = part("card");
+  card.hidden = point === null;
+  if (point === null) return;
+  const image = imageOf(point);
+  card.replaceChildren(thumbnails.canvas(image, ids[image]), element("div", { class: "id" }, ids[image]), labels(image));
+  const [x, y] = plot.screen(point);
+  const left = x + 18 + card.offsetWidth > plot.width ? x - 18 - card.offsetWidth : x + 18;
+  card.style.left = `${Math.max(left, 4)}px`;
+  card.style.top = `${Math.min(Math.max(y - card.offsetHeight / 2, 4), plot.height - card.offsetHeight - 4)}px`;
+}
+
+function tile(image, note, verdict, action) {
+  const window_ = element("span", { class: "window" });
+  if (thumbnails.has(image)) window_.append(thumbnails.canvas(image, ids[image]));
+  else window_.append("no picture");
+  const button = element("button", { type: "button", class: `tile ${verdict}`, "aria-label": `${inWords(image)}${note ? `, ${note}` : ""}` });
+  button.append(window_);
+  if (note) button.append(element("span", { class: "verdict" }, note));
+  button.append(element("span", {}, present[image].map((number) => data.classes[number]).join(", ")));
+  button.title = inWords(image);
+  button.addEventListener("click", action);
+  return element("li", {}, button);
+}
+
+function showNeighbours(image) {
+  const panel = part("neighbours");
+  const close = element("button", { type: "button", class: "plain push" }, "Close");
+  close.addEventListener("click", () => {
+    closeNeighbours();
+    part("stage").focus({ preventScroll: true });
+  });
+  const about = element("div", {}, element("h3", {}, "Neighbours of ", element("span", { class: "id" }, ids[image])), labels(image));
+  const head = element("div", { class: "panel-head" }, thumbnails.canvas(image, ids[image]), about, close);
+  const columns = element("div", { class: "representations" });
+  for (const { name, images, distances } of data.neighbourhoods) {
+    const near = images[image];
+    const hits = near.filter((other) => shareLabel(image, other)).length;
+    const list = element("ol", { class: "tiles" });
+    near.forEach((other, rank) => {
+      const hit = shareLabel(image, other);
+      const note = `${hit ? "✓" : "✗"} ${distance(distances[image][rank])}`;
+      list.append(tile(other, note, hit ? "hit" : "miss", () => thumbnails.has(other) && showNeighbours(other)));
+    });
+    columns.append(element("div", { "data-representation": name }, element("h4", {}, name), element("p", { class: "note" }, `${hits} of ${near.length} share a label`), list));
+  }
+  const explained = element("p", { class: "note" }, `The nearest of ${data.searched} test images by ${data.metric} distance, exact search. ✓ shares a label, ✗ shares none. Choose one to go there.`);
+  panel.replaceChildren(head, columns, explained);
+  panel.hidden = false;
+  plot.marks.chosen = image;
+  plot.marks.cursor = plot.number.get(image) ?? null;
+  markNeighbours();
+  if (plot.marks.cursor !== null) plot.bringIntoView(plot.marks.cursor);
+  plot.draw();
+  say(`Neighbours of ${inWords(image)} are listed below the map.`);
+}
+
+// rings on the map: the neighbours in the layer that it shows
+function markNeighbours() {
+  const { chosen } = plot.marks;
+  const own = data.neighbourhoods.find(({ name }) => name === data.maps[currentMap].name);
+  plot.marks.neighbours = chosen === null || !own ? [] : own.images[chosen].map((image) => {
+    const hit = shareLabel(chosen, image);
+    return { image, hit, colour: hit ? "--hit" : "--miss" };
+  });
+}
+
+function closeNeighbours() {
+  part("neighbours").hidden = true;
+  plot.marks.chosen = null;
+  plot.marks.neighbours = [];
+  plot.draw();
+}
+
+function select(images, shown = SELECTED_SHOWN) {
+  plot.marks.selected = new Set(images);
+  plot.draw();
+  const panel = part("selection");
+  panel.hidden = images.length === 0;
+  if (!images.length) return;
+  const counts = data.classes.map((name, number) => [images.filter((image) => present[image].includes(number)).length, number]);
+  const classes = element("p", { class: "labels" });
+  for (const [count, number] of counts.filter(([n]) => n).sort((a, b) => b[0] - a[0])) {
+    const label = labelled("label", number);
+    label.append(element("small", {}, ` ${count}`));
+    classes.append(label);
+  }
+  const clear = element("button", { type: "button", class: "plain push" }, "Clear");
+  clear.addEventListener("click", () => {
+    select([]);
+    part("stage").focus({ preventScroll: true });
+  });
+  const list = element("ul", { class: "tiles" });
+  for (const image of images.slice(0, shown)) list.append(tile(image, "", "", () => showNeighbours(image)));
+  const text = element("textarea", { readonly: "", "aria-label": "Ids of the selected images", spellcheck: "false" });
+  text.value = images.map((image) => ids[image]).join("\n");
+  text.addEventListener("focus", () => text.select());
+  const title = `${images.length} ${images.length === 1 ? "image" : "images"} selected`;
+  panel.replaceChildren(element("div", { class: "panel-head" }, element("h3", {}, title), clear), classes, list);
+  if (images.length > shown) {
+    const more = element("button", { type: "button", class: "plain" }, `Show all ${images.length}`);
+    more.addEventListener("click", () => select(images, Infinity));
+    panel.append(element("p", {}, more));
+  }
+  panel.append(element("details", {}, element("summary", {}, "Ids, to copy"), text));
+  say(title);
+}
+
+// classes: none chosen shows all, several show the images with any of them
+function showClasses() {
+  const points = data.maps[currentMap].images;
+  const chips = data.classes.map((name, number) => {
+    const count = points.filter((image) => present[image].includes(number)).length;
+    const dot = element("span", { class: "dot" });
+    dot.style.setProperty("--dot", data.classColours[number]);
+    const chip = element("button", { type: "button", class: "chip", "aria-pressed": String(chosenClasses.has(number)) }, dot, name, element("small", {}, String(count)));
+    chip.addEventListener("click", () => {
+      if (!chosenClasses.delete(number)) chosenClasses.add(number);
+      chip.setAttribute("aria-pressed", String(chosenClasses.has(number)));
+      filterChanged();
+    });
+    return count || chosenClasses.has(number) ? chip : null;
+  });
+  part("classes").replaceChildren(...chips.filter(Boolean));
+}
+
+function filterChanged() {
+  part("all").hidden = chosenClasses.size === 0;
+  const count = plot.points.images.filter(plot.visible).length;
+  part("stage").dataset.visible = count;
+  say(`${count} of ${plot.points.images.length} images shown`);
+  plot.draw();
+}
+
+part("all").addEventListener("click", () => {
+  chosenClasses.clear();
+  showClasses();
+  filterChanged();
+});
+
+let currentMap = 0;
+function showMap(number) {
+  currentMap = number;
+  const map = data.maps[number];
+  part("stage").setAttribute("aria-label", `t-SNE map of ${map.images.length} test images, ${map.name}`);
+  for (const [i, button] of [...part("layers").children].entries()) {
+    button.ariaChecked = String(i === number);
+    button.tabIndex = i === number ? 0 : -1;
+  }
+  const trust = document.querySelector(`template[data-trust="${CSS.escape(map.name)}"]`);
+  part("trust").replaceChildren(...(trust ? [trust.content.cloneNode(true)] : []));
+  plot.setPoints(map);
+  showCard(null);
+  showClasses();
+  filterChanged();
+  markNeighbours();
+}
+
+data.maps.forEach((map, number) => {
+  const button = element("button", { type: "button", role: "radio" }, map.name);
+  button.addEventListener("click", () => showMap(number));
+  button.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    showMap((currentMap + step + data.maps.length) % data.maps.length);
+    part("layers").children[currentMap].focus();
+  });
+  part("layers").append(button);
+});
+
+for (const [button, lasso] of [[part("pan"), false], [part("lasso"), true]]) {
+  button.addEventListener("click", () => {
+    plot.lassoing = lasso;
+    part("stage").classList.toggle("lasso", lasso);
+    part("pan").ariaPressed = String(!lasso);
+    part("lasso").ariaPressed = String(lasso);
+  });
+}
+part("in").addEventListener("click", () => plot.zoomBy(1.5));
+part("out").addEventListener("click", () => plot.zoomBy(1 / 1.5));
+part("reset").addEventListener("click", () => plot.reset());
+part("images").addEventListener("change", (event) => {
+  plot.showImages = event.target.checked;
+  plot.draw();
+});
+showMap(0);

@@ -1,0 +1,17 @@
+"""The stage report: reports/index.html and reports/map.parquet, from the files of the other stages."""
+
+from __future__ import annotations
+
+from pipeline.errors import told_in_one_line
+from pipeline.params import load_params
+from pipeline.report.page import write_report
+
+
+def main() -> None:
+    """Write the page."""
+    write_report(load_params())
+
+
+if __name__ == "__main__":
+    with told_in_one_line():
+        main()
