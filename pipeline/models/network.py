@@ -23,6 +23,28 @@ def architectures() -> list[str]:
     return ["caffenet", *torchvision.models.list_models(module=torchvision.models)]
 
 
+def check_buildable(architecture: str, crop: int) -> None:
+    """Refuse a name that is not in `architectures()`, and a crop that the network cannot take.
+
+    Raises
+    ------
+    UserError
+        Names the nearest architectures, or the next larger crop that works.
+    """
+    if architecture not in architectures():
+        near = difflib.get_close_matches(architecture, architectures(), n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(architectures())}"
+        raise UserError(
+            f"architecture {architecture}: not caffenet and no torchvision classification model; {hint}"
+        )
+    if not takes_crop(architecture, crop):
+        larger = (c for c in range(crop + 1, 1025) if takes_crop(architecture, c))
+        hint = f"the next larger size that works is {next(larger, 'above 1024')} px"
+        raise UserError(
+            f"architecture {architecture}: cannot take images of {crop} px (preprocess.crop); {hint}"
+        )
+
+
 def build_network(architecture: str, num_outputs: int, crop: int = 224) -> nn.Module:
     """A network with random weights from torch's global generator, in training mode.
 
@@ -38,20 +60,9 @@ def build_network(architecture: str, num_outputs: int, crop: int = 224) -> nn.Mo
     Raises
     ------
     UserError
-        For a name that is not there, and for a crop that the network cannot take.
+        As `check_buildable`.
     """
-    if architecture not in architectures():
-        near = difflib.get_close_matches(architecture, architectures(), n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(architectures())}"
-        raise UserError(
-            f"architecture {architecture}: not caffenet and no torchvision classification model; {hint}"
-        )
-    if not takes_crop(architecture, crop):
-        larger = (c for c in range(crop + 1, 1025) if takes_crop(architecture, c))
-        hint = f"the next larger size that works is {next(larger, 'above 1024')} px"
-        raise UserError(
-            f"architecture {architecture}: cannot take images of {crop} px (preprocess.crop); {hint}"
-        )
+    check_buildable(architecture, crop)
     return _construct(architecture, num_outputs, crop)
 
 

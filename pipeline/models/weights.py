@@ -21,7 +21,14 @@ from torch import nn
 from pipeline.atomic_write import atomic_write
 from pipeline.errors import UserError
 from pipeline.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard, read_card, write_card
-from pipeline.models.network import build_network, head_name, num_outputs, read_own_weights
+from pipeline.models.network import (
+    build_network,
+    check_buildable,
+    head_name,
+    num_outputs,
+    on_shapes_alone,
+    read_own_weights,
+)
 from pipeline.params import Model
 
 _CONNECT_SECONDS = 30
@@ -78,8 +85,9 @@ def start_network(
     if model.weights == "random":
         network = _drawn(name, model, len(classes), seed)
         return Start(network, classes, f"drawn at random from seed {seed}")
+    _check_buildable(name, model)
     source = _source(name, model, classes, Path(models_dir))
-    head = _head_of(name, model)
+    head = _head_of(model)
     trained_on = _width(source.state, head)
     outputs = len(classes) if model.train or trained_on is None else trained_on
     network = _drawn(name, model, outputs, seed)
@@ -175,17 +183,22 @@ def read_checkpoint(path: Path, name: str) -> dict[str, torch.Tensor]:
     return {str(key).removeprefix("module."): value for key, value in found.items()}
 
 
+def _check_buildable(name: str, model: Model) -> None:
+    try:
+        check_buildable(model.architecture, model.preprocess.crop)
+    except UserError as error:
+        raise UserError(f"model {name}: {error}") from None
+
+
 def _drawn(name: str, model: Model, outputs: int, seed: int) -> nn.Module:
+    _check_buildable(name, model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        try:
-            return build_network(model.architecture, outputs, model.preprocess.crop)
-        except UserError as error:
-            raise UserError(f"model {name}: {error}") from None
+        return build_network(model.architecture, outputs, model.preprocess.crop)
 
 
-def _head_of(name: str, model: Model) -> str:
-    return head_name(_drawn(name, model, 1, 0))
+def _head_of(model: Model) -> str:
+    return head_name(on_shapes_alone(model.architecture, 1, model.preprocess.crop))
 
 
 def _width(state: Mapping[str, torch.Tensor], head: str) -> int | None:
@@ -220,7 +233,7 @@ def _file(name: str, model: Model, classes: tuple[str, ...], path: Path) -> _Sou
             "if you trust it, write its sha256 there"
         )
     state = _modern_names(model.architecture, read_checkpoint(path, name))
-    outputs = _width(state, _head_of(name, model))
+    outputs = _width(state, _head_of(model))
     named = classes if outputs in (None, len(classes)) else ()
     return _Source(state, named, f"file {model.weights}, sha256 {found}")
 
@@ -229,7 +242,6 @@ def _imagenet(name: str, architecture: str) -> _Source:
     """torchvision's first ImageNet weights, through its own cache, checked against the hash in their name."""
     if architecture == "caffenet":
         raise UserError(f"models.{name}.weights: there are no ImageNet weights of caffenet; alexnet has some")
-    build_network(architecture, 1)  # refuses an unknown name
     known = torchvision.models.get_model_weights(architecture)
     if not hasattr(known, "IMAGENET1K_V1"):
         raise UserError(
@@ -241,7 +253,7 @@ def _imagenet(name: str, architecture: str) -> _Source:
     path = Path(torch.hub.get_dir()) / "checkpoints" / file_name
     prefix = Path(file_name).stem.rpartition("-")[2]
     if not path.exists():
-        _download(name, chosen.url, path, prefix)
+        fetch(name, chosen.url, path, prefix)
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if not found.startswith(prefix):
@@ -252,7 +264,14 @@ def _imagenet(name: str, architecture: str) -> _Source:
     return _Source(state, tuple(chosen.meta["categories"]), f"torchvision {chosen}, sha256 {found}")
 
 
-def _download(name: str, url: str, path: Path, prefix: str) -> None:
+def fetch(name: str, url: str, path: Path, prefix: str) -> None:
+    """Download `url` to `path`, whole or not at all; its sha256 must start with `prefix`.
+
+    Raises
+    ------
+    UserError
+        If the file is not to be had or is another one; says where to put it by hand.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_CONNECT_SECONDS)
