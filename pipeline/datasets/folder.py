@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,24 +12,10 @@ import numpy as np
 from pipeline.datasets.listing import Listing, did_you_mean
 from pipeline.errors import UserError
 
-SUFFIXES = frozenset(
-    (
-        ".bmp",
-        ".gif",
-        ".jfif",
-        ".jpe",
-        ".jpeg",
-        ".jpg",
-        ".pbm",
-        ".pgm",
-        ".png",
-        ".pnm",
-        ".ppm",
-        ".tif",
-        ".tiff",
-        ".webp",
-    )
-)
+SUFFIXES = frozenset([
+    ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff",
+    ".webp",
+])  # fmt: skip
 TEST_SHARE, VAL_SHARE = 0.2, 0.2  # of a class's images, and of what is then left for training
 
 
@@ -94,6 +81,8 @@ def _draw_splits(root: Path, train: str, test: str, val: str | None) -> dict[str
                 f"dataset: {root} holds too few images to draw the split {split} from: three a class are "
                 f"the least; or sort them into {root}/<split>/<class>/ yourself"
             )
+    amounts = ", ".join(f"{split} {len(ids)}" for split, ids in chosen.items())
+    print(f"{root} has no folders for its splits, so they are drawn: {amounts}", file=sys.stderr)
     return {split: _listing(split, tuple(sorted(images)), sorted(ids), "") for split, ids in chosen.items()}
 
 

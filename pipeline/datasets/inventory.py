@@ -42,6 +42,10 @@ def take_inventory(
     """
     folder = Path(folder)
     listings = list_splits(dataset)
+    if "objects" in listings:
+        raise UserError(
+            f"{dataset.root}: the split objects: that name is taken by objects.csv; rename the split"
+        )
     _tell_disagreements(listings)
     facts = check_images(dataset.root, [path for listing in listings.values() for path in listing.paths])
     bad = [fact for fact in facts.values() if isinstance(fact, BadImage)]

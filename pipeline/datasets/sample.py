@@ -422,11 +422,11 @@ def _annotate(
 
 def _photograph(rng: random.Random, noise: np.random.Generator, canvas: Image.Image) -> Image.Image:
     """What a camera adds: exposure, contrast, a blur now and then, grain."""
-    gain, offset = rng.uniform(0.7, 1.2), rng.uniform(-25, 25)
+    gain, offset = rng.uniform(0.75, 1.25), rng.uniform(-15, 35)
     canvas = canvas.point([max(0, min(255, round(128 + offset + gain * (v - 128)))) for v in range(256)] * 3)
     if rng.random() < 0.4:
         canvas = canvas.filter(ImageFilter.BoxBlur(rng.uniform(0.3, 1.6)))
-    grain = rng.randint(4, 28)
+    grain = rng.randint(3, 20)
     pixels = np.asarray(canvas, dtype=np.int16)
     speckle = noise.integers(-grain, grain + 1, pixels.shape, dtype=np.int8)
     return Image.fromarray(np.clip(pixels + speckle, 0, 255).astype(np.uint8))

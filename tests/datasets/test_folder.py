@@ -49,8 +49,9 @@ def unsplit(tmp_path):
     return write(tmp_path, *(f"{name}/{i}.png" for name in ("cat", "dog") for i in range(20)))
 
 
-def test_without_split_folders_the_splits_are_drawn_class_by_class(unsplit):
+def test_without_split_folders_the_splits_are_drawn_class_by_class_and_that_is_told(unsplit, capsys):
     listings = list_folder(unsplit, "train", "test", "val")
+    assert "they are drawn: train 32, test 8, val 6" in capsys.readouterr().err
     ids = {split: set(part.ids) for split, part in listings.items()}
     assert {split: len(part) for split, part in ids.items()} == {"train": 32, "test": 8, "val": 6}
     assert not ids["train"] & ids["test"]
