@@ -39,7 +39,6 @@ def main(name: str) -> None:
         model_dir=model_dir,
         curves_dir=curves_dir,
         metrics_file=metrics_file,
-        skip_bad=params.extract.on_bad_image == "skip",
     )
 
 

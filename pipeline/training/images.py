@@ -3,58 +3,48 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from pipeline.datasets.image_file import UnreadableImage, read_image, resize_and_crop
+from pipeline.datasets.image_file import read_image, resize_and_crop
 from pipeline.params import Preprocess
 from pipeline.progress import progress
 
 _LONGEST = 4  # times the short side; a panorama's middle is enough, its ends would fill the memory
+_AHEAD = 256  # images that are decoded before they are kept
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
-def decode_for_training(
-    paths: Sequence[Path], preprocess: Preprocess, *, scratch: Path, skip_bad: bool = False
-) -> tuple[list[np.ndarray], np.ndarray]:
-    """Every image with its short side at `preprocess.resize`, uncropped.
+def decode_for_training(paths: Sequence[Path], preprocess: Preprocess, scratch: Path) -> list[np.ndarray]:
+    """Every image with its short side at `preprocess.resize`, uncropped, as (H, W, 3) uint8.
 
-    Kept in memory; where half of what is free would not hold them, in an unnamed file under `scratch`,
-    mapped into memory.
-
-    Returns
-    -------
-    images : list of (H, W, 3) uint8
-    rows : (n,) int64
-        Which of `paths` they are; all, unless `skip_bad` left unreadable ones out.
+    Kept in memory; where half of what is free would not hold them, in an unnamed file in the folder
+    `scratch`, mapped into memory.
 
     Raises
     ------
     UnreadableImage
-        Unless `skip_bad`.
+        If a file has been damaged since the manifest was written.
     """
 
     def resized(path: Path) -> np.ndarray:
         return resize_short_side(read_image(path), preprocess)
 
-    return _decode(paths, resized, scratch, skip_bad, preprocess.resize**2 * 4)
+    return _decode(paths, resized, scratch, preprocess.resize**2 * 4)
 
 
-def decode_for_testing(
-    paths: Sequence[Path], preprocess: Preprocess, *, scratch: Path, skip_bad: bool = False
-) -> tuple[list[np.ndarray], np.ndarray]:
+def decode_for_testing(paths: Sequence[Path], preprocess: Preprocess, scratch: Path) -> list[np.ndarray]:
     """As `decode_for_training`, but (crop, crop, 3): resized and cropped as for extraction."""
 
     def cropped(path: Path) -> np.ndarray:
         return resize_and_crop(read_image(path), preprocess)
 
-    return _decode(paths, cropped, scratch, skip_bad, preprocess.crop**2 * 3)
+    return _decode(paths, cropped, scratch, preprocess.crop**2 * 3)
 
 
 def resize_short_side(image: np.ndarray, preprocess: Preprocess) -> np.ndarray:
@@ -70,42 +60,20 @@ def resize_short_side(image: np.ndarray, preprocess: Preprocess) -> np.ndarray:
 
 
 def _decode(
-    paths: Sequence[Path],
-    read: Callable[[Path], np.ndarray],
-    scratch: Path,
-    skip_bad: bool,
-    bytes_each: int,
-) -> tuple[list[np.ndarray], np.ndarray]:
-    images, rows = [], []
+    paths: Sequence[Path], read: Callable[[Path], np.ndarray], scratch: Path, bytes_each: int
+) -> list[np.ndarray]:
     keep = _in_memory if bytes_each * len(paths) < _free_memory() / 2 else _in_file(scratch)
+    images: list[np.ndarray] = []
     # threads are enough: Pillow decodes and resizes without the interpreter's lock
-    with ThreadPoolExecutor(os.process_cpu_count() if hasattr(os, "process_cpu_count") else None) as pool:
-        outcomes = _in_order(pool, read, paths)
-        for row, outcome in enumerate(progress(outcomes, total=len(paths), desc="decoding", unit="image")):
-            if isinstance(outcome, UnreadableImage):
-                if not skip_bad:
-                    raise outcome
-                print(f"pool5: left out of the training: {outcome.path}: {outcome.reason}", file=sys.stderr)
-                continue
-            images.append(keep(outcome))
-            rows.append(row)
-    return images, np.array(rows, dtype=np.int64)
-
-
-def _in_order(
-    pool: ThreadPoolExecutor, read: Callable[[Path], np.ndarray], paths: Sequence[Path]
-) -> Iterator[np.ndarray | UnreadableImage]:
-    """What `read` gives for each path, in order, a bounded number ahead."""
-
-    def attempt(path: Path) -> np.ndarray | UnreadableImage:
-        try:
-            return read(path)
-        except UnreadableImage as error:
-            return error
-
-    ahead = 256
-    for start in range(0, len(paths), ahead):
-        yield from pool.map(attempt, paths[start : start + ahead])
+    with (
+        ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool,
+        progress(total=len(paths), desc="decoding", unit="image") as bar,
+    ):
+        for start in range(0, len(paths), _AHEAD):
+            for image in pool.map(read, paths[start : start + _AHEAD]):
+                images.append(keep(image))
+                bar.update()
+    return images
 
 
 def _in_memory(image: np.ndarray) -> np.ndarray:

@@ -97,7 +97,6 @@ def train_model(
     curves_dir: Path,
     metrics_file: Path,
     checkpoint_dir: Path = Path(".cache/training"),
-    skip_bad: bool = False,
 ) -> ModelCard:
     """Train `start.network` by the recipe `models.<name>.train` and write the model's folder.
 
@@ -112,8 +111,6 @@ def train_model(
         What to measure on each epoch, where the recipe says `hold_out`.
     root : path
         The data set's root, which the manifests' paths start from.
-    skip_bad : bool
-        Leave unreadable images out instead of stopping.
 
     Raises
     ------
@@ -129,11 +126,11 @@ def train_model(
     device = choose_device(recipe.device, f"models.{name}.train.device")
     bf16 = _uses_bf16(name, recipe, device)
     checkpoints = Checkpoints(
-        checkpoint_dir, name, _digest(model, start.network, train, held_out, device, bf16, skip_bad)
+        checkpoint_dir, name, _digest(model, start.network, train, held_out, device, bf16)
     )
     with _reproducible(name, recipe.deterministic, device):
         run = _Run(name, model, start, device, bf16, checkpoints)
-        state = run.train(train, held_out, root, curves_dir, skip_bad)
+        state = run.train(train, held_out, root, curves_dir)
     card = write_model(
         model_dir,
         state.best if state.best is not None else state.result(),
@@ -191,9 +188,7 @@ class _Run:
             history=[],
         )
 
-    def train(
-        self, train: Manifest, val: Manifest | None, root: Path, curves_dir: Path, skip_bad: bool
-    ) -> _State:
+    def train(self, train: Manifest, val: Manifest | None, root: Path, curves_dir: Path) -> _State:
         state, recipe = self.state, self.recipe
         if saved := self.checkpoints.read():
             state.load(saved)
@@ -201,18 +196,17 @@ class _Run:
                 print(f"pool5: model {self.name}: going on after epoch {len(state.history)}", file=sys.stderr)
         curves = Curves(curves_dir, state.history)
         if len(state.history) < recipe.epochs:
-            images = self._images(train, root, skip_bad, decode_for_training)
-            held_out = self._images(val, root, skip_bad, decode_for_testing) if val is not None else None
+            images = self._images(train, root, decode_for_training)
+            held_out = self._images(val, root, decode_for_testing) if val is not None else None
             sizes = torch.tensor([image.shape[:2] for image in images.pixels])
             self._epochs(images, sizes, held_out, curves)
         curves.close()
         return state
 
-    def _images(self, manifest: Manifest, root: Path, skip_bad: bool, decode: Any) -> Images:
+    def _images(self, manifest: Manifest, root: Path, decode: Any) -> Images:
         paths = [root / path for path in manifest.paths]
-        scratch = self.checkpoints.path.parent
-        pixels, rows = decode(paths, self.preprocess, scratch=scratch, skip_bad=skip_bad)
-        return Images(pixels, torch.from_numpy(manifest.labels[rows]))
+        pixels = decode(paths, self.preprocess, self.checkpoints.path.parent)
+        return Images(pixels, torch.from_numpy(manifest.labels))
 
     def _epochs(self, images: Images, sizes: torch.Tensor, held_out: Images | None, curves: Curves) -> None:
         state, recipe = self.state, self.recipe
@@ -357,7 +351,6 @@ def _digest(
     val: Manifest | None,
     device: torch.device,
     bf16: bool,
-    skip_bad: bool,
 ) -> str:
     """Of everything that decides the weights that come out."""
     settings = {
@@ -369,7 +362,6 @@ def _digest(
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
         "bf16": bf16,
-        "skip_bad": skip_bad,
     }
     digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
     for name, value in network.state_dict().items():

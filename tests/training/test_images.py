@@ -1,0 +1,56 @@
+"""Decoded images in memory, or in a file where memory is short."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+from torchvision.transforms import v2
+
+import pipeline.training.images as module
+from pipeline.datasets.image_file import UnreadableImage, read_image, resize_and_crop
+from pipeline.params import Preprocess
+from pipeline.training.images import decode_for_testing, decode_for_training, resize_short_side
+
+PREPROCESS = Preprocess(resize=40, crop=32)
+
+
+def paths_of(toy):
+    return [toy.root / path for path in toy.train.paths]
+
+
+def test_training_images_keep_their_shape_and_their_short_side_is_resize(toy, tmp_path):
+    images = decode_for_training(paths_of(toy), PREPROCESS, tmp_path)
+    for image, path in zip(images, paths_of(toy), strict=True):
+        expected = v2.Resize(40)(Image.fromarray(read_image(path)))
+        np.testing.assert_array_equal(image, np.asarray(expected))
+    assert not list(tmp_path.iterdir())
+
+
+def test_test_images_are_those_of_extraction(toy, tmp_path):
+    images = decode_for_testing(paths_of(toy)[:4], PREPROCESS, tmp_path)
+    for image, path in zip(images, paths_of(toy)[:4], strict=True):
+        np.testing.assert_array_equal(image, resize_and_crop(read_image(path), PREPROCESS))
+
+
+def test_what_does_not_fit_into_memory_is_the_same_from_a_file(toy, tmp_path, monkeypatch):
+    in_memory = decode_for_training(paths_of(toy), PREPROCESS, tmp_path)
+    monkeypatch.setattr(module, "_free_memory", lambda: 1000)
+    in_file = decode_for_training(paths_of(toy), PREPROCESS, tmp_path / "new")
+    assert all(isinstance(image, np.memmap) for image in in_file)
+    for a, b in zip(in_memory, in_file, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not list((tmp_path / "new").iterdir())  # unnamed: a kill leaves nothing behind
+
+
+def test_an_image_damaged_since_the_manifest_stops_it(toy, tmp_path):
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"no image")
+    with pytest.raises(UnreadableImage, match=r"bad.jpg"):
+        decode_for_training([*paths_of(toy)[:2], bad], PREPROCESS, tmp_path)
+
+
+def test_a_panorama_costs_no_more_than_four_squares():
+    wide = np.zeros((10, 3000, 3), np.uint8)
+    assert resize_short_side(wide, PREPROCESS).shape == (40, 160, 3)
+    assert resize_short_side(wide.transpose(1, 0, 2), PREPROCESS).shape == (160, 40, 3)
