@@ -11,7 +11,6 @@ a dead writer left is swept by the next one.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import fcntl
 import os
 import shutil
@@ -136,16 +135,6 @@ def is_in(digests: np.ndarray, others: np.ndarray) -> np.ndarray:
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class KeyUse:
-    """What the cache holds of one feature key."""
-
-    key: FeatureKey
-    rows: int
-    shards: int
-    size: int
-
-
 class RowCache:
     """A row cache in a folder.
 
@@ -216,7 +205,10 @@ class CacheWriter:
         """Check every shard that holds a row of some images; damaged ones are set aside and told."""
         numbers = np.unique(stored.find(digests)[:, 0])
         for shard in [stored.shards[number] for number in numbers if number >= 0]:
-            if not shard.is_intact():
+            if shard.is_intact():
+                with contextlib.suppress(OSError):  # of another owner: then it looks older than it is
+                    os.utime(shard.path)  # what `pool5 cache gc` goes by
+            else:
                 stored.drop(shard)
                 _put_aside(shard.path, "its rows are damaged")
 

@@ -1,0 +1,116 @@
+"""What a row cache holds, and how it is made smaller."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from pathlib import Path
+
+from pipeline.store.feature_key import FeatureKey
+from pipeline.store.row_cache import RowCache
+from pipeline.store.row_shard import SUFFIX, DamagedShard, read_shard
+
+
+@dataclasses.dataclass(frozen=True)
+class KeyUse:
+    """What a cache holds of one feature key.
+
+    Attributes
+    ----------
+    digest : str
+        Of the key, in hexadecimal.
+    key : FeatureKey or None
+        None where no shard can be read.
+    rows, shards : int
+    size : int
+        Bytes, with those of shards that have been set aside.
+    last_used : float
+        Seconds since the epoch.
+    """
+
+    digest: str
+    key: FeatureKey | None
+    rows: int
+    shards: int
+    size: int
+    last_used: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Removed:
+    """What a collection removed."""
+
+    shards: int
+    size: int
+
+
+def cache_usage(root: Path | str) -> list[KeyUse]:
+    """What a row cache holds, key by key, the largest first."""
+    uses = []
+    for folder in RowCache(root).folders():
+        key, rows, shards = None, 0, 0
+        stats = [path.stat() for path in folder.iterdir()]
+        for path in folder.glob(f"*{SUFFIX}"):
+            try:
+                shard = read_shard(path)
+            except (DamagedShard, FileNotFoundError):
+                continue
+            key, rows, shards = shard.key, rows + len(shard), shards + 1
+        size, last_used = sum(s.st_size for s in stats), max((s.st_mtime for s in stats), default=0.0)
+        uses.append(KeyUse(folder.name, key, rows, shards, size, last_used))
+    return sorted(uses, key=lambda use: (-use.size, use.digest))
+
+
+def remove_unused(root: Path | str, in_use: Collection[str]) -> Removed:
+    """Remove the rows of every feature key that is not in use, and shards that have been set aside.
+
+    Parameters
+    ----------
+    in_use : collection of str
+        Digests of keys, in hexadecimal.
+
+    Raises
+    ------
+    UserError
+        If an extraction is at work on this cache.
+    """
+    cache = RowCache(root)
+    with cache.exclusively():
+        return _remove(
+            path
+            for folder in cache.folders()
+            for path in folder.iterdir()
+            if folder.name not in in_use or path.suffix != SUFFIX
+        )
+
+
+def shrink_to(root: Path | str, size: int) -> Removed:
+    """Remove the shards that were used least lately, until the cache takes no more than `size` bytes.
+
+    Raises
+    ------
+    UserError
+        If an extraction is at work on this cache.
+    """
+    cache = RowCache(root)
+    with cache.exclusively():
+        files = [(path, path.stat()) for folder in cache.folders() for path in folder.iterdir()]
+        files.sort(key=lambda item: (item[0].suffix == SUFFIX, item[1].st_mtime, item[0].name))
+        excess = sum(stat.st_size for _, stat in files) - size
+        doomed = []
+        for path, stat in files:
+            if excess > 0:
+                doomed.append(path)
+                excess -= stat.st_size
+        return _remove(doomed)
+
+
+def _remove(paths) -> Removed:
+    paths = list(paths)
+    sizes = [path.stat().st_size for path in paths]
+    for path in paths:
+        path.unlink()
+    for folder in {path.parent for path in paths}:
+        if not any(folder.iterdir()):
+            folder.rmdir()
+    return Removed(len(paths), sum(sizes))

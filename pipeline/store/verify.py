@@ -1,0 +1,62 @@
+"""Checking stored features against their checksums, byte by byte."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from pipeline.errors import UserError
+from pipeline.store.feature_file import FeatureFile, StoredArray
+from pipeline.store.row_cache import RowCache
+from pipeline.store.row_shard import SUFFIX, DamagedShard, read_shard
+
+
+def verify_feature_file(path: Path | str) -> list[str]:
+    """What is damaged in a feature file, a line for each piece; empty if every byte is as it was written."""
+    try:
+        file = FeatureFile.open(path)
+    except UserError as error:
+        return [str(error)]
+    with ThreadPoolExecutor(2) as threads:  # hashing and reading let go of the interpreter's lock
+        found = threads.map(StoredArray.damaged_blocks, file.arrays.values())
+        return [
+            f"{path}: {name}, {_rows(start, stop)}: damaged; delete the file and run `dvc repro extract`"
+            for name, blocks in zip(file.arrays, found, strict=True)
+            for start, stop in _joined(blocks)
+        ]
+
+
+def verify_cache(root: Path | str) -> list[str]:
+    """What is damaged in a row cache, a line for each shard."""
+    problems = []
+    for path in sorted(Path(root).glob(f"rows/*/*{SUFFIX}")):
+        try:
+            shard = read_shard(path)
+            if shard.key.hex != path.parent.name:
+                raise DamagedShard("it lies in the folder of another feature key")
+            if not shard.is_intact():
+                raise DamagedShard("its rows are damaged")
+        except DamagedShard as error:
+            problems.append(f"{path}: {error}; the next extraction sets it aside and computes its rows again")
+        except FileNotFoundError:
+            continue  # removed by `pool5 cache gc` meanwhile
+    return problems
+
+
+def shards_of(root: Path | str) -> int:
+    """How many shards a row cache has."""
+    return sum(1 for folder in RowCache(root).folders() for _ in folder.glob(f"*{SUFFIX}"))
+
+
+def _rows(start: int, stop: int) -> str:
+    return f"row {start}" if stop == start + 1 else f"rows {start} to {stop - 1}"
+
+
+def _joined(blocks: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    joined: list[tuple[int, int]] = []
+    for start, stop in blocks:
+        if joined and joined[-1][1] == start:
+            joined[-1] = (joined[-1][0], stop)
+        else:
+            joined.append((start, stop))
+    return joined
