@@ -1,0 +1,1 @@
+"""Linear classifiers on stored layers."""

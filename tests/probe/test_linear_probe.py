@@ -1,0 +1,84 @@
+import json
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+from pipeline.errors import UserError
+from pipeline.probe.linear_probe import check_finite, normalise, train_probe, write_weights
+
+GRID = (0.1, 1.0, 10.0, 100.0)
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    features = np.maximum(rng.normal(size=(300, 50)), 0).astype(np.float16) * 7
+    labels = np.where(features[:, :4] > 7, 1, -1).astype(np.int8)
+    labels[:, 1] = -1  # no image
+    labels[:, 2] = np.where(np.arange(300) == 5, 1, -1)  # one image
+    labels[rng.random((300, 4)) < 0.02] = 0
+    labels[5, 2] = 1
+    return features, labels
+
+
+@pytest.fixture(scope="module")
+def probe(data):
+    return train_probe(*data, ("cat", "dog", "emu", "fox"), GRID, folds=3, seed=0)
+
+
+def test_a_class_without_positives_has_constant_logits_and_is_named(data, probe):
+    logits = probe.logits(data[0])
+    assert probe.constant == ["dog"]
+    assert np.ptp(logits[:, 1]) == 0
+    assert logits[0, 1] == pytest.approx(np.log(0.5 / ((data[1][:, 1] == -1).sum() + 0.5)), rel=1e-6)
+    assert np.isfinite(logits).all()
+
+
+def test_a_class_with_one_positive_takes_the_shared_c_unvalidated(probe):
+    assert probe.C[2] == probe.shared
+    assert np.isnan(probe.cv_ap[2])
+    assert probe.metrics()["cv_ap"]["emu"] is None
+
+
+def test_what_a_layer_shows_the_probe_reads(data, probe):
+    logits = probe.logits(data[0])
+    for k in (0, 3):
+        assert logits[data[1][:, k] == 1, k].mean() > logits[data[1][:, k] == -1, k].mean() + 1
+
+
+def test_scaling_an_image_changes_no_logit(data, probe):
+    features = data[0].astype(np.float32)
+    scale = np.linspace(0.01, 100, 300, dtype=np.float32)[:, None]
+    np.testing.assert_allclose(probe.logits(scale * features), probe.logits(features), atol=1e-4)
+
+
+def test_an_image_of_zeros_has_finite_logits(probe):
+    np.testing.assert_array_equal(normalise(np.zeros((1, 3))), 0)
+    assert np.isfinite(probe.logits(np.zeros((1, 50)))).all()
+
+
+def test_the_weights_file_gives_the_same_logits_and_the_same_bytes(tmp_path, data, probe):
+    again = train_probe(*data, probe.classes, GRID, folds=3, seed=0)
+    for name, content in (("a", probe), ("b", again)):
+        write_weights(tmp_path / name, content, "m/fc7", {"node": "flatten", "architecture": "resnet18"})
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    with safe_open(tmp_path / "a", "np") as file:
+        about = json.loads(file.metadata()["pool5"])
+        logits = normalise(data[0]) @ file.get_tensor("weight").T + file.get_tensor("bias")
+    np.testing.assert_allclose(logits, probe.logits(data[0]), rtol=1e-5, atol=1e-5)
+    assert about["of"] == "m/fc7"
+    assert about["classes"] == ["cat", "dog", "emu", "fox"]
+    assert about["C"]["dog"] is None
+
+
+def test_labels_that_teach_nothing_are_told(data):
+    with pytest.raises(UserError, match="no class has two positive"):
+        train_probe(data[0], np.full((300, 2), -1, np.int8), ("a", "b"), GRID, folds=3, seed=0)
+
+
+def test_a_layer_of_nan_names_the_layer_and_the_image():
+    features = np.zeros((3, 2))
+    features[1, 1] = np.nan
+    with pytest.raises(UserError, match=r"caffenet/fc7 on test: 1 of 3 images .* first 000012"):
+        check_finite(features, np.array(["000005", "000012", "000020"]), "caffenet/fc7 on test")

@@ -1,0 +1,70 @@
+import dataclasses
+
+import h5py
+import numpy as np
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.store.logits_file import LogitsFile, read_logits, write_logits
+
+
+@pytest.fixture
+def content():
+    return LogitsFile(
+        of="resnet18/fc7",
+        split="test",
+        key={"architecture": "resnet18", "precision": "fp32"},
+        classes=("cat", "dog"),
+        ids=np.array(["000001", "000012", "żółw"]),
+        labels=np.array([[1, -1], [0, 1], [-1, -1]], np.int8),
+        logits=np.array([[1.5, -2], [0, np.inf], [-0.25, 3]], np.float32),
+    )
+
+
+def test_what_is_written_is_read(tmp_path, content):
+    write_logits(tmp_path / "p.h5", content)
+    found = read_logits(tmp_path / "p.h5")
+    for field in dataclasses.fields(content):
+        np.testing.assert_array_equal(getattr(found, field.name), getattr(content, field.name))
+    assert found.ids[0] == "000001"
+    assert (found.labels.dtype, found.logits.dtype) == (np.int8, np.float32)
+
+
+def test_the_same_content_has_the_same_bytes(tmp_path, content):
+    write_logits(tmp_path / "a.h5", content)
+    write_logits(tmp_path / "b.h5", content)
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+
+
+def test_plain_h5py_opens_it(tmp_path, content):
+    write_logits(tmp_path / "p.h5", content)
+    with h5py.File(tmp_path / "p.h5") as file:
+        assert sorted(file) == ["ids", "labels", "logits"]
+        assert file.attrs["format"] == "pool5-logits"
+        assert file["logits"].chunks is None
+        assert file["ids"].asstr()[2] == "żółw"
+
+
+def test_a_missing_file_says_which_stage_writes_it(tmp_path):
+    with pytest.raises(UserError, match=r"frozen\.h5: no such file; run `dvc repro probe@frozen`"):
+        read_logits(tmp_path / "frozen.h5")
+
+
+def test_another_hdf5_file_and_another_version_are_refused(tmp_path, content):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["a"] = 1
+    with pytest.raises(UserError, match="not a logits file"):
+        read_logits(tmp_path / "x.h5")
+    write_logits(tmp_path / "x.h5", content)
+    with h5py.File(tmp_path / "x.h5", "a") as file:
+        file.attrs["format_version"] = 9
+    with pytest.raises(UserError, match="format version 9, this program reads 1"):
+        read_logits(tmp_path / "x.h5")
+
+
+def test_a_truncated_file_is_told_in_one_line(tmp_path, content):
+    write_logits(tmp_path / "x.h5", content)
+    whole = (tmp_path / "x.h5").read_bytes()
+    (tmp_path / "x.h5").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="damaged"):
+        read_logits(tmp_path / "x.h5")
