@@ -84,6 +84,24 @@ def resampled_average_precision(
     return result
 
 
+def precision_recall_curve(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Recall and precision of one class at each threshold where recall grows.
+
+    Parameters
+    ----------
+    scores, labels : (N,) arrays
+        As in `average_precision`.
+
+    Returns
+    -------
+    recall, precision : (G,) float64 arrays
+        Recall increases; empty for a class without positives.
+    """
+    positives, images = rank(scores, labels).cumulate(np.ones((len(scores), 1)))
+    positives, images = positives[:, 0], images[:, 0]
+    return positives / max(positives[-1:].sum(), 1), positives / np.maximum(images, 1)
+
+
 def bootstrap_counts(num_images: int, num_resamples: int, seed: int) -> np.ndarray:
     """How often each image is drawn in each bootstrap resample of `num_images` images.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -11,7 +12,7 @@ from pipeline.atomic_write import atomic_write
 
 # the salt and the missing metadata keep dates, versions and random ids out of the files;
 # text stays text in SVG, so that it can be searched and read aloud
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.hashsalt": "pool5",
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",

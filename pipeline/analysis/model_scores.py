@@ -1,0 +1,88 @@
+"""What the models and probes to be compared say about the same test images."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.params import Params
+from pipeline.store.feature_file import FeatureFile, feature_path
+from pipeline.store.logits_file import read_logits
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelScores:
+    """Scores of several models on one test split.
+
+    Attributes
+    ----------
+    classes : tuple of C str
+    ids : (N,) array of str
+    labels : (N, C) int8
+        1 present, -1 absent, 0 only difficult instances.
+    scores : {model: (N, C) float array}
+        Logits, in the order asked for.
+    """
+
+    classes: tuple[str, ...]
+    ids: np.ndarray
+    labels: np.ndarray
+    scores: dict[str, np.ndarray]
+
+
+def load_scores(names: Sequence[str], params: Params, root: Path = Path("data")) -> ModelScores:
+    """Read the test logits of models (their layer `logits`) and of probes.
+
+    Raises
+    ------
+    UserError
+        If a file is missing or damaged, or the files do not hold the same images and classes.
+    """
+    loaded = {name: _load(name, params, root) for name in names}
+    first_name, first = next(iter(loaded.items()))
+    if not first.classes:
+        raise UserError(
+            f"{first_name}: its file names no class; check dataset.root and run `dvc repro dataset`"
+        )
+    for name, other in loaded.items():
+        _check_same_images(first_name, first.ids, name, other.ids)
+        if other.classes != first.classes or not np.array_equal(other.labels, first.labels):
+            raise UserError(
+                f"ap.of: {first_name} and {name} have different labels; run `dvc repro` to renew both"
+            )
+        scores = other.scores[name]
+        if scores.shape[1] != len(first.classes):
+            raise UserError(
+                f"ap.of: {name} gives {scores.shape[1]} logits for {len(first.classes)} classes; "
+                f"train it on this data set, or put a probe on one of its layers"
+            )
+        if bad := np.flatnonzero(~(np.isfinite(scores).all(axis=0))).tolist():
+            raise UserError(
+                f"ap.of: {name} has logits for {first.classes[bad[0]]} that are not finite; "
+                "the model may have diverged in training"
+            )
+    return dataclasses.replace(first, scores={name: each.scores[name] for name, each in loaded.items()})
+
+
+def _load(name: str, params: Params, root: Path) -> ModelScores:
+    if name in params.probe:
+        probe = read_logits(root / "probes" / f"{name}.h5")
+        return ModelScores(probe.classes, probe.ids, probe.labels, {name: probe.logits})
+    features = FeatureFile.open(feature_path(name, params.dataset.test, root / "features"))
+    scores = np.asarray(features.layer("logits"), np.float32)
+    return ModelScores(features.classes, features.ids, np.asarray(features.labels), {name: scores})
+
+
+def _check_same_images(first: str, ids: np.ndarray, second: str, others: np.ndarray) -> None:
+    if np.array_equal(ids, others):
+        return
+    only = sorted(set(ids.tolist()) ^ set(others.tolist()))
+    found = f"{only[0]} is in one only" if only else "the order differs"
+    raise UserError(
+        f"ap.of: {first} ({len(ids)} images) and {second} ({len(others)}) differ in their test images: "
+        f"{found}; run `dvc repro` to renew both"
+    )
