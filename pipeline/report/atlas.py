@@ -103,7 +103,7 @@ def shown_images(maps: Sequence[PointMap], total: int) -> np.ndarray:
 
 
 def nearest(name: str, vectors: np.ndarray, queries: np.ndarray, metric: Metric, k: int) -> Neighbourhood:
-    """The `k` nearest rows of `vectors` for some of its rows, by exact search; fewer where there are no more."""
+    """The `k` nearest rows of `vectors` for some of its rows, by exact search; fewer if there are no more."""
     k = min(k, len(vectors) - 1)
     if k < 1:
         empty = np.empty((len(queries), 0))

@@ -101,7 +101,7 @@ def _layers(features: FeatureFile, names: Sequence[str]) -> list[StoredLayer]:
 
 
 def _as_yaml(params: Params) -> str:
-    """The parameters as a params.yaml; of an absolute folder the last part only, since it differs by machine."""
+    """The parameters as a params.yaml; of an absolute root its name only: the rest is the machine's."""
     plain = msgspec.to_builtins(params)
     root = Path(plain["dataset"]["root"])
     if root.is_absolute():

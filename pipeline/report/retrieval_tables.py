@@ -35,7 +35,7 @@ def retrieval_tables(path: Path) -> tuple[GroupTable, ...]:
         own = {(r["representation"], r["measure"]): r for r in rows if r["group"] == group}
         measures = tuple(dict.fromkeys(measure for _, measure in own))
         names = tuple(dict.fromkeys(name for name, _ in own))
-        best = {m: max((number(own[n, m]["value"]) or 0 for n in names if (n, m) in own)) for m in measures}
+        best = {m: max(number(own[n, m]["value"]) or 0 for n in names if (n, m) in own) for m in measures}
         tables.append(
             GroupTable(
                 group,

@@ -92,14 +92,21 @@ def write_picture(path: Path, width: int = 900, height: int = 500) -> None:
 
 
 def small_params(folder: Path) -> Params:
-    preprocess = "{resize: 256, crop: 224}"
     (folder / "params.yaml").write_text(f"""
 dataset: {{name: little, kind: folder, root: {folder / "photos"}, train: trainval, test: test, val: null}}
 models:
   caffenet:
-    {{architecture: caffenet, weights: random, layers: {{pool5: pool5}}, preprocess: {preprocess}, train: null}}
+    architecture: caffenet
+    weights: random
+    layers: {{pool5: pool5}}
+    preprocess: {{resize: 256, crop: 224}}
+    train: null
   resnet18:
-    {{architecture: resnet18, weights: imagenet, layers: {{fc7: flatten, logits: fc}}, preprocess: {preprocess}, train: null}}
+    architecture: resnet18
+    weights: imagenet
+    layers: {{fc7: flatten, logits: fc}}
+    preprocess: {{resize: 256, crop: 224}}
+    train: null
 extract: {{}}
 index: {{of: [caffenet/pool5, resnet18/fc7]}}
 neighbors: {{of: [caffenet/pool5, resnet18/fc7]}}
@@ -167,7 +174,18 @@ def write_maps(run: Run, on_map: np.ndarray) -> None:
         write_picture(run.reports / "tsne" / name / "panels.png")
         write_json(
             run.reports / "metrics/tsne" / f"{name}.json",
-            {"kl_divergence": 0.81234, "trustworthiness": 0.97, "points": len(on_map)},
+            {
+                "backend": "sklearn",
+                "images": len(on_map),
+                "neighbors": 10,
+                "kl": 0.81234,
+                "trustworthiness": 0.97,
+                "knn_preservation": 0.4,
+                "stability": 0.6,
+                "purity": {"cat": 0.7},
+                "purity_in_layer": {"cat": 0.8},
+                "chance": {"cat": 0.2},
+            },
         )
         run.places[name] = vectors[:, :2]
 

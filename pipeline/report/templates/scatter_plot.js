@@ -12,6 +12,7 @@ class ScatterPlot {
     this.handlers = handlers;
     [this.base, this.over] = stage.querySelectorAll("canvas");
     this.points = { images: [], x: [], y: [] };
+    this.extent = [1, 1]; // of the points, in the unit square
     this.visible = () => true;
     this.looks = () => ["#888888", false];
     this.view = { zoom: 1, x: 0.5, y: 0.5 }; // the point of the unit square in the middle of the stage
@@ -30,6 +31,8 @@ class ScatterPlot {
   setPoints(points) {
     const old = new Map(this.points.images.map((image, i) => [image, [this.points.x[i], this.points.y[i]]]));
     this.points = points;
+    const range = (values) => Math.max(...values) - Math.min(...values);
+    this.extent = [Math.max(range(points.x), 0.1), Math.max(range(points.y), 0.1)];
     this.number = new Map(points.images.map((image, i) => [image, i]));
     this.from = points.images.map((image, i) => old.get(image) ?? [points.x[i], points.y[i]]);
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches || old.size === 0;
@@ -53,7 +56,8 @@ class ScatterPlot {
   }
 
   get scale() {
-    return Math.max(Math.min(this.width, this.height) - 48, 60) * this.view.zoom;
+    const fitting = (side, extent) => Math.max(side - 56, 60) / extent;
+    return Math.min(fitting(this.width, this.extent[0]), fitting(this.height, this.extent[1])) * this.view.zoom;
   }
 
   get radius() {
