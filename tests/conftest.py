@@ -11,6 +11,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # tests run beside each other on few cores, and their results must not depend on how many there are
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+# threads that wait for each other by spinning make small networks twenty times slower on a busy machine
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 @pytest.fixture(scope="session")
