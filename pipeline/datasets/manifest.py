@@ -50,6 +50,11 @@ class Manifest:
         return dataclasses.replace(self, **columns)
 
 
+def image_paths(manifest: Manifest, root: Path | str) -> dict[str, Path]:
+    """Where each image is: {id: path}."""
+    return {str(name): Path(root, path) for name, path in zip(manifest.ids, manifest.paths, strict=True)}
+
+
 def write_manifest(manifest: Manifest, path: Path | str) -> None:
     """Write `manifest` as CSV: one row an image, one column a class; the same bytes for the same content."""
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:

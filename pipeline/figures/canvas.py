@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,13 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def save_figure(figure: Figure, stem: Path | str, *, dpi: int = 150) -> None:
-    """Write `figure` to `stem`.png and `stem`.svg, each whole or not at all."""
+def save_figure(
+    figure: Figure, stem: Path | str, *, dpi: int = 150, suffixes: Sequence[str] = (".png", ".svg")
+) -> None:
+    """Write `figure` to `stem`.png and `stem`.svg, or to the one named, each whole or not at all."""
     stem = Path(stem)
+    nothing_of_ours = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
     with mpl.rc_context(_STYLE):
-        for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None, "Creator": None})):
+        for suffix in suffixes:
             with atomic_write(stem.with_name(stem.name + suffix)) as temporary:
-                figure.savefig(temporary, format=suffix[1:], dpi=dpi, metadata=metadata)
+                figure.savefig(temporary, format=suffix[1:], dpi=dpi, metadata=nothing_of_ours[suffix])

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 from matplotlib.textpath import text_to_path
@@ -81,10 +82,22 @@ def draw_sheet(
     UserError
         If an image is missing or cannot be read.
     """
-    if not any(tiles for _, tiles in rows):
-        raise ValueError("a sheet without tiles")
+    figure = compose_sheet(rows, title=title, caption=caption, columns=columns, legend=legend)
+    save_figure(figure, stem)
+
+
+def compose_sheet(
+    rows: Sequence[tuple[str, Sequence[Tile | None]]],
+    *,
+    title: str,
+    caption: str = "",
+    columns: Sequence[tuple[str, int]] = (),
+    legend: Mapping[Frame, str] | None = None,
+) -> Figure:
+    """The figure that `draw_sheet` writes; without rows it has a title and a caption only."""
     side = _SIDE if any(label for label, _ in rows) else 0.0
-    lefts = _column_positions(max(len(tiles) for _, tiles in rows), columns, _MARGIN + side)
+    most = max((len(tiles) for _, tiles in rows), default=0)
+    lefts = _column_positions(max(most, sum(count for _, count in columns), 1), columns, _MARGIN + side)
     width = max(lefts[-1] + _CELL[0] + _MARGIN, 5.0)
     head = _wrap(title, width - 2 * _MARGIN, 11, bold=True)
     foot = _wrap(caption, width - 2 * _MARGIN, _NOTE_SIZE + 0.5)
@@ -125,7 +138,7 @@ def draw_sheet(
                 _draw_tile(axes, tile, left, row_top)
     _draw_legend(axes, legend or {}, legend_top)
     _text(axes, _MARGIN, foot_top, foot, _NOTE_SIZE + 0.5, color="#555555")
-    save_figure(figure, stem)
+    return figure
 
 
 def _column_positions(count: int, columns: Sequence[tuple[str, int]], start: float) -> list[float]:

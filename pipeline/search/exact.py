@@ -11,6 +11,7 @@ from __future__ import annotations
 import concurrent.futures
 import math
 import os
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -26,6 +27,10 @@ _FEW_VECTORS_BYTES = (
 )  # of a few queries: norms and products read a block while it is in the CPU's cache
 _SETTLE_ROWS = 32
 _THREADED_WORK = 20_000_000
+
+
+class TooManyPairsError(UserError):
+    """A distance within which nearly everything lies."""
 
 
 class ExactSearch:
@@ -77,7 +82,7 @@ class ExactSearch:
         """
         count = len(queries)
         own = np.full(count, -1) if exclude is None else np.asarray(exclude)
-        self._check_enough(k, own, allowed)
+        self.check_enough(k, exclude, allowed)
         if not count:
             return np.empty((0, k), np.float32), np.empty((0, k), np.int64)
         candidates = _Candidates(count, k)
@@ -85,14 +90,63 @@ class ExactSearch:
             self._narrow_all_pairs(candidates, own, allowed)
         else:
             self._narrow(candidates, queries, own, allowed)
-        return self._settle(queries, k, *candidates.final())
+        return self.rank(queries, k, *candidates.final())
 
-    def _check_enough(self, k: int, own: np.ndarray, allowed: np.ndarray | None) -> None:
+    def within(self, queries: np.ndarray, distance: float, *, most: int) -> tuple[np.ndarray, ...]:
+        """Every row within a distance of each query.
+
+        Parameters
+        ----------
+        queries : (n, D) array
+        distance : float
+        most : int
+            How many pairs may be found.
+
+        Returns
+        -------
+        asked, rows : (p,) int64
+            Sorted by query, then by row.
+        distances : (p,) float32
+
+        Raises
+        ------
+        TooManyPairsError
+            If there are more than `most`.
+        """
+        parts, count = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))], 0
+        for first, start, scores, errors, lengths in self._blocks(queries):
+            least = {"cosine": 1 - distance, "ip": -distance, "l2": (lengths**2 - distance**2) / 2}[
+                self.metric
+            ]
+            near = scores >= (least - errors)[:, None]
+            asked, rows = np.divmod(np.flatnonzero(near), scores.shape[1])
+            if count + len(asked) > most:
+                raise TooManyPairsError(f"more than {most} pairs are this near; take a smaller distance")
+            count += len(asked)
+            asked, rows = asked + first, rows + start
+            measured = self._measure_pairs(queries, asked, rows)
+            kept = measured <= np.float32(distance)
+            parts.append((asked[kept], rows[kept], measured[kept]))
+        asked, rows, distances = (np.concatenate(part) for part in zip(*parts, strict=True))
+        order = np.lexsort((rows, asked))
+        return asked[order], rows[order], distances[order]
+
+    def _measure_pairs(self, queries: np.ndarray, asked: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        measured = np.empty(len(asked), np.float32)
+        for query, first, count in zip(*np.unique(asked, return_index=True, return_counts=True), strict=True):
+            for start in range(first, first + count, _SETTLE_ROWS):
+                piece = slice(start, min(start + _SETTLE_ROWS, first + count))
+                measured[piece] = pair_distances(queries[query], self.vectors[rows[piece]], self.metric)
+        return measured
+
+    def check_enough(self, k: int, exclude: np.ndarray | None, allowed: np.ndarray | None) -> None:
+        """Refuse a `k` that is more than some query can find; see `search`."""
         if k < 1:
             raise UserError(f"k is {k}; ask for 1 neighbour or more")
-        among = np.ones(len(self.vectors), bool) if allowed is None else allowed
-        lost = int(((own >= 0) & among[own]).any()) if len(own) else 0
-        there = int(among.sum()) - lost
+        there = len(self.vectors) if allowed is None else int(allowed.sum())
+        if exclude is not None:
+            own = exclude[exclude >= 0]
+            there -= int(len(own) > 0 and (allowed is None or bool(allowed[own].any())))
         if k > there:
             raise UserError(
                 f"k is {k}, but there are only {there} images to find; ask for {max(there, 1)} or fewer"
@@ -101,18 +155,22 @@ class ExactSearch:
     def _narrow(
         self, candidates: _Candidates, queries: np.ndarray, own: np.ndarray, allowed: np.ndarray | None
     ) -> None:
+        for first, start, scores, errors, _ in self._blocks(queries):
+            _hide(scores, own[first : first + len(scores)], start, allowed)
+            candidates.add(first, start, scores, errors)
+
+    def _blocks(self, queries: np.ndarray) -> Iterator[tuple[int, int, np.ndarray, np.ndarray, np.ndarray]]:
+        """Each block of scores: its first query and row, the scores, their errors, the queries' lengths."""
         few = len(queries) <= 8
         for first in range(0, len(queries), _QUERY_BLOCK):
-            block = _as_float32(queries[first : first + _QUERY_BLOCK])
+            block = as_float32(queries[first : first + _QUERY_BLOCK])
             lengths = np.sqrt(_sums_of_squares(block))
             if not np.isfinite(lengths).all():
                 raise UserError("a query has a value that is not finite")
             step = self._rows_at_once(len(block), few)
             for start in range(0, len(self.vectors), step):
-                rows = self._block(start, start + step)
-                scores, errors = self._score(block, lengths, rows, start)
-                _hide(scores, own[first : first + len(block)], start, allowed)
-                candidates.add(first, start, scores, errors)
+                scores, errors = self._score(block, lengths, self._block(start, start + step), start)
+                yield first, start, scores, errors, lengths
 
     def _narrow_all_pairs(self, candidates: _Candidates, own: np.ndarray, allowed: np.ndarray | None) -> None:
         """As `_narrow` with the database as its own queries: each product serves both of its sides."""
@@ -139,7 +197,7 @@ class ExactSearch:
         return max(min(by_vectors, _SCORES_BYTES // (4 * queries)), 16)
 
     def _block(self, start: int, stop: int) -> np.ndarray:
-        return _as_float32(self.vectors[start:stop])
+        return as_float32(self.vectors[start:stop])
 
     def _known_norms(self, rows: np.ndarray, start: int) -> np.ndarray:
         norms = self._norms[start : start + len(rows)]
@@ -174,12 +232,24 @@ class ExactSearch:
             return np.full(len(scores), relative, np.float32)
         return relative * longest * lengths
 
-    def _settle(
+    def rank(
         self, queries: np.ndarray, k: int, asked: np.ndarray, rows: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Measure the candidates pair by pair and keep the k nearest of each query.
+        """Measure some candidates pair by pair and keep the k nearest of each query.
 
-        `asked` is ascending, `rows` ascending within each query.
+        Parameters
+        ----------
+        queries : (n, D) array
+        k : int
+        asked : (c,) int
+            Which query each candidate is for; ascending, each query at least k times.
+        rows : (c,) int
+            The candidates; ascending within each query.
+
+        Returns
+        -------
+        distances : (n, k) float32
+        rows : (n, k) int64
         """
         if self.metric == "cosine":
             unknown = np.unique(rows[np.isnan(self._exact_norms[rows])])
@@ -282,7 +352,7 @@ def _inverse(lengths: np.ndarray) -> np.ndarray:
     return np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
 
 
-def _as_float32(vectors: np.ndarray) -> np.ndarray:
+def as_float32(vectors: np.ndarray) -> np.ndarray:
     """Float32 rows, without a copy where they are that already.
 
     float16 goes by its bits, 64 ki values at a time: three times as fast as NumPy's own conversion.

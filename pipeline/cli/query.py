@@ -1,0 +1,186 @@
+"""`pool5 query`: what is near this image?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.params import Params, load_params
+from pipeline.search.searcher import Neighbors, Searcher
+from pipeline.store.feature_file import FeatureFile, feature_path
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option("--image", type=_PATH, help="Ask with an image file instead of an id.")
+@click.option("--model", required=True, help="A model of params.yaml.")
+@click.option("--layer", required=True, help="One of its stored layers.")
+@click.option("-k", default=4, show_default=True, help="How many neighbours.")
+@click.option("--split", help="Search this split.  [default: dataset.test of params.yaml]")
+@click.option(
+    "--class", "classes", multiple=True, help="Only images of this class; repeat for any of several."
+)
+@click.option(
+    "--metric", type=click.Choice(["cosine", "l2", "ip"]), help="[default: params.yaml's index.metric]"
+)
+@click.option("--approximate", is_flag=True, help="Search through the FAISS index instead of every row.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--sheet", type=_PATH, help="Draw the answer to this .png or .svg file.")
+def query(
+    ids: tuple[str, ...],
+    image: Path | None,
+    model: str,
+    layer: str,
+    k: int,
+    split: str | None,
+    classes: tuple[str, ...],
+    metric: str | None,
+    approximate: bool,
+    as_json: bool,
+    sheet: Path | None,
+) -> None:
+    """Find the images nearest to ID, or to each of several.
+
+    An image is never its own neighbour; its duplicates are, at distance 0. An ID that the searched split does
+    not have is looked for in the model's other splits. With one ID, --json prints the list of its neighbours;
+    with several, a list of {query, neighbors}.
+    """
+    if bool(ids) == (image is not None):
+        raise UserError("give either the ids of images or --image FILE")
+    if sheet is not None and sheet.suffix not in {".png", ".svg"}:
+        raise UserError(f"--sheet {sheet}: not a .png or .svg file; choose one of these endings")
+    params = load_params()
+    searcher = _open(params, model, layer, split, metric, approximate)
+    if image is not None:
+        _check_key(params, model, layer, searcher.features)
+        vectors = _embed(image, model, layer, params)
+        answers = searcher.query(vectors, k, classes)
+        labels: list[tuple[str, ...]] = [()]
+    else:
+        answers, labels = _ask_by_id(searcher, ids, k, classes)
+    names = [str(image)] if image is not None else list(ids)
+    if sheet is not None:
+        _draw(params, searcher, names, answers, labels, sheet)
+    click.echo(_as_json(names, answers) if as_json else _as_table(names, answers))
+
+
+def _open(
+    params: Params, model: str, layer: str, split: str | None, metric: str | None, approximate: bool
+) -> Searcher:
+    if model not in params.models:
+        raise UserError(f"no model {model} in params.yaml; it has {', '.join(params.models)}")
+    path = feature_path(model, split or params.dataset.test)
+    if not path.exists() and (others := sorted(p.stem for p in path.parent.glob("*.h5"))):
+        raise UserError(f"{path}: no such split; there are {', '.join(others)}")
+    index = Path("data/indexes", model, f"{layer}.faiss") if approximate else None
+    return Searcher.open(path, layer, metric or params.index.metric, index)  # type: ignore[arg-type]
+
+
+def _ask_by_id(
+    searcher: Searcher, ids: Sequence[str], k: int, classes: Sequence[str]
+) -> tuple[list[Neighbors], list[tuple[str, ...]]]:
+    """The neighbours of each id, and the labels of each."""
+    here = searcher.features
+    known = set(here.ids.tolist())
+    answers, labels = [], []
+    for name in ids:
+        other = here if name in known else _file_with(here, name)
+        row = int(other.rows([name])[0])
+        if other is here:
+            answers.append(searcher.query(name, k, classes))
+        else:
+            if other.key_digest(searcher.layer) != here.key_digest(searcher.layer):
+                raise UserError(f"{other.path}: other features than {here.path}; run `dvc repro extract`")
+            answers += searcher.query(other.layer(searcher.layer)[[row]], k, classes)
+        labels.append(tuple(other.classes[c] for c in np.flatnonzero(other.labels[row] == 1)))
+    return answers, labels
+
+
+def _file_with(features: FeatureFile, name: str) -> FeatureFile:
+    """The model's feature file that has an image; if none has, the one given, whose refusal names ids."""
+    for path in sorted(features.path.parent.glob("*.h5")):
+        if path != features.path and name in set((other := FeatureFile.open(path)).ids.tolist()):
+            return other
+    return features
+
+
+def _check_key(params: Params, model: str, layer: str, features: FeatureFile) -> None:
+    """An image file may be compared only if it goes through just what the stored features went through."""
+    from pipeline.extract.recipe import feature_keys
+
+    stored, wanted = features.key(layer), feature_keys(params, model).get(layer)
+    if wanted is None:
+        layers = ", ".join(params.models[model].layers)
+        raise UserError(f"{model} has no layer {layer} in params.yaml; it has {layers}")
+    if wanted.hex != features.key_digest(layer):
+        fields = [name for name, value in stored.items() if getattr(wanted, name) != value]
+        raise UserError(
+            f"{features.path}: {layer} was stored with another {' and '.join(fields)} than params.yaml and "
+            "data/models have now; run `dvc repro extract` first"
+        )
+
+
+def _embed(image: Path, model: str, layer: str, params: Params) -> np.ndarray:
+    from pipeline.datasets.image_file import read_image
+    from pipeline.extract.embed import embed_images
+
+    read_image(image)  # what is no image is refused before the network is built
+    return embed_images([image], model, params, layers=[layer])[layer]
+
+
+def _as_json(names: Sequence[str], answers: Sequence[Neighbors]) -> str:
+    import dataclasses
+    import json
+
+    lists = [[dataclasses.asdict(near) for near in found] for found in answers]
+    if len(lists) == 1:
+        return json.dumps(lists[0], ensure_ascii=False)
+    return json.dumps(
+        [{"query": name, "neighbors": found} for name, found in zip(names, lists, strict=True)],
+        ensure_ascii=False,
+    )
+
+
+def _as_table(names: Sequence[str], answers: Sequence[Neighbors]) -> str:
+    width = max(len("id"), *(len(near.id) for found in answers for near in found))
+    lines: list[str] = []
+    for name, found in zip(names, answers, strict=True):
+        if len(answers) > 1:
+            lines += ([""] if lines else []) + [name]
+        lines.append(f"{'rank':>4}  {'id':<{width}}  {'distance':>10}  labels")
+        for near in found:
+            shown = " ".join(near.labels)
+            lines.append(f"{near.rank:>4}  {near.id:<{width}}  {near.distance:>10.6g}  {shown}")
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _draw(
+    params: Params,
+    searcher: Searcher,
+    names: Sequence[str],
+    answers: Sequence[Neighbors],
+    labels: Sequence[tuple[str, ...]],
+    path: Path,
+) -> None:
+    from pipeline.analysis.neighbours import ShownQuery
+    from pipeline.datasets.manifest import image_paths, read_manifest
+    from pipeline.figures.canvas import save_figure
+    from pipeline.figures.neighbours import neighbour_sheet
+
+    images = {name: Path(name) for name in names}  # of --image; an id is found in a manifest
+    for manifest in sorted(searcher.features.path.parent.glob("*.h5")):
+        images |= image_paths(read_manifest(f"data/manifest/{manifest.stem}.csv"), params.dataset.root)
+    representation = f"{searcher.features.model}/{searcher.layer}"
+    shown = [
+        ShownQuery(name, f"query {number}" if len(names) > 1 else "", own, {representation: found})
+        for number, (name, own, found) in enumerate(zip(names, labels, answers, strict=True), start=1)
+    ]
+    title = f"Nearest neighbours in split {searcher.features.split}"
+    figure = neighbour_sheet(shown, images, searcher.metric, title=title)
+    save_figure(figure, path.with_suffix(""), suffixes=[path.suffix])

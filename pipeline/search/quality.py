@@ -1,0 +1,201 @@
+"""What an index finds of what exact search finds, and what it costs, over a sweep of its parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import faiss
+import numpy as np
+
+from pipeline.search.exact import ExactSearch
+from pipeline.search.faiss_index import GPU_LIMIT, IndexSearch
+from pipeline.search.metrics import pair_distances
+
+DEPTHS = (1, 10, 100)
+TARGET_RECALL = 0.95  # of the recommended setting, at depth 10
+_SHORTLISTS = (1, 4, 16)
+_EF_SEARCH = (16, 32, 64, 128, 256, 512)
+
+
+@dataclasses.dataclass(frozen=True)
+class OperatingPoint:
+    """One setting of an index: what it finds and what it costs.
+
+    Attributes
+    ----------
+    setting : {parameter: value}
+        See `IndexSearch`.
+    recall : {depth: recall@depth}
+        The share of the `depth` nearest that are among the `depth` found; see `recall_at`.
+    compared : float
+        Vectors (or their codes, or centroids) compared with a query at depth 10, on average. Unlike a time
+        it is the same on every run and every machine.
+    """
+
+    setting: dict[str, int]
+    recall: dict[int, float]
+    compared: float
+
+    @property
+    def name(self) -> str:
+        return " ".join(f"{name}={value}" for name, value in self.setting.items()) or "exact"
+
+
+def query_rows(rows: int, count: int, seed: int) -> np.ndarray:
+    """The rows to ask with: drawn at random, ascending, at most a quarter so that the others can train."""
+    return np.sort(np.random.default_rng(seed).choice(rows, min(count, max(rows // 4, 1)), replace=False))
+
+
+def recall_at(distances: np.ndarray, nearest: np.ndarray) -> float:
+    """Recall with ties understood, averaged over queries.
+
+    A row that was found counts if it is no farther than the last of the true nearest: which of several rows
+    at that distance it is does not matter (as in `check_ref_knn_with_draws` of faiss.contrib.evaluation).
+
+    Parameters
+    ----------
+    distances : (n, k) float32
+        Exact distances of the rows that were found, inf where nothing was.
+    nearest : (n, k) float32
+        The true k smallest distances, ascending.
+    """
+    return float((distances <= nearest[:, -1:]).mean())
+
+
+def sweep(search: IndexSearch, queries: np.ndarray, own: np.ndarray) -> list[OperatingPoint]:
+    """Measure an index at each of its settings against exact search.
+
+    Parameters
+    ----------
+    search : IndexSearch
+        Left at its last setting.
+    queries : (n, D) array
+    own : (n,) int
+        The row that each query is itself and must not be given, or -1.
+
+    Returns
+    -------
+    list of OperatingPoint, one a setting
+    """
+    exact = search.exact
+    most = len(exact.vectors) - int((own >= 0).any())
+    depths = [depth for depth in DEPTHS if depth <= most]
+    truth, _ = exact.search(queries, depths[-1], exclude=own)
+    points = []
+    for setting in settings_of(search.index):
+        search.apply(setting)
+        recall, compared = {}, 0.0
+        for depth in depths:
+            found, work = _counted(search, queries, depth)
+            recall[depth] = recall_at(_true_distances(exact, queries, own, found, depth), truth[:, :depth])
+            if depth == 10 or depths == [1]:
+                compared = work
+        points.append(OperatingPoint(setting, recall, compared))
+    return points
+
+
+def settings_of(index: faiss.Index) -> list[dict[str, int]]:
+    """The settings worth measuring; one, empty, for an index that has nothing to set."""
+    space = faiss.ParameterSpace()
+    space.initialize(index)
+    ranges = [space.parameter_ranges.at(i) for i in range(space.parameter_ranges.size())]
+    values: dict[str, Sequence[int]] = {}
+    names = {parameter.name for parameter in ranges}
+    if "nprobe" in names:
+        lists = faiss.extract_index_ivf(index).nlist
+        values["nprobe"] = [2**i for i in range(12) if 2**i <= min(lists, GPU_LIMIT)]
+    if "efSearch" in names or isinstance(faiss.downcast_index(index), faiss.IndexHNSW):
+        values["efSearch"] = _EF_SEARCH
+    if "k_factor_rf" in names:
+        values["k_factor_rf"] = _SHORTLISTS
+    elif not _holds_whole_vectors(index):
+        values["shortlist"] = _SHORTLISTS
+    return [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
+
+
+def pareto_front(points: Sequence[OperatingPoint]) -> list[OperatingPoint]:
+    """The points that no other beats in both recall@10 and cost, cheapest first."""
+    front: list[OperatingPoint] = []
+    for point in sorted(points, key=lambda p: (p.compared, -_main_recall(p))):
+        if not front or _main_recall(point) > _main_recall(front[-1]):
+            front.append(point)
+    return front
+
+
+def recommended(points: Sequence[OperatingPoint], target: float = TARGET_RECALL) -> OperatingPoint:
+    """The cheapest point with a recall@10 of `target`; if none has it, the one with the highest."""
+    front = pareto_front(points)
+    return next((point for point in front if _main_recall(point) >= target), front[-1])
+
+
+@dataclasses.dataclass(frozen=True)
+class Latency:
+    """Milliseconds: the median of single queries, and a query's share of a batch."""
+
+    single: float
+    in_batch: float
+
+
+def measure_latency(
+    search: Callable[[np.ndarray], object], queries: np.ndarray, singles: int = 50
+) -> Latency:
+    """Time `search` on some queries one by one, after a warm-up, and on all of them at once."""
+    search(queries[:1])
+    times = []
+    for number in range(min(singles, len(queries))):
+        start = time.perf_counter()
+        search(queries[number : number + 1])
+        times.append(time.perf_counter() - start)
+    start = time.perf_counter()
+    search(queries)
+    together = time.perf_counter() - start
+    return Latency(1e3 * statistics.median(times), 1e3 * together / len(queries))
+
+
+def _main_recall(point: OperatingPoint) -> float:
+    return point.recall.get(10, point.recall[1])
+
+
+def _holds_whole_vectors(index: faiss.Index) -> bool:
+    part = faiss.downcast_index(index)
+    if isinstance(part, faiss.IndexHNSW):
+        part = faiss.downcast_index(part.storage)
+    return isinstance(part, faiss.IndexFlat | faiss.IndexIVFFlat)
+
+
+def _counted(search: IndexSearch, queries: np.ndarray, depth: int) -> tuple[np.ndarray, float]:
+    """The rows found, and how many comparisons each query took on average."""
+    counters: Any = faiss.cvar
+    counters.indexIVF_stats.reset()
+    counters.hnsw_stats.reset()
+    found = search.shortlist(queries, depth)
+    made = counters.indexIVF_stats.ndis + counters.hnsw_stats.ndis
+    try:
+        inverted = faiss.extract_index_ivf(search.index)
+    except RuntimeError:
+        if not made:
+            made = search.index.ntotal * len(queries)
+    else:
+        if isinstance(faiss.downcast_index(inverted.quantizer), faiss.IndexFlat):
+            made += inverted.nlist * len(queries)
+    ranked = found.shape[1] if search.setting.get("shortlist", 1) > 1 else 0
+    return found, made / len(queries) + ranked
+
+
+def _true_distances(
+    exact: ExactSearch, queries: np.ndarray, own: np.ndarray, found: np.ndarray, depth: int
+) -> np.ndarray:
+    """The exact distances of the `depth` nearest of the rows found, ascending; inf where there are fewer."""
+    distances = np.full((len(queries), depth), np.inf, np.float32)
+    for number, (query, rows) in enumerate(zip(queries, found, strict=True)):
+        rows = rows[(rows >= 0) & (rows != own[number])]
+        measured = np.sort(pair_distances(query, exact.vectors[rows], exact.metric).astype(np.float32))[
+            :depth
+        ]
+        distances[number, : len(measured)] = measured
+    return distances

@@ -1,0 +1,235 @@
+"""What is near this image: the one door to the search, for the shell, for Python and for notebooks."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import difflib
+import html
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.params import Metric
+from pipeline.search.exact import ExactSearch
+from pipeline.store.feature_file import FeatureFile
+
+_THUMBNAIL = 128
+
+
+@dataclasses.dataclass(frozen=True)
+class Neighbor:
+    """One image that was found.
+
+    Attributes
+    ----------
+    rank : int
+        1 is the nearest.
+    id : str
+    distance : float
+        cosine: 1 - cos; l2: the Euclidean distance; ip: minus the inner product.
+    labels : tuple of str
+        The classes present, without those of which there are only difficult instances.
+    """
+
+    rank: int
+    id: str
+    distance: float
+    labels: tuple[str, ...]
+
+
+class Neighbors(list[Neighbor]):
+    """The neighbours of one query, nearest first; in a notebook, a table with thumbnails.
+
+    Attributes
+    ----------
+    query : str or None
+        The id that was asked for; None for a vector.
+    """
+
+    def __init__(
+        self, found: Sequence[Neighbor], query: str | None = None, images: Mapping[str, Path] | None = None
+    ) -> None:
+        super().__init__(found)
+        self.query = query
+        self._images = images or {}
+
+    def _repr_html_(self) -> str:
+        rows = [
+            f"<tr><td>{n.rank}</td><td>{self._thumbnail(n.id)}{html.escape(n.id)}</td>"
+            f"<td>{n.distance:.4f}</td><td>{html.escape(' '.join(n.labels))}</td></tr>"
+            for n in self
+        ]
+        caption = ""
+        if self.query is not None:
+            caption = f"<caption>near {self._thumbnail(self.query)}{html.escape(self.query)}</caption>"
+        head = "<tr><th>rank</th><th>image</th><th>distance</th><th>labels</th></tr>"
+        return f"<table>{caption}{head}{''.join(rows)}</table>"
+
+    def _thumbnail(self, name: str) -> str:
+        if name not in self._images:
+            return ""
+        # Pillow only where a picture is shown: a query in the shell does not wait for it
+        from PIL import Image
+
+        from pipeline.datasets.image_file import read_image
+
+        image = Image.fromarray(read_image(self._images[name]))
+        image.thumbnail((_THUMBNAIL, _THUMBNAIL), reducing_gap=3.0)
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=80)
+        data = base64.b64encode(buffer.getvalue()).decode()
+        return f'<img alt="" src="data:image/jpeg;base64,{data}"><br>'
+
+
+class Searcher:
+    """One layer of a feature file, open for questions.
+
+    Attributes
+    ----------
+    features : FeatureFile
+    layer : str
+    metric : cosine, l2 or ip
+    """
+
+    def __init__(
+        self,
+        features: FeatureFile,
+        layer: str,
+        metric: Metric = "cosine",
+        *,
+        index: Path | str | None = None,
+        images: Mapping[str, Path] | None = None,
+    ) -> None:
+        self.features = features
+        self.layer = layer
+        self.metric = metric
+        self._images = images
+        self._exact = ExactSearch(features.layer(layer), metric)
+        self._index = None
+        if index is not None:
+            from pipeline.search.faiss_index import open_index  # FAISS takes half a second to import
+
+            self._index = open_index(index, features, layer, self._exact)
+
+    @classmethod
+    def open(
+        cls,
+        features_path: Path | str,
+        layer: str,
+        metric: Metric = "cosine",
+        index: Path | str | None = None,
+        *,
+        images: Mapping[str, Path] | None = None,
+    ) -> Searcher:
+        """Open a layer of a feature file.
+
+        Parameters
+        ----------
+        features_path : path of data/features/<model>/<split>.h5
+        layer : str
+        metric : cosine, l2 or ip
+        index : path of data/indexes/<model>/<layer>.faiss, optional
+            Search through this index, with its recommended setting; without it the search is exact. What
+            the index finds is measured exactly all the same.
+        images : {id: path}, optional
+            Where the images are, for thumbnails.
+
+        Raises
+        ------
+        UserError
+            If a file is missing or damaged, there is no such layer, or the index was built from others.
+        """
+        return cls(FeatureFile.open(features_path), layer, metric, index=index, images=images)
+
+    @overload
+    def query(self, what: str, k: int = 4, classes: Sequence[str] = ()) -> Neighbors: ...
+    @overload
+    def query(
+        self, what: list[str] | tuple[str, ...], k: int = 4, classes: Sequence[str] = ()
+    ) -> list[Neighbors]: ...
+    @overload
+    def query(self, what: np.ndarray, k: int = 4, classes: Sequence[str] = ()) -> list[Neighbors]: ...
+
+    def query(
+        self, what: str | list[str] | tuple[str, ...] | np.ndarray, k: int = 4, classes: Sequence[str] = ()
+    ) -> Neighbors | list[Neighbors]:
+        """The `k` nearest images of one query, or of each of several.
+
+        Parameters
+        ----------
+        what : an id, several ids, or (n, D) vectors
+            An image that is asked for by its id is never its own neighbour, though its duplicates are.
+        k : int
+        classes : sequence of str
+            Only images that show at least one of these classes. A filtered query is always exact.
+
+        Returns
+        -------
+        Neighbors for one id, else a list of them
+
+        Raises
+        ------
+        UserError
+            For an id, class or width that is not there, or a `k` larger than what can be found.
+        """
+        if isinstance(what, str):
+            return self._by_id([what], k, classes)[0]
+        if isinstance(what, np.ndarray) and what.dtype.kind != "U":
+            width = self._exact.vectors.shape[1]
+            if what.ndim != 2 or what.shape[1] != width:
+                raise UserError(f"queries of shape {what.shape}, not (n, {width}) as {self.layer} needs")
+            return self._search(what, k, classes, None, [None] * len(what))
+        return self._by_id([str(name) for name in what], k, classes)
+
+    def _by_id(self, ids: list[str], k: int, classes: Sequence[str]) -> list[Neighbors]:
+        rows = self.features.rows(ids)
+        return self._search(self._exact.vectors[rows], k, classes, rows, ids)
+
+    def _search(
+        self,
+        vectors: np.ndarray,
+        k: int,
+        classes: Sequence[str],
+        own: np.ndarray | None,
+        names: Sequence[str | None],
+    ) -> list[Neighbors]:
+        if classes:
+            allowed = self._showing(classes)
+            distances, rows = self._exact.search(vectors, k, exclude=own, allowed=allowed)
+        elif self._index is not None:
+            distances, rows = self._index.search(vectors, k, exclude=own)
+        else:
+            distances, rows = self._exact.search(vectors, k, exclude=own)
+        return [
+            Neighbors(self._describe(near, found), name, self._images)
+            for near, found, name in zip(distances, rows, names, strict=True)
+        ]
+
+    def _describe(self, distances: np.ndarray, rows: np.ndarray) -> list[Neighbor]:
+        return [
+            # by way of text: the shortest decimal that is this float32, not the longer one that is its double
+            Neighbor(rank, str(self.features.ids[row]), float(str(distance)), self.labels_of(int(row)))
+            for rank, (distance, row) in enumerate(zip(distances, rows, strict=True), start=1)
+        ]
+
+    def labels_of(self, row: int) -> tuple[str, ...]:
+        """The classes that a row's image shows."""
+        return tuple(self.features.classes[c] for c in np.flatnonzero(self.features.labels[row] == 1))
+
+    def _showing(self, classes: Sequence[str]) -> np.ndarray:
+        known = self.features.classes
+        for name in classes:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean {near[0]}" if near else f"there are {', '.join(known)}"
+                raise UserError(f"{self.features.path}: no class {name}; {hint}")
+        allowed = (self.features.labels[:, [known.index(name) for name in classes]] == 1).any(axis=1)
+        if not allowed.any():
+            split, shown = self.features.split, " or ".join(classes)
+            raise UserError(f"{self.features.path}: no image of split {split} shows {shown}; ask for others")
+        return allowed

@@ -1,0 +1,38 @@
+"""List the near-duplicates within the splits and the leaks between them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from pipeline.analysis.duplicates import count_duplicates, find_duplicates, write_duplicates
+from pipeline.atomic_write import write_text
+from pipeline.datasets.manifest import image_paths, read_manifest
+from pipeline.errors import told_in_one_line
+from pipeline.figures.duplicates import draw_duplicates
+from pipeline.params import load_params
+from pipeline.store.feature_file import FeatureFile, feature_path
+
+REPORTS = Path("reports/duplicates")
+
+
+def main() -> None:
+    params = load_params()
+    model, layer = params.duplicates.of.split("/")
+    splits = [params.dataset.train, params.dataset.test]
+    files = [FeatureFile.open(feature_path(model, split)) for split in splits]
+    pairs = find_duplicates(files, layer, params.duplicates.threshold)
+    write_duplicates(pairs, REPORTS / "duplicates.csv")
+    images = {
+        split: image_paths(read_manifest(f"data/manifest/{split}.csv"), params.dataset.root)
+        for split in splits
+    }
+    draw_duplicates(pairs, images, REPORTS / "sheet", threshold=params.duplicates.threshold)
+    counts = count_duplicates(pairs, splits)
+    write_text("reports/metrics/duplicates.json", json.dumps(counts, indent=2, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    with told_in_one_line():
+        main(*sys.argv[1:])
