@@ -1,0 +1,46 @@
+import numpy as np
+from PIL import Image
+
+from pipeline.analysis.annotated_objects import ObjectStatistics
+from pipeline.analysis.ap_comparison import compare_models
+from pipeline.analysis.hard_classes import examine_class
+from pipeline.figures.hard_classes import draw_class_sheet
+
+
+def test_a_sheet_shows_hits_misses_and_false_alarms_with_scores(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.where(rng.random((30, 2)) < 0.4, 1, -1)
+    scores = rng.normal(size=(30, 2)) + labels
+    images = [tmp_path / f"{row}.png" for row in range(30)]
+    for row, path in enumerate(images):
+        Image.new("RGB", (40, 30), (8 * row, 90, 120)).save(path)
+    comparison = compare_models(
+        {"net": scores}, labels, ["cat", "dog"], protocols=["area"], resamples=20, seed=0
+    )
+    item = examine_class("cat", ["highest AP"], comparison, "area", "net", scores, labels)
+    objects = ObjectStatistics((labels[:, 0] == 1).astype(int), np.where(labels[:, 0] == 1, 0.004, np.nan))
+    for stem in ("a", "b"):
+        draw_class_sheet(
+            item,
+            tmp_path / stem,
+            images=images,
+            ids=np.array([f"id{row:02}" for row in range(30)]),
+            scores=scores,
+            labels=labels,
+            classes=["cat", "dog"],
+            objects=objects,
+        )
+    for suffix in (".png", ".svg"):
+        assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+    svg = (tmp_path / "a.svg").read_text()
+    for text in (
+        "best hits",
+        "worst misses",
+        "cat: highest AP (net)",
+        "largest: &lt;1 % of the picture",
+        "shows no cat",
+    ):
+        assert text in svg
+    best = item.hits[0]
+    assert f"id{best:02}" in svg
+    assert f"{scores[best, 0]:+.2f}, place 1" in svg
