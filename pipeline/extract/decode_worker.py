@@ -6,57 +6,14 @@ the parent's main script. It ends when its parent does, however that happens.
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import mmap
 import os
 import sys
-from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
 import numpy as np
 
-from pipeline.datasets.image_file import UnreadableImage, crop_centre, decode, read_bytes
-from pipeline.params import Preprocess
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageTask:
-    """An image to decode: its number in the work at hand, its file, and the digest its bytes must have."""
-
-    number: int
-    path: str
-    digest: bytes
-
-
-@dataclasses.dataclass(frozen=True)
-class Failure:
-    """An image that gave no pixels; `changed` if its bytes are not those of the manifest."""
-
-    number: int
-    path: str
-    reason: str
-    changed: bool = False
-
-
-def decode_into(pixels: np.ndarray, tasks: Sequence[ImageTask], preprocess: Preprocess) -> list[Failure]:
-    """Decode images into `pixels`, (at least len(tasks), crop, crop, 3) uint8.
-
-    A failed one leaves its place as it was.
-    """
-    failures = []
-    for place, task in enumerate(tasks):
-        try:
-            data = read_bytes(task.path)
-            if hashlib.blake2b(data, digest_size=16).digest() != task.digest:
-                failures.append(
-                    Failure(task.number, task.path, "changed since the manifest was written", True)
-                )
-                continue
-            pixels[place] = crop_centre(decode(data, task.path), preprocess)
-        except UnreadableImage as error:
-            failures.append(Failure(task.number, task.path, error.reason))
-    return failures
+from pipeline.extract.decoding import decode_into
 
 
 def _main(ring: int, slots: int, pipe: int, niceness: int) -> None:

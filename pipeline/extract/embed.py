@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.datasets.image_file import UnreadableImage, read_bytes
-from pipeline.extract.decode_worker import ImageTask
+from pipeline.extract.decoding import ImageTask
 from pipeline.extract.extract_layers import reading_of
 from pipeline.extract.forward import load_forward
 from pipeline.extract.reader import read_batches

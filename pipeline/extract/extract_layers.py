@@ -21,7 +21,7 @@ from pipeline.params import Extract, Params, Preprocess
 from pipeline.store.feature_file import FeatureFile, feature_path
 from pipeline.store.feature_key import FeatureKey
 from pipeline.store.feature_writer import FileHead
-from pipeline.store.publish import publish
+from pipeline.store.publish import publish, publishing_to
 from pipeline.store.row_cache import RowCache, StoredRows, is_in
 
 _BATCH_STEP = 16
@@ -109,7 +109,8 @@ def extract_layers(
             label=job.model,
         )
         publishing = time.monotonic()
-        _publish(job, stored, outcome, features_root, cache)
+        with publishing_to(features_root / job.model, cache.root / "locks"):
+            _publish(job, stored, outcome, features_root)
         outcome.write += time.monotonic() - publishing
     _tell(job.model, len(paths), outcome, time.monotonic() - began)
     return outcome
@@ -126,9 +127,7 @@ def reading_of(extract: Extract, preprocess: Preprocess) -> Reading:
     return Reading(preprocess, batch_size, workers, _NICENESS)
 
 
-def _publish(
-    job: Job, stored: Mapping[str, StoredRows], outcome: Outcome, features_root: Path, cache: RowCache
-) -> None:
+def _publish(job: Job, stored: Mapping[str, StoredRows], outcome: Outcome, features_root: Path) -> None:
     by_layer = {layer: stored[key.node] for layer, key in job.keys.items()}
     bad = np.frombuffer(b"".join(outcome.failures), np.uint8).reshape(-1, 16)
     splits: dict[str, dict] = {}
@@ -148,7 +147,7 @@ def _publish(
             kept.dataset, kept.split, job.model, kept.classes, kept.ids, kept.digests, kept.labels
         )
         path = feature_path(job.model, manifest.split, features_root)
-        publish(path, head, by_layer, cache.root / "locks")
+        publish(path, head, by_layer)
         splits[manifest.split] = describe(FeatureFile.open(path))
     for layer, key in job.keys.items():
         receipt = {

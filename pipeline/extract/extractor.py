@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.datasets.image_file import UnreadableImage
 from pipeline.errors import UserError
-from pipeline.extract.decode_worker import Failure, ImageTask
+from pipeline.extract.decoding import Failure, ImageTask
 from pipeline.extract.reader import Batch, read_batches
 from pipeline.params import Preprocess
 from pipeline.progress import progress

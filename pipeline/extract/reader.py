@@ -18,7 +18,7 @@ import numpy as np
 
 import pipeline
 from pipeline.errors import UserError
-from pipeline.extract.decode_worker import Failure, ImageTask, decode_into
+from pipeline.extract.decoding import Failure, ImageTask, decode_into
 from pipeline.params import Preprocess
 
 _TASKS_A_WORKER = 2  # one at work and one at hand, so that a worker never waits for its parent

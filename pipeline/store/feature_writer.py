@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -113,7 +115,8 @@ def stream_feature_file(path: Path | str, head: FileHead, layers: Mapping[str, L
     """
     ids = _encoded_ids(head)
     with atomic_write(path) as temporary:
-        places = _lay_out(temporary, head, ids, layers)
+        with _told_by_errno(temporary):
+            places = _lay_out(temporary, head, ids, layers)
         with temporary.open("r+b") as file, ThreadPoolExecutor(1, "feature-writer") as writer:
             os.posix_fallocate(file.fileno(), 0, file.seek(0, os.SEEK_END))
             for place in places.values():
@@ -123,6 +126,17 @@ def stream_feature_file(path: Path | str, head: FileHead, layers: Mapping[str, L
                 places["ids"].seal,
                 [(p.offset, p.offset + p.nbytes) for p in places.values() if p.nbytes],
             )
+
+
+@contextlib.contextmanager
+def _told_by_errno(path: Path) -> Iterator[None]:
+    """What h5py tells as a RuntimeError when a file cannot be closed is an OSError: the disk is full, say."""
+    try:
+        yield
+    except RuntimeError as error:
+        if number := re.search(r"errno = (\d+)", str(error)):
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+        raise
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,27 +14,21 @@ from pipeline.store.feature_writer import FileHead, LayerSource, stream_feature_
 from pipeline.store.row_cache import StoredRows
 
 
-def publish(path: Path | str, head: FileHead, layers: Mapping[str, StoredRows], locks: Path) -> None:
+def publish(path: Path | str, head: FileHead, layers: Mapping[str, StoredRows]) -> None:
     """Write the feature file of `head.ids` from rows that the cache holds; whole or not at all.
 
     Parameters
     ----------
     layers : {layer: StoredRows}
         Each holds a row for every digest of `head`.
-    locks : Path
-        A folder for locks: two runs that publish the same file wait for each other.
 
     Raises
     ------
     UserError
         If a row is not in the cache (any more).
     """
-    path = Path(path)
     sources = {name: _source(name, stored, head) for name, stored in layers.items()}
-    with _alone(path, locks):
-        for leftover in path.parent.glob(f".{path.name}.*.tmp"):  # of a run that was killed right here
-            leftover.unlink()
-        stream_feature_file(path, head, sources)
+    stream_feature_file(path, head, sources)
 
 
 def _source(layer: str, stored: StoredRows, head: FileHead) -> LayerSource:
@@ -46,12 +40,21 @@ def _source(layer: str, stored: StoredRows, head: FileHead) -> LayerSource:
 
 
 @contextlib.contextmanager
-def _alone(path: Path, locks: Path) -> Iterator[None]:
+def publishing_to(folder: Path, locks: Path) -> Iterator[None]:
+    """Publish to `folder` alone: a second run waits for this one; what a killed one left there is swept.
+
+    Parameters
+    ----------
+    locks : Path
+        A folder for locks, as `folder` is to hold nothing but what is published.
+    """
     locks.mkdir(parents=True, exist_ok=True)
-    name = hashlib.blake2b(os.fsencode(path.absolute()), digest_size=8).hexdigest()
+    name = hashlib.blake2b(os.fsencode(folder.absolute()), digest_size=8).hexdigest()
     descriptor = os.open(locks / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+        for leftover in folder.glob(".*.tmp"):
+            leftover.unlink()
         yield
     finally:
         os.close(descriptor)

@@ -36,7 +36,7 @@ class StoredRows:
         self.folder = folder
         self.key = key
         self.shards: list[Shard] = []
-        self.damaged: list[tuple[Path, str]] = []
+        self._damaged: list[tuple[Path, str]] = []
         self._seen: set[str] = set()
         self._high = np.empty(0, np.uint64)
         self._low = np.empty(0, np.uint64)
@@ -58,16 +58,23 @@ class StoredRows:
                     raise DamagedShard("it belongs to another feature key")
                 self.shards.append(shard)
             except DamagedShard as error:
-                self.damaged.append((self.folder / name, str(error)))
+                self._damaged.append((self.folder / name, str(error)))
             except FileNotFoundError:
                 continue
         if new:
             self._index()
 
     def drop(self, shard: Shard) -> None:
-        """Forget a shard."""
+        """Forget a shard; one of the same name may come to replace it."""
         self.shards.remove(shard)
+        self._seen.discard(shard.path.name)
         self._index()
+
+    def take_damaged(self) -> list[tuple[Path, str]]:
+        """The damaged shards found so far and what is wrong with them; forgotten by this."""
+        damaged, self._damaged = self._damaged, []
+        self._seen -= {path.name for path, _ in damaged}
+        return damaged
 
     def _index(self) -> None:
         digests = np.concatenate([np.empty((0, 16), np.uint8), *(shard.digests for shard in self.shards)])
@@ -197,9 +204,8 @@ class CacheWriter:
 
     def set_aside(self, stored: StoredRows) -> None:
         """Put damaged shards out of the way, so that their rows are computed again."""
-        for path, problem in stored.damaged:
+        for path, problem in stored.take_damaged():
             _put_aside(path, problem)
-        stored.damaged.clear()
 
     def check(self, stored: StoredRows, digests: np.ndarray) -> None:
         """Check every shard that holds a row of some images; damaged ones are set aside and told."""

@@ -1,0 +1,272 @@
+"""Each row is computed once, whatever is renamed, reordered, repeated, added or run at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_jobs
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from small_jobs import PREPROCESS, PixelNetwork, key_of, manifest_of, rows_in, run, write_images
+
+from pipeline.datasets.image_file import UnreadableImage, read_image, resize_and_crop
+from pipeline.errors import UserError
+from pipeline.extract.extract_layers import Job, extract_layers
+from pipeline.params import Extract
+from pipeline.store.feature_file import FeatureFile
+from pipeline.store.row_cache import RowCache
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def md5(path: Path) -> str:
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    write_images(tmp_path / "images", 40)
+    return tmp_path
+
+
+def test_a_row_is_what_the_network_says_of_the_resized_image(base: Path) -> None:
+    manifest = manifest_of(base / "images")
+    _, path = run(base, manifest)
+    file = FeatureFile.open(path)
+    for row in (0, 17, 39):
+        pixels = resize_and_crop(read_image(base / "images" / manifest.paths[row]), PREPROCESS)
+        np.testing.assert_array_equal(file.layer("late")[row], (pixels.reshape(-1)[:7] / np.float32(255)))
+    np.testing.assert_array_equal(file.labels, manifest.labels)
+
+
+def test_a_second_run_computes_nothing_loads_no_network_and_gives_the_same_bytes(base: Path) -> None:
+    manifest = manifest_of(base / "images")
+    _, path = run(base, manifest)
+    before = md5(path)
+
+    def refuse() -> PixelNetwork:
+        raise AssertionError("the network was loaded")
+
+    job = Job("pixels", {node: key_of(node) for node in ("early", "late")}, [manifest], base / "images")
+    outcome = extract_layers(job, Extract(cache=str(base / "cache")), PREPROCESS, refuse, base / "features")
+    assert outcome.computed == 0
+    assert md5(path) == before
+
+
+def test_a_renamed_image_computes_nothing(base: Path) -> None:
+    run(base, manifest_of(base / "images"))
+    (base / "images" / "000003.png").rename(base / "images" / "zebra.png")
+    outcome, path = run(base, manifest_of(base / "images"))
+    assert outcome.computed == 0
+    assert FeatureFile.open(path).ids[-1] == "zebra"
+
+
+def test_one_changed_image_computes_one_row(base: Path) -> None:
+    run(base, manifest_of(base / "images"))
+    shutil.copy(base / "images" / "000003.png", base / "images" / "000004.png")
+    write_images(base / "images", 1, seed=9)
+    outcome, _ = run(base, manifest_of(base / "images"))
+    assert outcome.computed == 1
+
+
+def test_the_same_bytes_under_two_ids_are_computed_once(base: Path) -> None:
+    for number in range(5):
+        shutil.copy(base / "images" / "000000.png", base / "images" / f"copy{number}.png")
+    outcome, path = run(base, manifest_of(base / "images"))
+    assert outcome.computed == 40
+    rows = FeatureFile.open(path).layer("early")
+    assert len(rows) == 45
+    assert (rows[-5:] == rows[0]).all()
+
+
+def test_a_new_layer_computes_that_layer_only(base: Path) -> None:
+    manifest = manifest_of(base / "images")
+    run(base, manifest, nodes={"early": 40})
+    first = RowCache(base / "cache").rows(key_of("early")).shards
+    outcome, _ = run(base, manifest, nodes={"early": 40, "late": 7})
+    assert outcome.computed == 40
+    assert [s.path for s in RowCache(base / "cache").rows(key_of("early")).shards] == [s.path for s in first]
+    assert rows_in(base, "late") == 40
+
+
+def test_switching_the_parameters_back_computes_nothing(base: Path) -> None:
+    manifest = manifest_of(base / "images")
+    run(base, manifest)
+    other, _ = run(base, manifest, key=lambda node: key_of(node, preprocessing={"crop": 16, "resize": 17}))
+    back, _ = run(base, manifest)
+    assert (other.computed, back.computed) == (40, 0)
+
+
+def test_another_clone_on_the_same_cache_computes_nothing(
+    base: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    run(base, manifest_of(base / "images"))
+    clone = tmp_path_factory.mktemp("clone")
+    shutil.copytree(base / "images", clone / "images")
+    outcome, _ = run(clone, manifest_of(clone / "images"), cache=base / "cache")
+    assert outcome.computed == 0
+
+
+def test_two_layers_that_name_one_node_share_its_rows(base: Path) -> None:
+    manifest = manifest_of(base / "images")
+    job = Job("pixels", {"fc7": key_of("late"), "pool5": key_of("late")}, [manifest], base / "images")
+    extract = Extract(cache=str(base / "cache"), workers=0)
+    extract_layers(job, extract, PREPROCESS, lambda: PixelNetwork({"late": 7}), base / "features")
+    file = FeatureFile.open(base / "features" / "pixels" / "test.h5")
+    np.testing.assert_array_equal(file.layer("fc7"), file.layer("pool5"))
+    assert rows_in(base, "late") == 40
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_order_of_any_subsets_gives_the_bytes_of_one_run(base: Path, data: st.DataObject) -> None:
+    names = [f"{number:06d}.png" for number in range(40)]
+    whole = data.draw(st.permutations(names)).copy()
+    shutil.rmtree(base / "cache", ignore_errors=True)
+    _, path = run(base, manifest_of(base / "images", whole))
+    expected = md5(path)
+    shutil.rmtree(base / "cache")
+    computed = 0
+    for _ in range(data.draw(st.integers(0, 3))):
+        subset = data.draw(st.lists(st.sampled_from(names), unique=True, min_size=1))
+        settings_ = {"batch_size": data.draw(st.sampled_from([1, 16, 40])), "workers": 0}
+        outcome, _ = run(base, manifest_of(base / "images", subset), out="parts", **settings_)
+        computed += outcome.computed
+    outcome, path = run(base, manifest_of(base / "images", whole))
+    assert md5(path) == expected
+    assert computed + outcome.computed == 40
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_worker_processes_give_the_bytes_of_none(base: Path, workers: int) -> None:
+    manifest = manifest_of(base / "images")
+    _, path = run(base, manifest)
+    expected = md5(path)
+    _, path = run(base, manifest, cache=base / "other", workers=workers)
+    assert md5(path) == expected
+
+
+_TWO = """
+import sys, time
+from pathlib import Path
+from pipeline.extract import extractor
+from small_jobs import PixelNetwork, manifest_of, run
+base, log = Path(sys.argv[1]), Path(sys.argv[2])
+manifest = manifest_of(base / "images")
+network = PixelNetwork({"early": 40, "late": 7}, log=log, pace=0.05)
+while not (base / "go").exists():
+    time.sleep(0.002)
+outcome, _ = run(base, manifest, network=network, out=sys.argv[3], batch_size=16)
+log.write_text(str(outcome.computed))
+"""
+
+
+def start_run(base: Path, name: str) -> subprocess.Popen:
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{Path(small_jobs.__file__).parent}"}
+    command = [sys.executable, "-c", _TWO, str(base), str(base / name), f"out-{name}"]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+
+
+def test_two_runs_at_once_share_the_rows_and_agree(base: Path) -> None:
+    write_images(base / "images", 400)
+    runs = [start_run(base, name) for name in ("a", "b")]
+    time.sleep(1)
+    (base / "go").touch()
+    assert [one.wait() for one in runs] == [0, 0]
+    computed = [int((base / name).read_text()) for name in ("a", "b")]
+    assert sum(computed) == 400, "no row is computed twice"
+    assert min(computed) >= 64, "both take part"
+    assert md5(base / "out-a" / "pixels" / "test.h5") == md5(base / "out-b" / "pixels" / "test.h5")
+
+
+def test_a_run_takes_over_what_a_killed_one_had_claimed(base: Path) -> None:
+    write_images(base / "images", 200)
+    (base / "go").touch()
+    doomed = start_run(base, "a")
+    deadline = time.monotonic() + 30
+    while not list(base.glob("cache/writers/*/claim-*")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    doomed.kill()
+    doomed.wait()
+    outcome, path = run(base, manifest_of(base / "images"))
+    assert outcome.computed + 0 >= 100
+    assert len(FeatureFile.open(path)) == 200
+    assert not [path for path in (base / "cache" / "writers").iterdir() if path.is_dir()]
+
+
+def test_a_damaged_shard_is_set_aside_and_its_rows_are_computed_again(base: Path, capsys) -> None:
+    manifest = manifest_of(base / "images")
+    _, path = run(base, manifest)
+    expected = md5(path)
+    shard = RowCache(base / "cache").rows(key_of("late")).shards[0]
+    with shard.path.open("r+b") as file:
+        file.seek(shard.offset + 3)
+        file.write(b"\xff\xfe")
+    outcome, path = run(base, manifest)
+    assert outcome.computed == 40
+    assert md5(path) == expected
+    assert f"{shard.path}: its rows are damaged; set aside" in capsys.readouterr().err
+
+
+def test_a_bad_image_stops_the_run_and_is_named(base: Path) -> None:
+    (base / "images" / "000020.png").write_bytes(b"no image at all")
+    with pytest.raises(UnreadableImage, match=r"000020\.png: no image of a known kind"):
+        run(base, manifest_of(base / "images"))
+
+
+def test_a_skipped_image_is_absent_and_listed(base: Path, capsys) -> None:
+    (base / "images" / "000020.png").write_bytes(b"no image at all")
+    _, path = run(base, manifest_of(base / "images"), on_bad_image="skip")
+    file = FeatureFile.open(path)
+    assert len(file) == 39
+    assert "000020" not in file.ids
+    assert "skipped 000020 of test: no image of a known kind" in capsys.readouterr().err
+    receipt = json.loads((path.parent / "late.json").read_text())
+    assert [item["id"] for item in receipt["splits"]["test"]["skipped"]] == ["000020"]
+    assert receipt["splits"]["test"]["rows"] == 39
+
+
+def test_an_image_that_changed_after_the_manifest_is_refused(base: Path) -> None:
+    manifest = manifest_of(base / "images")
+    shutil.copy(base / "images" / "000003.png", base / "images" / "000004.png")
+    with pytest.raises(
+        UserError, match=r"000004\.png: changed since the manifest was written; run `dvc repro dataset`"
+    ):
+        run(base, manifest)
+
+
+def test_a_value_that_is_not_finite_is_refused_and_named(base: Path) -> None:
+    class Overflowing(PixelNetwork):
+        def start(self, images: np.ndarray):
+            values = {node: np.full((len(images), 7), np.inf, "f2") for node in self.nodes}
+            return lambda: values
+
+    with pytest.raises(UserError, match=r"node late of pixels gives no finite value; try dtype float32"):
+        run(
+            base,
+            manifest_of(base / "images"),
+            nodes={"late": 7},
+            network=Overflowing({"late": 7}),
+            key=lambda node: key_of(node, "float16"),
+        )
+
+
+def test_a_receipt_changes_with_its_own_layer_only(base: Path) -> None:
+    manifest = manifest_of(base / "images")
+    _, path = run(base, manifest, nodes={"late": 7})
+    before = (path.parent / "late.json").read_bytes()
+    run(base, manifest, nodes={"late": 7, "early": 40})
+    assert (path.parent / "late.json").read_bytes() == before
+    relabelled = dataclasses.replace(manifest, labels=-manifest.labels)
+    run(base, relabelled, nodes={"late": 7})
+    assert (path.parent / "late.json").read_bytes() != before

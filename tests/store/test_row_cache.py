@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import UserError
+from pipeline.store.cache_usage import cache_usage, remove_unused, shrink_to
+from pipeline.store.feature_key import FeatureKey
+from pipeline.store.row_cache import RowCache, is_in
+from pipeline.store.row_shard import DamagedShard, read_shard, write_shard
+from pipeline.store.verify import verify_cache
+
+KEY = FeatureKey("net", "0" * 64, "fc", {"crop": 224}, "fp32", "float32", 1)
+OTHER = FeatureKey("net", "0" * 64, "pool", {"crop": 224}, "fp32", "float16", 1)
+
+
+def digests_of(numbers: list[int] | range) -> np.ndarray:
+    return np.array([[n // 256, *[7] * 14, n % 256] for n in numbers], np.uint8).reshape(-1, 16)
+
+
+def rows_of(numbers: list[int] | range, dtype: str = "f4") -> np.ndarray:
+    return np.array([[n, n + 0.5, -n] for n in numbers], dtype).reshape(-1, 3)
+
+
+def fill(root: Path, *parts: list[int] | range, key: FeatureKey = KEY) -> None:
+    with RowCache(root).writer() as writer:
+        for numbers in parts:
+            writer.add(key, digests_of(numbers), rows_of(numbers, key.dtype))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    stored=st.lists(st.lists(st.integers(0, 600), unique=True, max_size=20), max_size=4),
+    asked=st.lists(st.integers(0, 600), max_size=30),
+)
+def test_what_was_added_is_found_and_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory, stored: list, asked: list
+) -> None:
+    root = tmp_path_factory.mktemp("cache")
+    fill(root, *stored)
+    rows = RowCache(root).rows(KEY)
+    places = rows.find(digests_of(asked))
+    there = np.array([any(n in part for part in stored) for n in asked], bool)
+    np.testing.assert_array_equal(places[:, 0] >= 0, there)
+    np.testing.assert_array_equal(
+        rows.gather(places[there]), rows_of(np.array(asked)[there].tolist())[:, : rows.width or 0]
+    )
+    everything = [n for part in stored for n in part]
+    np.testing.assert_array_equal(is_in(digests_of(asked), digests_of(everything)), there)
+
+
+def test_the_width_of_a_cache_without_rows_is_unknown(tmp_path: Path) -> None:
+    assert RowCache(tmp_path / "none").rows(KEY).width is None
+
+
+def test_keys_do_not_see_each_other(tmp_path: Path) -> None:
+    fill(tmp_path, range(5))
+    assert (RowCache(tmp_path).rows(OTHER).find(digests_of(range(5))) == -1).all()
+
+
+def test_digests_that_share_their_first_half_are_told_apart(tmp_path: Path) -> None:
+    fill(tmp_path, range(200))
+    rows = RowCache(tmp_path).rows(KEY)
+    found = rows.find(digests_of([199, 0, 200, 57]))
+    assert found[:, 1].tolist() == [199, 0, -1, 57]
+
+
+def test_every_flipped_bit_of_a_shard_is_caught(tmp_path: Path) -> None:
+    path = tmp_path / "a.rows"
+    write_shard(path, KEY, digests_of(range(3)), rows_of(range(3)))
+    sound = path.read_bytes()
+    assert read_shard(path).is_intact()
+    missed = []
+    descriptor = os.open(path, os.O_WRONLY)
+    for at in range(len(sound)):
+        os.pwrite(descriptor, bytes([sound[at] ^ (1 << (at % 8))]), at)
+        try:
+            if read_shard(path).is_intact():
+                missed.append(at)
+        except DamagedShard:
+            pass
+        os.pwrite(descriptor, sound[at : at + 1], at)
+    os.close(descriptor)
+    assert missed == []
+
+
+@pytest.mark.parametrize("size", [0, 1, 4095, 4096, 4100, -1])
+def test_a_shard_cut_short_is_caught(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "a.rows"
+    write_shard(path, KEY, digests_of(range(3)), rows_of(range(3)))
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(DamagedShard):
+        read_shard(path)
+
+
+def test_a_shard_in_the_folder_of_another_key_gives_no_rows(tmp_path: Path) -> None:
+    fill(tmp_path, range(5))
+    (shard,) = RowCache(tmp_path).rows(KEY).shards
+    wrong = tmp_path / "rows" / OTHER.hex / shard.path.name
+    wrong.parent.mkdir()
+    shard.path.rename(wrong)
+    assert RowCache(tmp_path).rows(OTHER).shards == []
+    (problem,) = verify_cache(tmp_path)
+    assert "another feature key" in problem
+
+
+def test_a_claimed_row_is_not_taken_twice_and_is_free_again_when_its_writer_ends(tmp_path: Path) -> None:
+    cache, digests = RowCache(tmp_path), digests_of(range(10))
+    with cache.writer() as first:
+        with cache.writer() as second:
+            _, taken, _ = first.claim({"fc": first.rows(KEY)}, digests, 6)
+            _, others, waiting = second.claim({"fc": second.rows(KEY)}, digests, 99)
+            assert taken.tolist() == [0, 1, 2, 3, 4, 5]
+            assert (others.tolist(), waiting) == ([6, 7, 8, 9], 6)
+            claim, none, waiting = first.claim({"fc": first.rows(KEY)}, digests[6:], 99)
+            assert (claim, len(none), waiting) == (None, 0, 4)
+        _, taken, _ = first.claim({"fc": first.rows(KEY)}, digests[6:], 99)
+        assert len(taken) == 4
+
+
+def test_what_a_dead_writer_left_is_swept(tmp_path: Path) -> None:
+    dead = tmp_path / "writers" / "dead"
+    dead.mkdir(parents=True)
+    for name in ("lock", "claim-1", "shard.tmp"):
+        (dead / name).write_bytes(b"x")
+    with RowCache(tmp_path).writer():
+        assert not dead.exists()
+
+
+def test_usage_counts_rows_and_bytes_by_key(tmp_path: Path) -> None:
+    fill(tmp_path, range(5), range(5, 9))
+    fill(tmp_path, range(300), key=OTHER)
+    first, second = sorted(cache_usage(tmp_path), key=lambda use: use.rows)
+    assert (first.key, first.rows, first.shards) == (KEY, 9, 2)
+    assert (second.key, second.rows, second.shards) == (OTHER, 300, 1)
+    assert second.size == sum(path.stat().st_size for path in (tmp_path / "rows" / OTHER.hex).iterdir())
+
+
+def test_what_nothing_refers_to_is_removed_and_counted(tmp_path: Path) -> None:
+    fill(tmp_path, range(5))
+    fill(tmp_path, range(300), key=OTHER)
+    removed = remove_unused(tmp_path, {KEY.hex})
+    assert removed.shards == 1
+    assert [use.key for use in cache_usage(tmp_path)] == [KEY]
+
+
+def test_the_least_lately_used_go_first(tmp_path: Path) -> None:
+    fill(tmp_path, range(5), range(5, 10))
+    old, new = sorted(RowCache(tmp_path).rows(KEY).shards, key=lambda shard: shard.digests[0, 15])
+    os.utime(old.path, (1, 1))
+    assert shrink_to(tmp_path, old.path.stat().st_size + 1).shards == 1
+    assert [shard.path for shard in RowCache(tmp_path).rows(KEY).shards] == [new.path]
+
+
+def test_nothing_is_removed_under_a_running_extraction(tmp_path: Path) -> None:
+    with RowCache(tmp_path).writer(), pytest.raises(UserError, match="1 extraction at work on this cache"):
+        remove_unused(tmp_path, set())
