@@ -24,14 +24,14 @@ from pipeline.report.atlas import (
 )
 from pipeline.report.duplicate_pairs import DuplicateReport, read_duplicates
 from pipeline.report.hard_classes import HardClass, read_hard_classes
+from pipeline.report.index_quality import IndexQuality, read_index_quality
 from pipeline.report.map_parquet import write_map_parquet
 from pipeline.report.map_trust import MapTrust, read_trust
-from pipeline.report.metrics_file import read_measures
 from pipeline.report.pictures import Picture, chart, sheets
 from pipeline.report.precision_tables import ClassTable, difference_tables, precision_tables
 from pipeline.report.provenance import Provenance, read_provenance
 from pipeline.report.rendering import render
-from pipeline.report.retrieval_tables import GroupTable, retrieval_tables
+from pipeline.report.retrieval_tables import Retrieval, read_retrieval
 from pipeline.report.thumbnails import make_sprites
 from pipeline.report.training_curves import Chart, training_charts
 from pipeline.store.feature_file import FeatureFile, feature_path
@@ -39,15 +39,6 @@ from pipeline.store.feature_file import FeatureFile, feature_path
 # of the page's 15 MB; base64 makes four characters of three bytes
 THUMBNAIL_BYTES = 6_300_000
 SHEET_CHARACTERS = 4_000_000
-
-
-@dataclasses.dataclass(frozen=True)
-class IndexReport:
-    """What one index finds."""
-
-    name: str
-    measures: tuple[tuple[str, str], ...]
-    pareto: Picture | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,16 +64,14 @@ class Page:
     precision: tuple[ClassTable, ...]
     differences: tuple[ClassTable, ...]
     hard: tuple[HardClass, ...]
-    retrieval: tuple[GroupTable, ...]
+    retrieval: Retrieval | None
     duplicates: DuplicateReport | None
-    search: tuple[IndexReport, ...]
+    search: tuple[IndexQuality, ...]
     training: tuple[Chart, ...]
     trust: Mapping[str, MapTrust]
     pictures: Pictures
     map_data: Mapping[str, Any] | None
     sprites: tuple[str, ...]
-
-    bootstrap_interval = "95 % intervals"
 
     @property
     def contents(self) -> list[tuple[str, str]]:
@@ -99,6 +88,11 @@ class Page:
             ("run", "What was run", True),
         ]
         return [(anchor, title) for anchor, title, there in sections if there]
+
+    @property
+    def search_columns(self) -> list[str]:
+        """The names of the measures that any index has."""
+        return list(dict.fromkeys(name for index in self.search for name in index.measures))
 
     @property
     def model_number(self) -> dict[str, int]:
@@ -172,9 +166,9 @@ def write_report(params: Params, data: Path = Path("data"), reports: Path = Path
         precision=precision_tables(reports / "ap/ap.csv"),
         differences=difference_tables(reports / "ap/differences.csv"),
         hard=tuple(item.with_pictures(shrunk) for item in hard),
-        retrieval=retrieval_tables(reports / "neighbors/retrieval.csv"),
+        retrieval=read_retrieval(reports / "neighbors/retrieval.csv", test.classes),
         duplicates=read_duplicates(params.duplicates, reports / "duplicates/duplicates.csv"),
-        search=_search(params, reports),
+        search=read_index_quality(params.index.of, data, reports),
         training=training_charts(reports / "training", list(params.models)),
         trust={
             m.name: trust for m in maps if (trust := read_trust(reports / "metrics/tsne" / f"{m.name}.json"))
@@ -211,14 +205,6 @@ def _write_parquet(
         for m in maps
     ]
     write_map_parquet(path, split, rows, maps, near)
-
-
-def _search(params: Params, reports: Path) -> tuple[IndexReport, ...]:
-    return tuple(
-        IndexReport(name, read_measures(path), _chart(reports / "search" / name / "pareto.png"))
-        for name in params.index.of
-        if (path := reports / "metrics/search" / f"{name}.json").is_file()
-    )
 
 
 def _chart(path: Path) -> Picture | None:

@@ -9,8 +9,6 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from pipeline.report.metrics_file import short
-
 PROTOCOLS = {
     "voc2007": "mean of the interpolated precision at recall 0, 0.1, …, 1, as the 2007 devkit computes it",
     "area": "area under the monotone precision-recall curve, as the devkit does since 2010",
@@ -32,10 +30,15 @@ def render(page: object) -> str:
         "decimals": lambda value, none="–": none if value is None else f"{value:.3f}",
         "signed": lambda value: "–" if value is None else f"{value:+.3f}".replace("-", "−"),
         "integer": lambda value: "–" if value is None else str(value),
-        "short": short,
+        "short": _short,
     }
     environment.globals |= {"asset": _asset, "protocols": PROTOCOLS}
     return environment.get_template("page.html.j2").render(page=page)
+
+
+def _short(value: float | None) -> str:
+    """A number with four digits that count."""
+    return "–" if value is None else f"{value:.4g}".replace("-", "−")
 
 
 def _json(value: Any) -> Markup:

@@ -234,8 +234,9 @@ def write_tables(run: Run, rng: np.random.Generator) -> None:
     for name in LAYERS:
         write_json(
             run.reports / "metrics/search" / f"{name}.json",
-            {"recall": {"at_1": 1.0, "at_10": 0.987654}, "factory": "Flat"},
+            {"recall@1": 1.0, "recall@10": 0.987654, "vectors": 60},
         )
+        write_json(run.data / "indexes" / f"{name}.json", {"factory": "Flat"})
         write_picture(run.reports / "search" / name / "pareto.png")
     for picture in ("ap/ap", "ap/differences", "neighbors/sheet", "duplicates/sheet", "hard/bird"):
         write_picture(run.reports / f"{picture}.png")
