@@ -87,7 +87,9 @@ def choose_queries(
         shown_before = [row for row, _ in chosen]
         if present[shown_before, column].any() or not len(candidates):
             continue
-        chosen.append((int(rng.choice(candidates)), classes[column]))
+        # the plainest images show their class best
+        shown = present[candidates].sum(axis=1)
+        chosen.append((int(rng.choice(candidates[shown == shown.min()])), classes[column]))
         taken[column] = True
         if len(chosen) == count:
             return chosen

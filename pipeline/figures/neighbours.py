@@ -62,5 +62,5 @@ def _tile(near: Neighbor, query: ShownQuery, images: Mapping[str, Path]) -> Tile
     frame: Frame = "plain"
     if query.labels:
         frame = "hit" if query.shares_label(near.labels) else "miss"
-    note = "\n".join([f"{near.distance:.4g}", " ".join(near.labels) or "no label"])
+    note = "\n".join([f"{near.distance:.4f}", " ".join(near.labels) or "no label"])
     return Tile(images[near.id], f"{near.rank}  {near.id}", note, frame)

@@ -22,11 +22,10 @@ from pipeline.search.metrics import pair_distances, squared_norms
 _QUERY_BLOCK = 1024
 _SCORES_BYTES = 32 << 20
 _VECTORS_BYTES = 64 << 20
-_FEW_VECTORS_BYTES = (
-    4 << 20
-)  # of a few queries: norms and products read a block while it is in the CPU's cache
+_FEW_VECTORS_BYTES = 4 << 20  # the first queries: norms and products read a block from the CPU's cache
 _SETTLE_ROWS = 32
 _THREADED_WORK = 20_000_000
+_ONE_THREAD_VALUES = 2_000_000  # below, waking BLAS's other threads takes longer than the product
 
 
 class TooManyPairsError(UserError):
@@ -161,7 +160,7 @@ class ExactSearch:
 
     def _blocks(self, queries: np.ndarray) -> Iterator[tuple[int, int, np.ndarray, np.ndarray, np.ndarray]]:
         """Each block of scores: its first query and row, the scores, their errors, the queries' lengths."""
-        few = len(queries) <= 8
+        few = len(queries) <= 8 and bool(np.isnan(self._norms).any())
         for first in range(0, len(queries), _QUERY_BLOCK):
             block = as_float32(queries[first : first + _QUERY_BLOCK])
             lengths = np.sqrt(_sums_of_squares(block))
@@ -213,8 +212,12 @@ class ExactSearch:
         self, queries: np.ndarray, lengths: np.ndarray, rows: np.ndarray, start: int
     ) -> tuple[np.ndarray, np.ndarray]:
         self._known_norms(rows, start)
-        # a matrix with one row goes the slow way through BLAS
-        scores = (rows @ queries[0])[None] if len(queries) == 1 else queries @ rows.T
+        if len(queries) > 1:
+            scores = queries @ rows.T
+        elif self.vectors.size <= _ONE_THREAD_VALUES:
+            scores = np.einsum("nd,d->n", rows, queries[0])[None]
+        else:
+            scores = (rows @ queries[0])[None]  # as matrix by matrix, BLAS would be slower at it
         return scores, self._finish_scores(scores, lengths, start)
 
     def _finish_scores(self, scores: np.ndarray, lengths: np.ndarray, start: int) -> np.ndarray:
@@ -252,7 +255,9 @@ class ExactSearch:
         rows : (n, k) int64
         """
         if self.metric == "cosine":
-            unknown = np.unique(rows[np.isnan(self._exact_norms[rows])])
+            needed = np.zeros(len(self.vectors), bool)
+            needed[rows] = True
+            unknown = np.flatnonzero(needed & np.isnan(self._exact_norms))
             for start in range(0, len(unknown), _SETTLE_ROWS):
                 some = unknown[start : start + _SETTLE_ROWS]
                 self._exact_norms[some] = squared_norms(self.vectors[some])

@@ -21,7 +21,7 @@ from pipeline.store.feature_file import FeatureFile
 _FORMAT = "pool5-index"
 _FORMAT_VERSION = 1
 _BLOCK_BYTES = 64 << 20
-_TRAINING_BYTES = 1 << 30
+_TRAINING_BYTES = 256 << 20
 GPU_LIMIT = 2048  # of k and of nprobe
 
 
@@ -60,7 +60,8 @@ def build_index(
 ) -> tuple[faiss.Index, int]:
     """Train an index and add every row, block by block.
 
-    Memory beyond the index itself is bounded: a training sample of at most 1 GiB, and one block. With a CUDA
+    Memory beyond the index itself is bounded: a training sample of 256 MiB (more if 39 rows a
+    centroid are more), and one block. With a CUDA
     device, an index that needs training is trained and filled there; what is returned is the CPU form. The
     bytes are the same on every build on one machine: a graph (HNSW) is therefore built by one thread.
 

@@ -19,6 +19,7 @@ from pipeline.search.metrics import pair_distances
 DEPTHS = (1, 10, 100)
 TARGET_RECALL = 0.95  # of the recommended setting, at depth 10
 _SHORTLISTS = (1, 4, 16)
+_SWEPT_WHOLE = 100_000
 _EF_SEARCH = (16, 32, 64, 128, 256, 512)
 
 
@@ -108,7 +109,9 @@ def settings_of(index: faiss.Index) -> list[dict[str, int]]:
     names = {parameter.name for parameter in ranges}
     if "nprobe" in names:
         lists = faiss.extract_index_ivf(index).nlist
-        values["nprobe"] = [2**i for i in range(12) if 2**i <= min(lists, GPU_LIMIT)]
+        # a large index is there in order not to look at much of it
+        most = lists if index.ntotal <= _SWEPT_WHOLE else max(lists // 16, 1)
+        values["nprobe"] = [2**i for i in range(12) if 2**i <= min(most, GPU_LIMIT)]
     if "efSearch" in names or isinstance(faiss.downcast_index(index), faiss.IndexHNSW):
         values["efSearch"] = _EF_SEARCH
     if "k_factor_rf" in names:

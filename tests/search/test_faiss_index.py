@@ -1,0 +1,166 @@
+"""FAISS indexes: the same bytes twice, readable by FAISS alone, refused with other features."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.search import Searcher
+from pipeline.search.exact import ExactSearch
+from pipeline.search.faiss_index import (
+    IndexSearch,
+    build_index,
+    describe,
+    open_index,
+    save_index,
+    to_gpu,
+    training_sample,
+)
+from pipeline.search.quality import sweep
+from pipeline.store.feature_file import FeatureFile
+
+FACTORIES = ["Flat", "IVF8,Flat", "IVF8,PQ6x4", "HNSW8", "IVF8,PQ6x4,RFlat", "PCA8,Flat", "SQ8"]
+
+
+def save(features: FeatureFile, layer: str, path: Path, factory: str = "Flat", metric: str = "cosine"):
+    index, trained = build_index(features.layer(layer), factory, metric, seed=0)
+    card = describe(
+        features, layer, metric, factory=factory, reason="", seed=0, training_rows=trained, search={}
+    )
+    return save_index(index, card, path)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2", "ip"])
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_an_index_at_its_widest_setting_finds_what_exact_search_finds(write_features, factory, metric):
+    vectors = FeatureFile.open(write_features()).layer("half")
+    index, _ = build_index(vectors, factory, metric, seed=0)
+    exact = ExactSearch(vectors, metric)
+    own = np.arange(0, 300, 7)
+    points = sweep(IndexSearch(index, exact), np.asarray(vectors[own]), own)
+    assert max(point.recall[10] for point in points) > 0.97
+    assert max(point.recall[1] for point in points) > 0.95
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_a_second_build_gives_the_same_bytes(write_features, tmp_path, factory):
+    features = FeatureFile.open(write_features(rows=2000))
+    for name in ("a", "b"):
+        save(features, "fc7", tmp_path / f"{name}.faiss", factory)
+    for suffix in (".faiss", ".json"):
+        assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+
+
+def test_plain_faiss_reads_the_index_and_the_card_says_what_it_is(write_features, tmp_path):
+    features = FeatureFile.open(write_features())
+    save(features, "half", tmp_path / "half.faiss", "IVF8,Flat")
+    index = faiss.read_index(str(tmp_path / "half.faiss"))
+    assert (index.ntotal, index.d) == (300, 24)
+    index.nprobe = 8
+    vectors = features.layer("half").astype(np.float32)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    np.testing.assert_allclose(index.search(unit[:5], 1)[0][:, 0], 1, atol=1e-5)
+    card = json.loads((tmp_path / "half.json").read_text())
+    assert card["feature_key"] == features.key_digest("half")
+    assert card["ids_digest"] == features.ids_digest
+    assert (card["factory"], card["metric"], card["normalized"]) == ("IVF8,Flat", "cosine", True)
+    assert card["faiss"] == faiss.__version__
+    assert card["training_rows"] == 300
+
+
+def test_through_an_index_distances_stay_exact_and_the_query_stays_out(write_features, tmp_path):
+    path = write_features()
+    save(FeatureFile.open(path), "fc7", tmp_path / "fc7.faiss", "HNSW16", "l2")
+    through = Searcher.open(path, "fc7", "l2", tmp_path / "fc7.faiss").query("000003", 5)
+    assert through == Searcher.open(path, "fc7", "l2").query("000003", 5)
+    assert [near.id for near in through[:2]] == ["000007", "000200"]
+
+
+def test_lists_too_short_for_k_are_made_up_for(write_features):
+    vectors = FeatureFile.open(write_features()).layer("fc7")
+    index, _ = build_index(vectors, "IVF30,Flat", "l2", seed=0)
+    exact = ExactSearch(vectors, "l2")
+    queries, own = np.asarray(vectors[:4]), np.arange(4)
+    found = IndexSearch(index, exact).search(queries, 250, exclude=own)
+    np.testing.assert_array_equal(found, exact.search(queries, 250, exclude=own))
+
+
+@pytest.mark.parametrize(
+    ("other", "layer", "metric", "message"),
+    [
+        ({"seed": 1}, "fc7", "cosine", "built from other values"),
+        ({"rows": 299}, "fc7", "cosine", "built from other images"),
+        ({}, "half", "cosine", "built from other features"),
+        ({}, "fc7", "l2", "built from another metric"),
+    ],
+)
+def test_an_index_of_something_else_is_refused(write_features, tmp_path, other, layer, metric, message):
+    save(FeatureFile.open(write_features()), "fc7", tmp_path / "fc7.faiss")
+    features = FeatureFile.open(write_features("other", **other))
+    with pytest.raises(UserError, match=message) as error:
+        open_index(tmp_path / "fc7.faiss", features, layer, ExactSearch(features.layer(layer), metric))
+    assert "\n" not in str(error.value)
+
+
+def test_a_damaged_or_missing_index_is_one_line(write_features, tmp_path):
+    features = FeatureFile.open(write_features())
+    exact = ExactSearch(features.layer("fc7"), "cosine")
+    path = tmp_path / "fc7.faiss"
+    with pytest.raises(UserError, match=r"fc7\.json: no such file"):
+        open_index(path, features, "fc7", exact)
+    save(features, "fc7", path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-10])
+    with pytest.raises(UserError, match="bytes, not"):
+        open_index(path, features, "fc7", exact)
+    path.write_bytes(b"x" * len(whole))
+    with pytest.raises(UserError, match="FAISS cannot read it"):
+        open_index(path, features, "fc7", exact)
+    path.unlink()
+    with pytest.raises(UserError, match="no such index"):
+        open_index(path, features, "fc7", exact)
+    path.with_suffix(".json").write_text("{}")
+    with pytest.raises(UserError, match="not the card of an index"):
+        open_index(path, features, "fc7", exact)
+
+
+@pytest.mark.parametrize(
+    ("factory", "message"),
+    [("Foo", "builds no Foo"), ("IVF8,PQ7", "multiple of"), ("IVF400,Flat", "400 centroids .* only 300")],
+)
+def test_a_factory_that_cannot_be_built_is_one_line(write_features, factory, message):
+    vectors = FeatureFile.open(write_features()).layer("fc7")
+    with pytest.raises(UserError, match=message) as error:
+        build_index(vectors, factory, "l2", seed=0)
+    assert "\n" not in str(error.value)
+
+
+def test_the_training_sample_is_random_seeded_and_without_the_held_out():
+    held_out = np.arange(0, 200_000, 1000)
+    sample = training_sample(200_000, 8, "IVF64,Flat", 0, held_out)
+    assert len(sample) == 256 * 64
+    assert not np.isin(sample, held_out).any()
+    assert 0.45 < (sample < 100_000).mean() < 0.55
+    np.testing.assert_array_equal(sample, training_sample(200_000, 8, "IVF64,Flat", 0, held_out))
+    assert not np.array_equal(sample, training_sample(200_000, 8, "IVF64,Flat", 1, held_out))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not faiss.get_num_gpus(), reason="needs a CUDA device")
+@pytest.mark.parametrize("factory", ["Flat", "IVF8,Flat"])
+def test_on_the_gpu_an_index_finds_what_it_finds_on_the_cpu(write_features, factory):
+    vectors = FeatureFile.open(write_features()).layer("fc7")
+    index, _ = build_index(vectors, factory, "l2", seed=0, device="cuda")
+    exact = ExactSearch(vectors, "l2")
+    setting = {"nprobe": 8} if "IVF" in factory else {}
+    on_cpu = IndexSearch(index, exact, setting)
+    fast = to_gpu(index)
+    assert fast is not None
+    queries, own = np.asarray(vectors[:50]), np.arange(50)
+    ours = IndexSearch(fast, exact, setting).search(queries, 5, exclude=own)
+    np.testing.assert_allclose(ours[0], on_cpu.search(queries, 5, exclude=own)[0], atol=1e-5)
