@@ -155,7 +155,7 @@ def write_report(params: Params, data: Path = Path("data"), reports: Path = Path
 
     hard = read_hard_classes(reports / "hard")
     sheet_files = [reports / "neighbors/sheet.png", reports / "duplicates/sheet.png"]
-    sheet_files += [path for item in hard for _, path in item.sheet_files]
+    sheet_files += [path for item in hard for path in item.sheet_files]
     shrunk = sheets([path for path in sheet_files if path.is_file()], SHEET_CHARACTERS)
     page = Page(
         provenance=read_provenance(params, test, data),

@@ -30,6 +30,7 @@ def render(page: object) -> str:
         "decimals": lambda value, none="–": none if value is None else f"{value:.3f}",
         "signed": lambda value: "–" if value is None else f"{value:+.3f}".replace("-", "−"),
         "integer": lambda value: "–" if value is None else str(value),
+        "percent": lambda share: f"{100 * share:.0f} %",
         "short": _short,
     }
     environment.globals |= {"asset": _asset, "protocols": PROTOCOLS}

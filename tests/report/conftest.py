@@ -45,6 +45,12 @@ class Run:
     def reports(self) -> Path:
         return self.folder / "reports"
 
+    @property
+    def on_map(self) -> list[str]:
+        """The ids of the first map's points."""
+        with (self.reports / "tsne" / LAYERS[0] / "map.csv").open(newline="") as file:
+            return [row["id"] for row in csv.DictReader(file)]
+
 
 def draw_photos(folder: Path, labels: np.ndarray, rng: np.random.Generator) -> list[str]:
     """Noisy pictures with one coloured block a class; returns their paths from `folder`."""
@@ -240,6 +246,26 @@ def write_tables(run: Run, rng: np.random.Generator) -> None:
         write_picture(run.reports / "search" / name / "pareto.png")
     for picture in ("ap/ap", "ap/differences", "neighbors/sheet", "duplicates/sheet", "hard/bird"):
         write_picture(run.reports / f"{picture}.png")
+    write_json(
+        run.reports / "hard/hard.json",
+        [
+            {
+                "class": "bird",
+                "why_shown": ["lowest AP"],
+                "model": "probe",
+                "text": "probe reaches AP 0.300 <where> chance is 0.150.",
+                "false_alarms": 4,
+                "confusions": [{"class": "cat", "share": 0.5, "expected": 0.2}],
+                "size": None,
+                "number": {
+                    "clear": False,
+                    "correlation": 0.1,
+                    "groups": [{"name": "one object", "found": 3, "images": 8}],
+                },
+                "sheets": ["bird.png"],
+            }
+        ],
+    )
     curve = run.reports / "training/caffenet/plots/metrics/train"
     curve.mkdir(parents=True)
     (curve / "loss.tsv").write_text("step\tloss\n0\t0.7\n1\t0.4\n2\t0.3\n")

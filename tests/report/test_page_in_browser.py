@@ -133,15 +133,10 @@ def reader(browser, written) -> Iterator[Reader]:
 def apart(written) -> str:
     """The id of an image on the first map that stands well apart from the others."""
     places = written.places["caffenet/pool5"]
-    on_map = [written.ids.index(row) for row in map_ids(written)]
+    on_map = [written.ids.index(row) for row in written.on_map]
     gaps = np.linalg.norm(places[on_map][:, None] - places[on_map][None], axis=2)
     np.fill_diagonal(gaps, np.inf)
     return written.ids[on_map[int(gaps.min(axis=1).argmax())]]
-
-
-def map_ids(run) -> list[str]:
-    lines = (run.reports / "tsne/caffenet/pool5/map.csv").read_text().splitlines()
-    return [line.split(",")[0] for line in lines[1:]]
 
 
 def labels_of(run, image: str) -> set[str]:
@@ -217,13 +212,13 @@ def test_choosing_a_neighbour_goes_on_to_its_neighbours(reader, apart):
 
 
 def test_a_class_filters_the_map(reader):
-    cats = [image for image in map_ids(reader.run) if "cat" in labels_of(reader.run, image)]
+    cats = [image for image in reader.run.on_map if "cat" in labels_of(reader.run, image)]
     reader.page.locator(".chip", has_text="cat").click()
     assert int(reader.page.locator("#map-stage").get_attribute("data-visible")) == len(cats)
-    other = next(image for image in map_ids(reader.run) if image not in cats)
+    other = next(image for image in reader.run.on_map if image not in cats)
     assert reader.plot("plot.visible(a)", reader.number(other)) is False
     reader.page.locator("#map-all").click()
-    assert int(reader.page.locator("#map-stage").get_attribute("data-visible")) == len(map_ids(reader.run))
+    assert int(reader.page.locator("#map-stage").get_attribute("data-visible")) == len(reader.run.on_map)
 
 
 def test_the_lasso_selects_and_lists_what_it_surrounds(reader):
@@ -232,7 +227,7 @@ def test_the_lasso_selects_and_lists_what_it_surrounds(reader):
     box = reader.page.locator("#map-stage").bounding_box()
     left, top, width, height = box["x"], box["y"], box["width"], box["height"]
     middle = left + width / 2
-    inside = [i for i in map_ids(reader.run) if reader.point_of(i)[0] < middle]
+    inside = [i for i in reader.run.on_map if reader.point_of(i)[0] < middle]
     reader.page.mouse.move(left + 2, top + 2)
     reader.page.mouse.down()
     for x, y in ((middle, top + 2), (middle, top + height - 2), (left + 2, top + height - 2)):
@@ -273,8 +268,8 @@ def test_another_layer_moves_the_points(reader, apart):
     reader.settle()
     assert "resnet18/fc7" in reader.page.locator("#map-stage").get_attribute("aria-label")
     assert np.abs(np.subtract(reader.point_of(apart), before)).max() > 2
-    x, y = reader.run.places["resnet18/fc7"][[reader.run.ids.index(i) for i in map_ids(reader.run)]].T
-    numbers = [reader.number(i) for i in map_ids(reader.run)]
+    x, y = reader.run.places["resnet18/fc7"][[reader.run.ids.index(i) for i in reader.run.on_map]].T
+    numbers = [reader.number(i) for i in reader.run.on_map]
     drawn = np.array([reader.plot("plot.screen(plot.number.get(a))", n) for n in numbers])
     assert np.corrcoef(drawn[:, 0], x)[0, 1] > 0.9999
     assert np.corrcoef(drawn[:, 1], -y)[0, 1] > 0.9999
@@ -289,7 +284,7 @@ def test_the_keyboard_alone_reaches_neighbours_and_selection(reader):
     assert outline != "none"
     page.keyboard.press("ArrowRight")
     first = reader.spoken.split(":")[0]
-    assert first in map_ids(reader.run)
+    assert first in reader.run.on_map
     page.keyboard.press("ArrowRight")
     second = reader.spoken.split(":")[0]
     assert reader.point_of(second)[0] > reader.point_of(first)[0]

@@ -1,0 +1,53 @@
+"""Sprite sheets: within their budget, the same bytes again, every image whole."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.errors import UserError
+from pipeline.report.thumbnails import PER_SHEET, make_sprites
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    paths = []
+    for number in range(70):
+        small = rng.integers(0, 256, (6, 8 if number % 2 else 4, 3), dtype=np.uint8)
+        image = Image.fromarray(small).resize((small.shape[1] * 40, 240), Image.Resampling.BICUBIC)
+        paths.append(folder / f"{number}.jpg")
+        image.save(paths[-1])
+    return paths
+
+
+def total(sprites) -> int:
+    return sum(map(len, sprites.sheets))
+
+
+def test_a_smaller_budget_gives_smaller_pictures(photos):
+    large, small = make_sprites(photos, 10**7), make_sprites(photos, 60_000)
+    assert large.cell == 128
+    assert total(small) <= 60_000 < total(large)
+
+
+def test_sheets_hold_every_image_once(photos):
+    sprites = make_sprites(photos, 10**7)
+    assert len(sprites.sheets) == -(-len(photos) // PER_SHEET)
+    assert sprites.sizes.tolist()[:2] == [[85, 128], [128, 96]]
+    assert Image.open(io.BytesIO(sprites.sheets[1])).size == (8 * 128, 128)
+
+
+def test_the_same_files_give_the_same_bytes(photos):
+    assert make_sprites(photos, 10**6).sheets == make_sprites(photos, 10**6).sheets
+
+
+def test_a_damaged_file_is_named(photos, tmp_path):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(photos[0].read_bytes()[:500])
+    with pytest.raises(UserError, match=r"broken\.jpg"):
+        make_sprites([*photos[:3], broken], 10**6)
