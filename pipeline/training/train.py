@@ -139,7 +139,7 @@ def train_model(
         crop=model.preprocess.crop,
         classes=start.classes,
         origin=start.origin,
-        recipe=msgspec.to_builtins(recipe),
+        recipe=msgspec.json.decode(msgspec.json.encode(recipe)),
     )
     write_metrics(metrics_file, state.history, recipe)
     checkpoints.remove()

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from pipeline.datasets.manifest import Manifest
@@ -28,6 +29,16 @@ class Toy(NamedTuple):
             preprocess=Preprocess(resize=crop + 4, crop=crop),
             train=recipe,
         )
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch):
+    """These networks are too small to share, and the bytes depend on the number of threads."""
+    before = torch.get_num_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

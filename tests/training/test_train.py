@@ -168,11 +168,11 @@ def test_the_best_epoch_is_kept_where_asked_for(toy, tmp_path):
 
 
 def test_it_learns_colours(toy, tmp_path):
-    recipe = Train(epochs=15, batch_size=8, lr=0.3, hold_out=True, warmup_epochs=1, device="cpu")
-    train(toy, tmp_path, recipe, architecture="resnet18")
+    recipe = Train(epochs=20, batch_size=8, optimizer="adamw", lr=0.01, hold_out=True, device="cpu")
+    train(toy, tmp_path, recipe)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["val_map"] > 0.9
-    assert metrics["loss"] < 0.3
+    assert metrics["loss"] < 0.4
 
 
 def test_a_frozen_trunk_keeps_its_weights_and_its_batch_norm(toy, tmp_path):
@@ -187,7 +187,7 @@ def test_a_frozen_trunk_keeps_its_weights_and_its_batch_norm(toy, tmp_path):
 def test_the_card_carries_the_recipe(toy, tmp_path):
     card = train(toy, tmp_path)
     assert read_card(tmp_path / "model") == card
-    assert card.recipe == json.loads(json.dumps(msgspec.to_builtins(RECIPE)))
+    assert card.recipe == json.loads(msgspec.json.encode(RECIPE))
     assert card.classes == toy.train.classes
     assert card.origin == "drawn at random from seed 0"
 
