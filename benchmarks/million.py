@@ -45,13 +45,9 @@ def main(rows: str = "1000000") -> None:
         seconds = time.perf_counter() - start
         peak = peak_bytes()
         index_bytes = faiss.serialize_index(index).nbytes
-        print(
-            f"built in {seconds:.0f} s from a sample of {trained_on}; {index_bytes / count:.1f} bytes a vector"
-        )
-        print(
-            f"resident at most {peak / 1e9:.2f} GB ({before / 1e9:.2f} before), the index {index_bytes / 1e9:.2f}",
-            flush=True,
-        )
+        size = f"{index_bytes / 1e9:.2f} GB, {index_bytes / count:.1f} bytes a vector"
+        print(f"built in {seconds:.0f} s from a sample of {trained_on}: {size}")
+        print(f"resident at most {peak / 1e9:.2f} GB ({before / 1e9:.2f} before)", flush=True)
 
         exact = ExactSearch(vectors, "cosine")
         search = IndexSearch(index, exact)
