@@ -1,0 +1,98 @@
+"""`show`, `verify` and `export` on a real feature file, through the real command line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.store.feature_file import FeatureFile, write_feature_file
+from pipeline.store.feature_key import FeatureKey
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    path = tmp_path / "data" / "features" / "m" / "test.h5"
+    write_feature_file(
+        path,
+        dataset="d",
+        split="test",
+        model="m",
+        classes=("cat", "dog"),
+        ids=np.array(["000001", "000002", "000003"]),
+        digests=rng.integers(0, 256, (3, 16), dtype=np.uint8),
+        labels=np.array([[1, -1], [0, 1], [1, 1]], np.int8),
+        layers={"fc7": rng.normal(size=(3, 4)).astype("f4")},
+        keys={"fc7": FeatureKey("net", "0" * 64, "fc", {"crop": 224}, "fp32", "float32", 1)},
+    )
+    return path
+
+
+def pool5(folder: Path, *arguments: object) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline", *map(str, arguments)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": str(Path(__file__).resolve().parents[2]), "PATH": "/usr/bin:/bin"},
+    )
+
+
+def test_show_says_what_a_file_holds(tmp_path: Path, file: Path) -> None:
+    told = pool5(tmp_path, "show", file)
+    assert told.returncode == 0
+    assert "m on d test: 3 images" in told.stdout
+    assert "fc7: 3 x 4 float32" in told.stdout
+    assert "cat: 2 (1)" in told.stdout
+    about = json.loads(pool5(tmp_path, "show", file, "--json").stdout)
+    assert about["layers"]["fc7"]["key"]["node"] == "fc"
+    assert about["layers"]["fc7"]["layer_digest"] == FeatureFile.open(file).layer_digest("fc7")
+
+
+def test_verify_exits_with_0_when_sound_and_with_1_and_the_place_when_damaged(
+    tmp_path: Path, file: Path
+) -> None:
+    assert pool5(tmp_path, "verify").returncode == 0
+    offset = FeatureFile.open(file).layer("fc7").offset
+    with file.open("r+b") as damaged:
+        damaged.seek(offset)
+        damaged.write(b"\x7f")
+    told = pool5(tmp_path, "verify")
+    assert told.returncode == 1
+    assert "data/features/m/test.h5: layers/fc7, rows 0 to 2: damaged" in told.stdout
+
+
+def test_a_file_that_is_not_there_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    for command in ("show", "verify"):
+        told = pool5(tmp_path, command, "nothing.h5")
+        assert told.returncode == 2
+        assert len(told.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("kind", ["npy", "parquet", "tensorboard"])
+def test_export_gives_the_same_values_in_another_form(tmp_path: Path, file: Path, kind: str) -> None:
+    told = pool5(tmp_path, "export", file, "--to", kind, "--out", "out")
+    assert told.returncode == 0, told.stderr
+    features, out = FeatureFile.open(file), tmp_path / "out"
+    if kind == "npy":
+        np.testing.assert_array_equal(np.load(out / "fc7.npy"), features.layer("fc7"))
+        np.testing.assert_array_equal(np.load(out / "labels.npy"), features.labels)
+        assert (out / "ids.txt").read_text().split() == features.ids.tolist()
+    elif kind == "parquet":
+        table = pq.read_table(out / "test.parquet")
+        assert table["id"].to_pylist() == features.ids.tolist()
+        assert table["label.dog"].to_pylist() == [-1, 1, 1]
+        np.testing.assert_array_equal(np.array(table["fc7"].to_pylist(), "f4"), features.layer("fc7"))
+        assert json.loads(table.schema.metadata[b"feature_key.fc7"])["node"] == "fc"
+    else:
+        found = np.fromfile(out / "fc7.bytes", "<f4").reshape(3, 4)
+        np.testing.assert_array_equal(found, features.layer("fc7"))
+        assert (out / "metadata.tsv").read_text() == "id\tlabels\n000001\tcat\n000002\tdog\n000003\tcat dog\n"
+        assert 'tensor_path: "fc7.bytes"' in (out / "projector_config.pbtxt").read_text()

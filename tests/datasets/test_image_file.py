@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import io
+import pickle
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torchvision
+from PIL import Image
+
+from pipeline.datasets.image_file import MAX_PIXELS, UnreadableImage, read_image, resize_and_crop
+from pipeline.params import Preprocess
+
+RED, BLUE = (255, 0, 0), (0, 0, 255)
+
+
+def two_colours(mode: str = "RGB") -> Image.Image:
+    """Red on the left, blue on the right: 40 wide, 20 high."""
+    image = Image.new("RGB", (40, 20), RED)
+    image.paste(BLUE, (20, 0, 40, 20))
+    return image.convert(mode)
+
+
+def near(pixel: np.ndarray, colour: tuple[int, ...], by: int = 8) -> bool:
+    return bool((np.abs(pixel.astype(int) - colour) <= by).all())
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.gif", "a.bmp", "a.tif", "a.webp", "a.ppm"])
+def test_every_kind_of_file_gives_upright_rgb(tmp_path: Path, name: str) -> None:
+    options = (
+        {"quality": 95, "subsampling": 0}
+        if name == "a.jpg"
+        else {"lossless": True}
+        if name == "a.webp"
+        else {}
+    )
+    two_colours().save(tmp_path / name, **options)
+    image = read_image(tmp_path / name)
+    assert image.shape == (20, 40, 3)
+    assert image.dtype == np.uint8
+    assert near(image[10, 5], RED)
+    assert near(image[10, 35], BLUE)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif"])
+def test_exif_rotation_is_applied(tmp_path: Path, orientation: int, name: str) -> None:
+    """The eight orientations by their definition in the EXIF standard: which corner is row 0, column 0."""
+    upright = np.zeros((16, 32, 3), np.uint8)
+    upright[:8, :16] = 255  # the white corner is top left
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: upright[:, ::-1].transpose(1, 0, 2)[:, :],
+        7: upright[::-1, ::-1].transpose(1, 0, 2),
+        8: upright[::-1].transpose(1, 0, 2),
+    }[orientation]
+    if orientation in (6, 8):  # 6: the stored row 0 is the right side; 8: it is the left side
+        stored = np.rot90(upright, 1 if orientation == 6 else -1)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / name, exif=exif)
+    image = read_image(tmp_path / name)
+    assert image.shape == (16, 32, 3)
+    np.testing.assert_allclose(image.astype(int), upright, atol=12)
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "CMYK", "P"])
+def test_other_colour_modes_become_rgb(tmp_path: Path, mode: str) -> None:
+    name = "a.tif" if mode == "CMYK" else "a.png"
+    two_colours(mode).save(tmp_path / name)
+    image = read_image(tmp_path / name)
+    assert image.shape == (20, 40, 3)
+    np.testing.assert_allclose(image.astype(int), np.asarray(two_colours(mode).convert("RGB")), atol=8)
+
+
+def test_a_cmyk_jpeg_as_adobe_writes_it_is_not_a_negative(tmp_path: Path) -> None:
+    two_colours("CMYK").save(tmp_path / "a.jpg", quality=95, subsampling=0)
+    image = read_image(tmp_path / "a.jpg")
+    assert near(image[10, 5], RED, 12)
+    assert near(image[10, 35], BLUE, 12)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.pgm"])
+def test_of_sixteen_bits_the_high_byte_is_taken(tmp_path: Path, name: str) -> None:
+    samples = np.array([[0, 255, 256, 32768, 65535]], np.uint16).repeat(3, axis=0)
+    Image.fromarray(samples).save(tmp_path / name)
+    assert read_image(tmp_path / name)[1, :, 0].tolist() == [0, 0, 1, 128, 255]
+
+
+def test_sixteen_bit_colour_loses_the_low_byte(tmp_path: Path) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    row = b"\0" + struct.pack(">6H", 65535, 256, 0, 0, 32768, 511)
+    header = struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)
+    data = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(row))
+        + chunk(b"IEND", b"")
+    )
+    (tmp_path / "a.png").write_bytes(data)
+    assert read_image(tmp_path / "a.png").tolist() == [[[255, 1, 0], [0, 128, 1]]]
+
+
+@pytest.mark.parametrize("kind", ["RGBA", "LA", "palette", "colour key"])
+def test_transparency_is_laid_on_white(tmp_path: Path, kind: str) -> None:
+    image = two_colours("RGBA")
+    image.paste((0, 0, 0, 0), (0, 0, 20, 20))
+    if kind == "LA":
+        image.convert("LA").save(tmp_path / "a.png")
+    elif kind == "palette":
+        image.convert("P").save(tmp_path / "a.gif", transparency=image.convert("P").getpixel((0, 0)))
+    elif kind == "colour key":
+        image.convert("RGB").save(tmp_path / "a.png", transparency=(0, 0, 0))
+    else:
+        image.save(tmp_path / "a.png")
+    read = read_image(next(tmp_path.iterdir()))
+    assert read[10, 5].tolist() == [255, 255, 255]
+    assert read[10, 35].tolist() != [255, 255, 255]
+
+
+def test_the_first_frame_of_an_animation_is_taken(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, BLUE)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert read_image(tmp_path / "a.gif")[0, 0].tolist() == list(RED)
+
+
+def jpeg() -> bytes:
+    buffer = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty file"),
+        (b"<html>not found</html>", "no image of a known kind"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no image of a known kind"),
+        (jpeg()[:2000], "damaged"),
+        (jpeg()[:20], "no image of a known kind"),
+    ],
+    ids=["empty", "html", "postscript", "truncated", "header only"],
+)
+def test_what_is_no_whole_image_is_refused_with_the_reason(tmp_path: Path, data: bytes, reason: str) -> None:
+    (tmp_path / "a.jpg").write_bytes(data)
+    with pytest.raises(UnreadableImage, match=reason) as told:
+        read_image(tmp_path / "a.jpg")
+    assert "a.jpg" in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableImage, match="No such file"):
+        read_image(tmp_path / "a.jpg")
+
+
+def test_a_decompression_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    Image.new("1", (MAX_PIXELS // 9000 + 1, 9000)).save(tmp_path / "bomb.png")
+    assert (tmp_path / "bomb.png").stat().st_size < 100_000
+    with pytest.raises(UnreadableImage, match="a decompression bomb"):
+        read_image(tmp_path / "bomb.png")
+
+
+def test_floating_point_samples_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.ones((4, 4), "f4")).save(tmp_path / "a.tif")
+    with pytest.raises(UnreadableImage, match="floating-point samples"):
+        read_image(tmp_path / "a.tif")
+
+
+def test_damaged_exif_around_a_sound_image_does_no_harm(tmp_path: Path) -> None:
+    two_colours().save(tmp_path / "a.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12")
+    assert read_image(tmp_path / "a.jpg").shape == (20, 40, 3)
+
+
+def test_the_reason_survives_the_way_between_processes() -> None:
+    error = pickle.loads(pickle.dumps(UnreadableImage("a.jpg", "empty file")))  # noqa: S301
+    assert (error.path, error.reason) == ("a.jpg", "empty file")
+
+
+@pytest.mark.parametrize(
+    "size", [(500, 375), (375, 500), (333, 500), (256, 256), (100, 90), (1000, 30), (31, 997)]
+)
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_geometry_and_values_are_those_of_torchvision(size: tuple[int, int], interpolation: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    image = np.asarray(Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC))
+    transforms = torchvision.transforms
+    mode = transforms.InterpolationMode[interpolation.upper()]
+    expected = transforms.CenterCrop(224)(transforms.Resize(256, mode)(Image.fromarray(image)))
+    found = resize_and_crop(image, Preprocess(resize=256, crop=224, interpolation=interpolation))
+    assert found.shape == (224, 224, 3)
+    # Pillow may resample a box in the other order of axes, and rounds to 8 bits between the two
+    difference = np.abs(found.astype(int) - np.asarray(expected))
+    assert np.percentile(difference, 99.5) <= 1
+    assert difference.mean() < 0.3

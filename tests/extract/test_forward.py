@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from pipeline.errors import UserError
+from pipeline.extract.embed import embed_images
+from pipeline.extract.forward import Forward
+from pipeline.extract.recipe import RECIPE_VERSION
+from pipeline.models.network import build_network
+from pipeline.params import Extract, Preprocess
+
+PREPROCESS = Preprocess(resize=72, crop=64)
+
+
+def resnet() -> nn.Module:
+    """ResNet-18 whose batch norms are not the identity that a fresh one computes."""
+    torch.manual_seed(0)
+    network = build_network("resnet18", 20).eval()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean, std=0.1)
+            nn.init.uniform_(module.running_var, 0.5, 2.0)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+    return network
+
+
+def pixels(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, 64, 64, 3), dtype=np.uint8)
+
+
+def forward(nodes: list[str], **extract: object) -> Forward:
+    return Forward(resnet(), nodes, PREPROCESS, Extract(device="cpu", **extract))
+
+
+def test_values_are_those_of_the_plain_network_on_torchvisions_tensors() -> None:
+    network, images = resnet(), pixels(16)
+    normalise = torchvision.transforms.Normalize(PREPROCESS.mean, PREPROCESS.std)
+    batch = normalise(torch.from_numpy(images).permute(0, 3, 1, 2) / 255)
+    expected = {}
+    for node in ("layer1.0.conv1", "layer1.0.bn2", "avgpool", "fc"):
+        # copied when computed: the network's in-place ReLU and += would change it later
+        network.get_submodule(node).register_forward_hook(
+            lambda _, __, out, node=node: expected.update({node: out.clone().flatten(1)})
+        )
+    with torch.inference_mode():
+        network(batch)
+    found = forward([*expected, "flatten"]).start(images)()
+    for node, values in expected.items():
+        np.testing.assert_allclose(found[node], values, atol=2e-5, rtol=2e-5)
+    np.testing.assert_array_equal(found["flatten"], found["avgpool"])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_bits_do_not_depend_on_neighbours_order_batch_or_other_nodes(precision: str) -> None:
+    images = pixels(48)
+    whole = forward(["flatten"], precision=precision).start(images)()["flatten"]
+    order = np.random.default_rng(1).permutation(48)
+    run = forward(["flatten", "layer1.0.conv1", "fc"], precision=precision)
+    for start in (0, 16, 32):
+        some = order[start : start + 16]
+        np.testing.assert_array_equal(run.start(images[some])()["flatten"], whole[some])
+    padded = np.concatenate([images[:3], np.zeros((13, 64, 64, 3), np.uint8)])
+    np.testing.assert_array_equal(run.start(padded)()["flatten"][:3], whole[:3])
+
+
+def test_one_thread_and_two_give_the_same_bits() -> None:
+    run, images, threads = forward(["flatten"]), pixels(16), torch.get_num_threads()
+    try:
+        found = []
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            found.append(run.start(images)()["flatten"])
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_array_equal(*found)
+
+
+def test_the_storage_dtype_is_the_one_asked_for() -> None:
+    assert forward(["flatten"], dtype="float16").start(pixels(16))()["flatten"].dtype == np.float16
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precisions_are_close_to_fp32(precision: str) -> None:
+    exact, half = (
+        forward(["flatten"], precision=p).start(pixels(16))()["flatten"] for p in ("fp32", precision)
+    )
+    assert not np.array_equal(exact, half)
+    cosine = (exact * half).sum(1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(half, axis=1)
+    assert cosine.min() > 0.999
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_not_there_is_refused() -> None:
+    with pytest.raises(UserError, match=r"extract\.device: cuda: torch finds no GPU; set it to auto or cpu"):
+        Forward(resnet(), ["flatten"], PREPROCESS, Extract(device="cuda"))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_a_gpu_agrees_with_the_cpu_and_with_itself() -> None:
+    images = pixels(48)
+    cpu = forward(["flatten"]).start(images)()["flatten"]
+    run = Forward(resnet(), ["flatten"], PREPROCESS, Extract(device="cuda"))
+    started = [run.start(images) for _ in range(3)]
+    found = [wait()["flatten"] for wait in started]
+    np.testing.assert_allclose(found[0], cpu, atol=1e-4, rtol=1e-4)
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+
+
+def golden_image() -> np.ndarray:
+    """A fixed picture by arithmetic alone: smooth, with colour and an edge."""
+    y, x = np.mgrid[0:90, 0:120]
+    image = np.stack([2 * x, 255 - 2 * y, (x * y // 42) % 256], axis=-1)
+    image[30:60, 40:80] = (250, 20, 60)
+    return image.astype(np.uint8)
+
+
+def golden_network() -> nn.Module:
+    """ResNet-18 with weights by arithmetic alone: torch's random numbers may change with its version."""
+    network = build_network("resnet18", 20).eval()
+    with torch.no_grad():
+        for number, (name, value) in enumerate(network.state_dict().items()):
+            if value.dtype != torch.float32:
+                continue
+            wave = torch.sin(torch.arange(value.numel(), dtype=torch.float64) * 0.7 + number).view(
+                value.shape
+            )
+            if "running_var" in name:
+                value.copy_(1 + 0.3 * wave)
+            elif value.ndim >= 2:
+                value.copy_(wave * (0.1 / value[0].numel()) ** 0.5)
+            else:
+                value.copy_((1.0 if name.endswith("weight") else 0.0) + 0.1 * wave)
+    return network
+
+
+GOLDEN = Path(__file__).with_name("golden.json")
+
+
+def golden_feature(tmp_path: Path) -> np.ndarray:
+    from PIL import Image
+
+    from pipeline.datasets.image_file import read_image, resize_and_crop
+
+    Image.fromarray(golden_image()).save(tmp_path / "golden.png")
+    crop = resize_and_crop(read_image(tmp_path / "golden.png"), PREPROCESS)
+    run = Forward(golden_network(), ["flatten"], PREPROCESS, Extract(device="cpu"))
+    return run.start(np.repeat(crop[None], 16, axis=0))()["flatten"][0]
+
+
+def test_golden_feature(tmp_path: Path) -> None:
+    """A change that moves these values must raise `RECIPE_VERSION`, and then write golden.json anew.
+
+    Processors differ in the last bits, so the values are compared within 1e-4 of the largest; a change of
+    the recipe (another filter, another mean) moves them a hundred times further. Where the bits are those
+    of the machine that wrote the file, the digest says so too, but it is not asked to.
+    """
+    golden = json.loads(GOLDEN.read_text())
+    assert golden["recipe_version"] == RECIPE_VERSION
+    feature = golden_feature(tmp_path)
+    expected = np.array(golden["feature"], np.float32)
+    np.testing.assert_allclose(feature, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+
+
+def test_a_query_image_gets_the_very_bits_that_the_extraction_stores(tmp_path: Path) -> None:
+    from PIL import Image
+
+    from pipeline.models.weights import write_model
+    from pipeline.params import Model
+
+    network = resnet()
+    write_model(
+        tmp_path / "models" / "m",
+        network.state_dict(),
+        architecture="resnet18",
+        outputs=20,
+        crop=64,
+        classes=(),
+        origin="test",
+    )
+    paths = []
+    for number, image in enumerate(pixels(3)):
+        paths.append(tmp_path / f"{number}.png")
+        Image.fromarray(image).save(paths[-1])
+    spec = Model(
+        architecture="resnet18",
+        weights="random",
+        layers={"fc7": "flatten", "pool5": "flatten"},
+        preprocess=Preprocess(resize=64, crop=64),
+        train=None,
+    )
+
+    class Parameters:
+        models = {"m": spec}  # noqa: RUF012
+        extract = Extract(device="cpu")
+
+    found = embed_images(paths, "m", Parameters(), models_root=tmp_path / "models")  # type: ignore[arg-type]
+    expected = Forward(network, ["flatten"], PREPROCESS, Extract(device="cpu")).start(
+        np.concatenate([pixels(3), np.zeros((13, 64, 64, 3), np.uint8)])
+    )()["flatten"][:3]
+    np.testing.assert_array_equal(found["fc7"], expected)
+    np.testing.assert_array_equal(found["pool5"], expected)
