@@ -1,4 +1,5 @@
 import json
+import time
 
 import numpy as np
 import pytest
@@ -82,3 +83,17 @@ def test_a_layer_of_nan_names_the_layer_and_the_image():
     features[1, 1] = np.nan
     with pytest.raises(UserError, match=r"caffenet/fc7 on test: 1 of 3 images .* first 000012"):
         check_finite(features, np.array(["000005", "000012", "000020"]), "caffenet/fc7 on test")
+
+
+@pytest.mark.perf
+def test_twenty_classes_on_5000_rows_of_4096_choose_among_six_values_in_a_minute():
+    rng = np.random.default_rng(0)
+    hidden = rng.normal(size=(5000, 256)).astype(np.float32) * np.arange(1, 257, dtype=np.float32) ** -0.5
+    features = hidden @ (0.5 * rng.normal(size=(256, 4096)).astype(np.float32))
+    features = np.maximum(features + 0.3 * rng.normal(size=features.shape).astype(np.float32), 0)
+    scores = hidden[:, :20] / hidden[:, :20].std(axis=0) + 0.7 * rng.normal(size=(5000, 20))
+    prevalence = np.append(0.4, np.linspace(0.03, 0.1, 19))
+    labels = np.where(scores > np.quantile(scores, 1 - prevalence, axis=0).diagonal(), 1, -1)
+    start = time.perf_counter()
+    train_probe(features, labels, [f"class {c}" for c in range(20)], (0.01, 0.1, 1, 10, 100, 1000), 5, seed=0)
+    assert time.perf_counter() - start < 60
