@@ -1,0 +1,93 @@
+"""`make bench` and `make bench-gpu`: measure, print, and keep the results.
+
+python -m benchmarks [--gpu] [--only PART] [--part-of-results]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.contest import DIFFERENT, Row
+from benchmarks.results_page import machine, markdown, put_section, read_results, table, write_results
+
+HERE = Path(__file__).parent
+
+
+def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
+    """The parts of the CPU run, in order; about 20 minutes on two cores together."""
+    from benchmarks.extraction import again_rows, extraction_rows
+    from benchmarks.maps import map_rows
+    from benchmarks.neighbours import neighbour_rows
+    from benchmarks.overhead import overhead_rows
+    from benchmarks.precision import precision_rows
+    from benchmarks.scaling import scaling_rows
+    from benchmarks.storage import storage_rows
+
+    both = ("scikit-learn", "openTSNE")
+    return {
+        "extraction": lambda: extraction_rows(scratch),
+        "again": lambda: again_rows(scratch, images=128, runs=2),
+        "storage": lambda: storage_rows(scratch),
+        "neighbours": lambda: [
+            *neighbour_rows(scratch, ((4952, 6400, 0, True),)),
+            *neighbour_rows(scratch, ((60_000, 512, 0, False), (1_000_000, 512, 64, False)), runs=1),
+        ],
+        "maps": lambda: map_rows(((1000, 4096, both, 3), (10_000, 512, both, 1))),
+        "precision": lambda: precision_rows(),
+        "overhead": lambda: overhead_rows(scratch),
+        "scaling": lambda: scaling_rows(scratch),
+    }
+
+
+def gpu_parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
+    """The parts of the GPU run."""
+    from benchmarks.extraction import extraction_rows
+
+    return {"extraction": lambda: extraction_rows(scratch, images=576, device="cuda")}
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--gpu", action="store_true", help="measure on CUDA")
+    parser.add_argument("--only", help="one part: its rows replace those of the last run")
+    chosen = parser.parse_args(arguments)
+    if chosen.gpu:
+        import torch
+
+        if not torch.cuda.is_available():
+            sys.exit("pool5: benchmarks --gpu: torch finds no GPU; run make bench for the CPU's rows")
+    kind = "gpu" if chosen.gpu else "cpu"
+    results = HERE / "results" / f"{kind}.json"
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="pool5-bench-") as folder:
+        all_parts = (gpu_parts if chosen.gpu else parts)(Path(folder))
+        if chosen.only and chosen.only not in all_parts:
+            sys.exit(f"pool5: benchmarks --only: no part {chosen.only}; there are {', '.join(all_parts)}")
+        found: dict[str, list[Row]] = {}
+        for name, measure in all_parts.items():
+            if chosen.only in (None, name):
+                found[name] = measure()
+                print(f"{name}: {time.monotonic() - began:.0f} s so far", file=sys.stderr, flush=True)
+    rows = [row for part in found.values() for row in part]
+    if chosen.only and results.exists():
+        measured = {row.row for row in rows}
+        rows = [row for row in read_results(results) if row.row not in measured] + rows
+    write_results(rows, results)
+    put_section(HERE / "README.md", kind, markdown(rows, machine(chosen.gpu)))
+    print(table(rows))
+    print(
+        f"\n{len(rows)} rows in {time.monotonic() - began:.0f} s, kept in {results.relative_to(HERE.parent)}"
+    )
+    if wrong := [row for row in rows if row.same_work.startswith(DIFFERENT)]:
+        sys.exit(
+            f"pool5: {len(wrong)} rows did not do the same work; the first is {wrong[0].row}, {wrong[0].peer}"
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,361 @@
+"""From JPEG files to features on disk: beside the bare forward pass, decoding alone, and other extractors."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+import torchvision
+from torch import nn
+
+from benchmarks.contest import DIFFERENT, Peer, Row, contest, timed
+from benchmarks.peer_environment import PeerProcess
+from pipeline.datasets.inventory import take_inventory
+from pipeline.datasets.manifest import read_manifest
+from pipeline.extract.decoding import ImageTask
+from pipeline.extract.extract_layers import extract_model
+from pipeline.extract.reader import available_workers, read_batches
+from pipeline.models.weights import start_network, store_start
+from pipeline.params import Params, load_params
+from pipeline.store.feature_file import FeatureFile, feature_path
+
+_PHOTOGRAPHS = Path("../shared/data/voc2012-animals")
+_BATCH = 32
+
+
+class Project:
+    """A folder with a data set, a ResNet-18 of random weights, and params that name both."""
+
+    def __init__(self, folder: Path, images: int, *, precision: str = "fp32", device: str = "cpu") -> None:
+        self.folder = folder
+        raw, self.kind = _dataset(folder, images)
+        document = msgspec.to_builtins(load_params())
+        spec = {
+            "architecture": "resnet18",
+            "weights": "random",
+            "layers": {"fc7": "flatten"},
+            "preprocess": {"resize": 256, "crop": 224},
+            "train": None,
+        }
+        document["dataset"] |= {
+            "root": str(raw),
+            "train": "bench",
+            "val": None,
+            "test": "bench",
+            "sample": None,
+        }
+        document["models"] = {"resnet18": spec}
+        document["extract"] |= {
+            "precision": precision,
+            "device": device,
+            "batch_size": _BATCH,
+            "cache": str(folder / "cache"),
+        }
+        self.params = msgspec.convert(document, Params)
+        with contextlib.redirect_stderr(io.StringIO()):
+            take_inventory(self.params.dataset, "fail", folder / "manifest", folder / "dataset.json")
+            self.manifest = read_manifest(folder / "manifest" / "bench.csv")
+            model = self.params.models["resnet18"]
+            start = start_network("resnet18", model, self.manifest.classes, folder / "models")
+            store_start("resnet18", model, start, folder / "models" / "resnet18")
+        self.network = start.network.eval()
+        self.paths = [str(raw / path) for path in self.manifest.paths]
+
+    def forget(self) -> None:
+        """Empty the row cache."""
+        shutil.rmtree(self.folder / "cache", ignore_errors=True)
+
+    def extract(self) -> np.ndarray:
+        """Extract into the feature file and give the layer."""
+        with contextlib.redirect_stderr(io.StringIO()):
+            extract_model(
+                "resnet18",
+                self.params,
+                models_root=self.folder / "models",
+                manifest_root=self.folder / "manifest",
+                features_root=self.folder / "features",
+            )
+        return FeatureFile.open(feature_path("resnet18", "bench", self.folder / "features")).layer("fc7")
+
+    def extract_afresh(self) -> tuple[float, np.ndarray]:
+        self.forget()
+        return timed(self.extract)()
+
+
+def _dataset(folder: Path, images: int) -> tuple[Path, str]:
+    """A VOC devkit with a split `bench` of so many images: real photographs where they are at hand."""
+    source, split, kind = _PHOTOGRAPHS / "VOCdevkit" / "VOC2012", "test", "real photographs"
+    if not source.is_dir():
+        from pipeline.datasets.images import provide_images
+
+        document = msgspec.to_builtins(load_params("presets/sample.yaml"))["dataset"]
+        document["sample"] |= {"train": 8, "val": 4, "test": images, "source": 8}
+        document["root"] = str(folder / "drawn")
+        dataset = msgspec.convert(document, type(load_params().dataset))
+        provide_images(dataset, folder / "drawn")
+        source = next((folder / "drawn").rglob("JPEGImages")).parent
+        kind = "drawn images"
+    devkit = folder / "raw" / "VOCdevkit" / source.name
+    lists = devkit / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    names = (source / "ImageSets" / "Main" / f"{split}.txt").read_text().split()[:images]
+    for part in ("JPEGImages", "Annotations"):
+        (devkit / part).mkdir()
+        for name in names:
+            suffix = ".jpg" if part == "JPEGImages" else ".xml"
+            if (source / part / f"{name}{suffix}").exists():
+                shutil.copy(source / part / f"{name}{suffix}", devkit / part)
+    wanted = set(names)
+    for file in (source / "ImageSets" / "Main").glob(f"*_{split}.txt"):
+        lines = [line for line in file.read_text().split("\n") if line and line.split()[0] in wanted]
+        (lists / file.name.replace(f"_{split}", "_bench")).write_text("\n".join(lines) + "\n")
+    (lists / "bench.txt").write_text("\n".join(names) + "\n")
+    return folder / "raw", kind
+
+
+def same_features(ours: np.ndarray, theirs: np.ndarray) -> str:
+    """Whether two extractions saw the same images in the same way: other resizing moves features a little."""
+    ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+    if ours.shape != theirs.shape:
+        return f"{DIFFERENT}shapes {ours.shape} and {theirs.shape}"
+    cosine = (ours * theirs).sum(1) / np.linalg.norm(ours, axis=1) / np.linalg.norm(theirs, axis=1)
+    far = float(np.abs(ours - theirs).max() / np.abs(ours).max())
+    word = "" if cosine.min() > 0.995 else DIFFERENT
+    return f"{word}features equal within {far:.1e} of the largest, cosine at least {cosine.min():.5f}"
+
+
+def _transform() -> torchvision.transforms.Compose:
+    transforms = torchvision.transforms
+    return transforms.Compose(
+        [
+            transforms.Resize(256),
+            transforms.CenterCrop(224),
+            transforms.ToTensor(),
+            transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ]
+    )
+
+
+class _Images(torch.utils.data.Dataset):
+    def __init__(self, paths: Sequence[str]) -> None:
+        self.paths, self.transform = paths, _transform()
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, number: int) -> torch.Tensor:
+        from PIL import Image
+
+        with Image.open(self.paths[number]) as image:
+            return self.transform(image.convert("RGB"))
+
+
+def _autocast(precision: str, device: str) -> contextlib.AbstractContextManager:
+    if precision == "fp32":
+        return contextlib.nullcontext()
+    return torch.autocast(device, torch.bfloat16)
+
+
+def _plain_loop(project: Project, trunk: nn.Module, precision: str, device: str) -> np.ndarray:
+    """The write-up's loop with its mistakes mended: a DataLoader, a list of batches, one array saved."""
+    loader = torch.utils.data.DataLoader(
+        _Images(project.paths), batch_size=_BATCH, num_workers=len(os.sched_getaffinity(0))
+    )
+    found = []
+    with torch.no_grad(), _autocast(precision, device):
+        for batch in loader:
+            found.append(trunk(batch.to(device)).float().cpu().numpy())
+    features = np.concatenate(found)
+    np.save(project.folder / "plain.npy", features)
+    return features
+
+
+def _bare(trunk: nn.Module, batches: list[torch.Tensor], precision: str, device: str) -> None:
+    with torch.inference_mode(), _autocast(precision, device):
+        for batch in batches:
+            trunk(batch)
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def _decode(project: Project) -> None:
+    tasks = [
+        ImageTask(i, path, digest.tobytes())
+        for i, (path, digest) in enumerate(zip(project.paths, project.manifest.digests, strict=True))
+    ]
+    preprocess = project.params.models["resnet18"].preprocess
+    for _ in read_batches(
+        tasks, batch_size=_BATCH, preprocess=preprocess, workers=max(available_workers(), 1)
+    ):
+        pass
+
+
+def bf16_is_native() -> bool:
+    """Whether the CPU has bf16 instructions; elsewhere torch emulates them, many times slower than fp32."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def extraction_rows(scratch: Path, images: int = 192, runs: int = 3, device: str = "cpu") -> list[Row]:
+    """Extraction in fp32 beside limits, loop and extractors; in bf16 beside limit and loop."""
+    rows: list[Row] = []
+    for precision in ("fp32", "bf16"):
+        name = f"extraction, {precision}, {device}"
+        if precision == "bf16" and device == "cpu" and not bf16_is_native():
+            rows.append(
+                _not_run(name, "Pool5", "plain DataLoader loop, bf16", "this CPU has no bf16 instructions")
+            )
+            continue
+        project = Project(scratch / f"extract-{precision}", images, precision=precision, device=device)
+        given = f"{images} {project.kind}, ResNet-18 at 224 px, 512 values, batches of {_BATCH}"
+        trunk = nn.Sequential(*list(project.network.children())[:-1], nn.Flatten()).eval().to(device)
+        limit_trunk = trunk.to(memory_format=torch.channels_last)
+        pixels = torch.randn(_BATCH, 3, 224, 224, device=device).to(memory_format=torch.channels_last)
+        batches = [pixels] * (images // _BATCH)
+        peers = [
+            Peer(
+                "bare forward pass (limit)",
+                f"torch {torch.__version__}",
+                timed(functools.partial(_bare, limit_trunk, batches, precision, device)),
+                lambda ours, theirs: "as many forward passes; nothing is read or kept",
+            ),
+            Peer(
+                "decoding alone (limit)",
+                "",
+                timed(functools.partial(_decode, project)),
+                lambda ours, theirs: "the same files to the same pixels; no network",
+            ),
+            Peer(
+                "plain DataLoader loop",
+                f"torch {torch.__version__}",
+                timed(functools.partial(_plain_loop, project, trunk, precision, device)),
+                same_features,
+            ),
+        ]
+        processes = []
+        if precision == "fp32" and device == "cpu":
+            others, processes = _other_extractors(project)
+            peers += others
+        rows += contest(name, given, "Pool5", project.extract_afresh, peers, runs)
+        for process in processes:
+            process.stop()
+    return rows
+
+
+def _not_run(row: str, ours: str, peer: str, why: str) -> Row:
+    return Row(row, "", ours, peer, "", None, None, None, 0, f"not run: {why}")
+
+
+def _other_extractors(project: Project) -> tuple[list[Peer], list[PeerProcess]]:
+    weights = project.folder / "weights.pth"
+    # a head of 1000 classes, as the extractors build it; the trunk is what is compared
+    state = torchvision.models.resnet18().state_dict()
+    state |= {key: value for key, value in project.network.state_dict().items() if not key.startswith("fc.")}
+    torch.save(state, weights)
+    peers, processes = [], []
+    common = {"weights": str(weights), "batch": _BATCH}
+    for name, program, arguments in (
+        ("img2vec-pytorch", "img2vec", {"paths": project.paths}),
+        (
+            "thingsvision",
+            "thingsvision_extractor",
+            {"folder": str(Path(project.paths[0]).parent), "scratch": str(project.folder)},
+        ),
+    ):
+        out = project.folder / f"{program}.npy"
+        process = PeerProcess(program, **common, **arguments, out=str(out))
+        processes.append(process)
+        check = functools.partial(_same_saved, project, out)
+        peers.append(
+            Peer(name, process.version, None if process.missing else process.run, check, process.missing)
+        )
+    missing = "runs CLIP networks only: it cannot do this work"
+    peers.append(Peer("clip-retrieval inference", "2.45.0", None, missing=missing))
+    return peers, processes
+
+
+def _same_saved(project: Project, out: Path, ours: np.ndarray, answer: dict) -> str:
+    theirs = np.load(out)
+    if "names" in answer:
+        order = {name: row for row, name in enumerate(answer["names"])}
+        theirs = theirs[[order[name] for name in project.manifest.ids.tolist()]]
+    return same_features(ours, theirs)
+
+
+def again_rows(scratch: Path, images: int = 192, runs: int = 3) -> list[Row]:
+    """Extraction with nothing new, with one new image, and after a kill at half, beside all over again."""
+    project = Project(scratch / "again", images)
+    whole = np.array(project.extract())
+    afresh = Peer(
+        "the same, computed afresh",
+        "Pool5",
+        project.extract_afresh,
+        lambda ours, theirs: "features equal to the bit" if ours.tobytes() == theirs.tobytes() else DIFFERENT,
+    )
+    given = f"{images} {project.kind}, ResNet-18 at 224 px"
+
+    def nothing_new() -> tuple[float, np.ndarray]:
+        return timed(project.extract)()
+
+    def one_new() -> tuple[float, np.ndarray]:
+        project.forget()
+        manifest = project.manifest
+        _extract_some(project, manifest, len(manifest) - 1)
+        return timed(project.extract)()
+
+    def after_a_kill() -> tuple[float, np.ndarray]:
+        project.forget()
+        _kill_at_half(project, len(whole))
+        return timed(project.extract)()
+
+    return [
+        *contest("extraction, nothing new", given, "Pool5", nothing_new, [afresh], runs),
+        *contest("extraction, one new image", given, "Pool5", one_new, [afresh], runs),
+        *contest("extraction, after a kill at half", given, "Pool5", after_a_kill, [afresh], runs),
+    ]
+
+
+def _extract_some(project: Project, manifest, count: int) -> None:
+    from pipeline.datasets.manifest import write_manifest
+
+    path = project.folder / "manifest" / "bench.csv"
+    write_manifest(manifest.take(np.arange(count)), path)
+    project.extract()
+    write_manifest(manifest, path)
+
+
+def _kill_at_half(project: Project, count: int) -> None:
+    """Start an extraction in another process and kill it (SIGKILL) when about half of the time has passed."""
+    code = (
+        "import sys, msgspec; from pathlib import Path\n"
+        "from pipeline.params import Params; from pipeline.extract.extract_layers import extract_model\n"
+        "folder = Path(sys.argv[1])\n"
+        "params = msgspec.json.decode((folder / 'params.json').read_bytes(), type=Params)\n"
+        "extract_model('resnet18', params, models_root=folder / 'models', manifest_root=folder / 'manifest',"
+        " features_root=folder / 'features')"
+    )
+    (project.folder / "params.json").write_bytes(msgspec.json.encode(project.params))
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(project.folder)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    # half of the rows, by what the cache holds: a shard is the most that the kill then costs
+    half = count * 512 * 4 // 2
+    cache = project.folder / "cache"
+    while process.poll() is None:
+        there = sum(p.stat().st_size for p in cache.rglob("*") if p.is_file()) if cache.exists() else 0
+        if there >= half:
+            process.send_signal(signal.SIGKILL)
+            break
+        time.sleep(0.01)
+    process.wait()

@@ -1,0 +1,229 @@
+"""Nearest neighbours, all pairs and single queries: beside exact peers, graphs, and the product's rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import faiss
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+
+from benchmarks.contest import DIFFERENT, Peer, Row, contest, timed
+from benchmarks.peer_environment import PeerProcess
+from benchmarks.storage import synthetic_features
+from pipeline.search import Searcher
+from pipeline.search.exact import ExactSearch
+from pipeline.store.feature_file import FeatureFile
+
+_K = 10
+
+
+def clustered(count: int, width: int, seed: int = 0) -> np.ndarray:
+    """Vectors as a network gives them: clusters of all sizes, values that are not negative."""
+    random = np.random.default_rng(seed)
+    centres = random.standard_normal((200, 32), np.float32) * 1.5
+    mixing = random.standard_normal((32, width), np.float32)
+    vectors = np.empty((count, width), np.float32)
+    for start in range(0, count, 20_000):
+        stop = min(start + 20_000, count)
+        inner = centres[random.integers(200, size=stop - start)]
+        inner = inner + random.standard_normal(inner.shape, np.float32)
+        vectors[start:stop] = np.maximum(inner @ mixing, 0)
+    return vectors
+
+
+def same_neighbours(vectors: np.ndarray, asked: np.ndarray) -> Callable[[np.ndarray, np.ndarray], str]:
+    """A check that two (n, k) tables of rows name the same neighbours, up to ties in cosine distance.
+
+    Peers return the query itself as well, which is dropped by its row.
+    """
+
+    def check(ours: np.ndarray, theirs: np.ndarray) -> str:
+        some = asked[:200]
+        mine, other = ours[:200], without_self(theirs[:200], some)
+        a = vectors[some].astype(np.float64)
+
+        def far(rows: np.ndarray) -> np.ndarray:
+            b = vectors[rows].astype(np.float64)
+            dots = np.einsum("nd,nkd->nk", a, b)
+            return 1 - dots / np.linalg.norm(a, axis=1)[:, None] / np.linalg.norm(b, axis=2)
+
+        kth = far(mine)[:, -1:]
+        recall = float((far(other) <= kth + 1e-6).mean())
+        return f"recall {recall:.3f} of the exact neighbours, ties counted ({len(mine)} queries compared)"
+
+    return check
+
+
+def without_self(rows: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Drop each query from its own k + 1 neighbours."""
+    own = rows == asked[:, None]
+    own[~own.any(axis=1), -1] = True
+    return rows[~own].reshape(len(rows), -1)
+
+
+def _exact(check: Callable[[np.ndarray, np.ndarray], str]) -> Callable[[np.ndarray, np.ndarray], str]:
+    """For a peer that is exact too, anything below full recall is other work."""
+
+    def strict(ours: np.ndarray, theirs: np.ndarray) -> str:
+        told = check(ours, theirs)
+        return told if told.startswith("recall 1.000") else f"{DIFFERENT}{told}"
+
+    return strict
+
+
+def _saved(path: Path, check: Callable[[np.ndarray, np.ndarray], str]) -> Callable[[np.ndarray, dict], str]:
+    return lambda ours, answer: check(ours, np.load(path))
+
+
+def neighbour_rows(scratch: Path, sizes: tuple[tuple[int, int, int, bool], ...], runs: int = 3) -> list[Row]:
+    """Rows for each size: (images, width, queries or 0 for all pairs, whether graphs are built)."""
+    rows = []
+    for count, width, batch, graphs in sizes:
+        folder = scratch / f"neighbours-{count}"
+        folder.mkdir()
+        synthetic_features(folder / "test.h5", clustered(count, width))
+        features = FeatureFile.open(folder / "test.h5")
+        vectors = features.layer("fc7")
+        rows += _batch_rows(folder, vectors, batch, graphs, runs)
+        rows += _single_rows(folder, features, runs)
+        for path in folder.iterdir():
+            path.unlink()
+    return rows
+
+
+def _batch_rows(folder: Path, vectors: np.ndarray, batch: int, graphs: bool, runs: int) -> list[Row]:
+    count, width = vectors.shape
+    asked = (
+        np.arange(count)
+        if not batch
+        else np.sort(np.random.default_rng(1).choice(count, batch, replace=False))
+    )
+    queries = vectors if not batch else np.array(vectors[asked])
+    unit = faiss_normalized(vectors)
+    np.save(folder / "database.npy", unit)
+    np.save(folder / "queries.npy", unit[asked])
+    check = same_neighbours(vectors, asked)
+
+    def pool5() -> np.ndarray:
+        search = ExactSearch(vectors, "cosine")
+        return search.search(search.vectors if not batch else queries, _K, exclude=asked)[1]
+
+    def sklearn() -> np.ndarray:
+        model = NearestNeighbors(n_neighbors=_K + 1, metric="cosine", algorithm="brute").fit(vectors)
+        return model.kneighbors(queries, return_distance=False)
+
+    def flat() -> np.ndarray:
+        normal = faiss_normalized(vectors)
+        return faiss.knn(normal[asked], normal, _K + 1, metric=faiss.METRIC_INNER_PRODUCT)[1]
+
+    def product() -> None:
+        for start in range(0, len(asked), 1024):
+            block = np.asarray(queries[start : start + 1024])
+            for first in range(0, count, 16384):
+                block @ vectors[first : first + 16384].T
+
+    peers = [
+        Peer(
+            "matrix product alone (limit)",
+            f"NumPy {np.__version__}",
+            timed(product),
+            lambda ours, theirs: "every pair's product once; nothing is ranked",
+            note="all pairs need only half of the products, which Pool5 uses" if not batch else "",
+        ),
+        Peer("FAISS Flat", version("faiss-gpu"), timed(flat), _exact(check)),
+    ]
+    if count * len(asked) * width < 3e12:
+        peers.append(
+            Peer("scikit-learn NearestNeighbors", version("scikit-learn"), timed(sklearn), _exact(check))
+        )
+    processes = []
+    files = {"database": str(folder / "database.npy"), "queries": str(folder / "queries.npy"), "k": _K + 1}
+    for name, program, more in (
+        ("usearch, exact", "usearch_index", {"exact": True}),
+        ("hnswlib, M 16, ef 100", "hnsw_index", {"ef": 100}),
+        ("usearch, ef 100", "usearch_index", {"ef": 100}),
+    ):
+        if "ef" in more and not graphs:
+            why = "building its graph takes longer than this run may"
+            peers.append(Peer(name, "", None, missing=why))
+            continue
+        if "exact" in more and count * len(asked) * width > 3e12:
+            peers.append(Peer(name, "", None, missing="takes longer than this run may"))
+            continue
+        out = folder / f"{program}-{len(processes)}.npy"
+        process = PeerProcess(program, **files, **more, out=str(out))
+        processes.append(process)
+        note = "asked after the graph was built, which is not counted" if "ef" in more else ""
+        saved = _saved(out, check if "ef" in more else _exact(check))
+        run = None if process.missing else process.run
+        peers.append(Peer(name, process.version, run, saved, process.missing, note))
+    what = "all pairs" if not batch else f"{batch} queries at once"
+    rows = contest(
+        f"neighbours, {what}",
+        f"{count} x {width}, cosine, k = {_K}",
+        "Pool5, exact",
+        timed(pool5),
+        peers,
+        runs,
+    )
+    for process in processes:
+        process.stop()
+    return rows
+
+
+def faiss_normalized(vectors: np.ndarray) -> np.ndarray:
+    """A copy with rows of length 1."""
+    normal = np.array(vectors)
+    faiss.normalize_L2(normal)
+    return normal
+
+
+def _single_rows(folder: Path, features: FeatureFile, runs: int) -> list[Row]:
+    vectors = features.layer("fc7")
+    count, width = vectors.shape
+    asked = np.sort(np.random.default_rng(2).choice(count, 10, replace=False))
+    ids = features.ids[asked].tolist()
+    searcher = Searcher(features, "fc7", "cosine")
+    model = NearestNeighbors(n_neighbors=_K + 1, metric="cosine", algorithm="brute").fit(vectors)
+    normal = faiss_normalized(vectors)
+    flat = faiss.IndexFlatIP(width)
+    flat.add(normal)
+    check = _exact(same_neighbours(vectors, asked))
+
+    def pool5() -> np.ndarray:
+        return np.array([features.rows([n.id for n in searcher.query(name, _K)]) for name in ids])
+
+    def sklearn() -> np.ndarray:
+        found = [model.kneighbors(vectors[row : row + 1], return_distance=False)[0] for row in asked]
+        return np.array(found)
+
+    def faiss_flat() -> np.ndarray:
+        return np.array([flat.search(normal[row : row + 1], _K + 1)[1][0] for row in asked])
+
+    def product() -> None:
+        for row in asked:
+            vectors @ vectors[row]
+
+    peers = [
+        Peer(
+            "product with every vector alone (limit)",
+            f"NumPy {np.__version__}",
+            timed(product),
+            lambda ours, theirs: "every vector is read and multiplied once; nothing is ranked",
+        ),
+        Peer("scikit-learn NearestNeighbors", version("scikit-learn"), timed(sklearn), check),
+        Peer(
+            "FAISS Flat",
+            version("faiss-gpu"),
+            timed(faiss_flat),
+            check,
+            note="on a normalised copy in memory",
+        ),
+    ]
+    given = f"{count} x {width}, cosine, k = {_K}; 10 queries by id, one after the other"
+    return contest(
+        "neighbours, single queries", given, "Pool5, exact", timed(pool5), peers, max(runs, 3), True
+    )

@@ -1,0 +1,80 @@
+"""thingsvision: its extractor over its own dataset and loader, features flattened and saved as .npy."""
+
+import importlib.abc
+import importlib.machinery
+import sys
+import types
+from importlib.metadata import version
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import torch
+import torchvision
+from serve import serve
+
+
+class Placeholders(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Stand in for TensorFlow and the model zoos that it imports and that this work does not use."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {
+            "tensorflow",
+            "keras",
+            "open_clip",
+            "timm",
+            "transformers",
+            "accelerate",
+            "clip",
+        }:
+            return importlib.machinery.ModuleSpec(name, self, is_package=True)
+        return None
+
+    def create_module(self, spec):
+        module = types.ModuleType(spec.name)
+        module.__getattr__ = lambda name: mock.MagicMock()
+        return module
+
+    def exec_module(self, module):
+        pass
+
+
+def prepare(arguments):
+    np.AxisError = np.exceptions.AxisError  # it pins NumPy 1
+    sys.meta_path.append(Placeholders())
+    from thingsvision.core.extraction.torch import PyTorchExtractor
+    from thingsvision.utils.data import DataLoader, ImageDataset
+
+    network = torchvision.models.resnet18()
+    network.load_state_dict(torch.load(arguments["weights"], weights_only=True))
+    transforms = torchvision.transforms
+    preprocessing = transforms.Compose(
+        [
+            transforms.Resize(256),
+            transforms.CenterCrop(224),
+            transforms.ToTensor(),
+            transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ]
+    )
+    extractor = PyTorchExtractor(
+        model_name="resnet18", pretrained=False, device="cpu", model=network, preprocess=preprocessing
+    )
+
+    def run():
+        dataset = ImageDataset(
+            root=arguments["folder"],
+            out_path=arguments["scratch"],
+            backend="pt",
+            transforms=extractor.get_transformations(),
+        )
+        batches = DataLoader(dataset=dataset, batch_size=arguments["batch"], backend="pt")
+        features = extractor.extract_features(
+            batches=batches, module_name="avgpool", flatten_acts=True, output_type="ndarray"
+        )
+        np.save(arguments["out"], features)
+        return {"names": [Path(name).stem for name in (*dataset.images,)]}
+
+    return {"version": version("thingsvision")}, run
+
+
+serve(prepare)
