@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import io
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,6 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from pipeline.atomic_write import atomic_write
-from pipeline.datasets.image_file import read_image
 from pipeline.report.atlas import Neighbourhood, PointMap, TestSplit
 
 _THUMBNAIL = (96, 96)
@@ -27,6 +24,7 @@ def write_map_parquet(
     rows: np.ndarray,
     maps: Sequence[PointMap],
     neighbourhoods: Sequence[Neighbourhood],
+    pictures: Mapping[int, Image.Image],
 ) -> None:
     """Write one row an image: id, labels, a small picture, and per layer its place and its neighbours.
 
@@ -39,17 +37,18 @@ def write_map_parquet(
         The rows of the split that are written.
     neighbourhoods : sequence of Neighbourhood
         Their `rows` are row numbers of the file, from 0 to n - 1.
+    pictures : {row of the split: small image}
+        Rows without one have none in the file.
     """
     labels = split.labels[rows]
     names = np.array(split.classes, dtype=object)
     present = [names[row == 1].tolist() for row in labels]
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        pictures = list(pool.map(_jpeg, [split.paths[row] for row in rows]))
+    images = [{"bytes": _jpeg(pictures[row])} if row in pictures else None for row in rows.tolist()]
     columns = {
         "id": pa.array(split.ids[rows].tolist(), pa.string()),
         "labels": pa.array([" ".join(p) for p in present], pa.string()),
         "number of labels": pa.array([len(p) for p in present], pa.int64()),
-        "image": pa.array([{"bytes": p} for p in pictures], pa.struct([("bytes", pa.binary())])),
+        "image": pa.array(images, pa.struct([("bytes", pa.binary())])),
     }
     for point_map in maps:
         places = np.full((len(split.ids), 2), np.nan)
@@ -65,10 +64,10 @@ def write_map_parquet(
         pq.write_table(pa.table(columns), temporary, compression="zstd")
 
 
-def _jpeg(path: Path) -> bytes:
+def _jpeg(picture: Image.Image) -> bytes:
     # embedding-atlas does not know WebP
-    image = Image.fromarray(read_image(path))
-    image.thumbnail(_THUMBNAIL, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    image = picture.copy()
+    image.thumbnail(_THUMBNAIL, Image.Resampling.LANCZOS)
     file = io.BytesIO()
     image.save(file, "JPEG", quality=80)
     return file.getvalue()

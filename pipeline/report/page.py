@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from pipeline.atomic_write import write_text
 from pipeline.datasets.manifest import read_manifest
@@ -32,7 +33,7 @@ from pipeline.report.precision_tables import ClassTable, difference_tables, prec
 from pipeline.report.provenance import Provenance, read_provenance
 from pipeline.report.rendering import render
 from pipeline.report.retrieval_tables import Retrieval, read_retrieval
-from pipeline.report.thumbnails import make_sprites
+from pipeline.report.thumbnails import make_sprites, shrink_images
 from pipeline.report.training_curves import Chart, training_charts
 from pipeline.store.feature_file import FeatureFile, feature_path
 
@@ -144,14 +145,16 @@ def write_report(params: Params, data: Path = Path("data"), reports: Path = Path
     ]
     shown = shown_images(maps, len(test))
     layers = list(dict.fromkeys([*params.neighbors.of, *params.tsne.of]))
-    sprites = make_sprites([split.paths[row] for row in shown], THUMBNAIL_BYTES) if maps else None
+    small = shrink_images([split.paths[row] for row in shown])
+    sprites = make_sprites(small, THUMBNAIL_BYTES) if maps else None
     everything = np.arange(len(test))
     near = [
         nearest(name, _vectors(name, split, everything, data), shown, params.index.metric, NEIGHBOURS)
         for name in (layers if maps else ())
     ]
     map_data = page_data(split, shown, sprites, maps, near, params.index.metric) if sprites else None
-    _write_parquet(params, split, maps, data, reports / "map.parquet")
+    pictures = dict(zip(shown.tolist(), small, strict=True))
+    _write_parquet(params, split, maps, pictures, data, reports / "map.parquet")
 
     hard = read_hard_classes(reports / "hard")
     sheet_files = [reports / "neighbors/sheet.png", reports / "duplicates/sheet.png"]
@@ -196,7 +199,12 @@ def _vectors(name: str, split: TestSplit, rows: np.ndarray, data: Path) -> np.nd
 
 
 def _write_parquet(
-    params: Params, split: TestSplit, maps: Sequence[PointMap], data: Path, path: Path
+    params: Params,
+    split: TestSplit,
+    maps: Sequence[PointMap],
+    pictures: Mapping[int, Image.Image],
+    data: Path,
+    path: Path,
 ) -> None:
     rows = np.unique(np.concatenate([m.rows for m in maps])) if maps else np.arange(len(split.ids))
     everyone = np.arange(len(rows))
@@ -204,7 +212,7 @@ def _write_parquet(
         nearest(m.name, _vectors(m.name, split, rows, data), everyone, params.index.metric, NEIGHBOURS)
         for m in maps
     ]
-    write_map_parquet(path, split, rows, maps, near)
+    write_map_parquet(path, split, rows, maps, near, pictures)
 
 
 def _chart(path: Path) -> Picture | None:

@@ -6,13 +6,13 @@ import concurrent.futures
 import dataclasses
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from pipeline.datasets.image_file import read_image
+from pipeline.datasets.image_file import decode, read_bytes
 from pipeline.progress import progress
 
 PER_ROW = 8
@@ -52,10 +52,8 @@ class Sprites:
     sheets: tuple[bytes, ...]
 
 
-def make_sprites(paths: Sequence[Path], budget: int) -> Sprites:
-    """Thumbnails of image files, as large and as good as fits into `budget` bytes.
-
-    The same files and the same budget give the same bytes.
+def shrink_images(paths: Sequence[Path]) -> list[Image.Image]:
+    """Image files, upright, shrunk to the largest thumbnail that there is.
 
     Raises
     ------
@@ -63,33 +61,43 @@ def make_sprites(paths: Sequence[Path], budget: int) -> Sprites:
         If a file is missing or damaged.
     """
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        small = list(progress(pool.map(_shrunk, paths), total=len(paths), desc="thumbnails"))
+        return list(progress(pool.map(_shrunk, paths), total=len(paths), desc="thumbnails"))
+
+
+def make_sprites(images: Sequence[Image.Image], budget: int) -> Sprites:
+    """Thumbnails of what `shrink_images` gave, as large and as good as fits into `budget` bytes.
+
+    The same images and the same budget give the same bytes.
+    """
+    starts = range(0, len(images), PER_SHEET)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+
+        def encoded(starts: Sequence[int], side: int, quality: int) -> list[bytes]:
+            cells = [images[start : start + PER_SHEET] for start in starts]
+            return list(pool.map(lambda own: _encoded(own, side, quality), cells))
+
         for side, quality in _LADDER:
-            sheets, size = [], 0
-            for sheet in pool.map(lambda cells: _encoded(*cells), _sheets(small, side, quality)):
-                sheets.append(sheet)
-                size += len(sheet)
-            if size <= budget:
+            # every eighth sheet tells whether it is worth the while to encode them all
+            some = starts[::8]
+            if sum(map(len, encoded(some, side, quality))) * len(starts) > budget * len(some):
+                continue
+            sheets = encoded(starts, side, quality)
+            if sum(map(len, sheets)) <= budget:
                 break
-    return Sprites(side, np.array([_fitted(image, side) for image in small]).reshape(-1, 2), tuple(sheets))
+        else:
+            sheets = encoded(starts, side, quality)
+    return Sprites(side, np.array([_fitted(image, side) for image in images]).reshape(-1, 2), tuple(sheets))
 
 
 def _shrunk(path: Path) -> Image.Image:
-    image = Image.fromarray(read_image(path))
-    image.thumbnail((_LADDER[0][0],) * 2, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    image = decode(read_bytes(path), path)
+    image.thumbnail((_LADDER[0][0],) * 2, Image.Resampling.LANCZOS, reducing_gap=2.0)
     return image
 
 
 def _fitted(image: Image.Image, side: int) -> tuple[int, int]:
     scale = min(side / max(image.size), 1.0)
     return max(round(image.width * scale), 1), max(round(image.height * scale), 1)
-
-
-def _sheets(
-    images: Sequence[Image.Image], side: int, quality: int
-) -> Iterator[tuple[Sequence[Image.Image], int, int]]:
-    for start in range(0, len(images), PER_SHEET):
-        yield images[start : start + PER_SHEET], side, quality
 
 
 def _encoded(images: Sequence[Image.Image], side: int, quality: int) -> bytes:

@@ -21,9 +21,7 @@ def table(run) -> pa.Table:
 
 def test_one_row_a_point_with_its_place_on_every_map(run, table):
     ids = table["id"].to_pylist()
-    assert ids == [
-        line.split(",")[0] for line in (run.reports / "tsne/caffenet/pool5/map.csv").read_text().split()[1:]
-    ]
+    assert ids == run.on_map
     for name, places in run.places.items():
         rows = [run.ids.index(image) for image in ids]
         np.testing.assert_allclose(table[f"x {name}"], places[rows, 0], rtol=1e-5)

@@ -141,6 +141,10 @@ class ScatterPlot {
     const shown = images.map((image) => this.visible(image));
     const margin = 20;
     const places = images.map((_, i) => this.screen(i));
+    // whole device pixels: copying without resampling is what makes thousands of points smooth
+    const ratio = window.devicePixelRatio || 1;
+    context.save();
+    context.resetTransform();
     // what the filter leaves out stays as a shadow below the rest
     for (const pass of [false, true]) {
       context.globalAlpha = pass ? 1 : 0.16;
@@ -148,10 +152,11 @@ class ScatterPlot {
         const [x, y] = places[i];
         if (shown[i] !== pass || x < -margin || y < -margin || x > this.width + margin || y > this.height + margin) continue;
         const stamp = pass ? this.stamp(...this.looks(images[i])) : this.stamp("#888888", false);
-        context.drawImage(stamp, x - stamp.reach, y - stamp.reach, 2 * stamp.reach, 2 * stamp.reach);
+        const half = stamp.width / 2;
+        context.drawImage(stamp, Math.round(x * ratio - half), Math.round(y * ratio - half));
       }
     }
-    context.globalAlpha = 1;
+    context.restore();
     if (this.showImages) this.paintImages(context, places, shown);
     this.paintMarks();
   }
@@ -241,15 +246,14 @@ class ScatterPlot {
   stamp(colour, diamond) {
     const radius = this.radius;
     const key = `${colour} ${diamond} ${radius}`;
-    let canvas = this.stamps.get(key);
-    if (canvas) return canvas;
+    const known = this.stamps.get(key);
+    if (known) return known;
     const ratio = window.devicePixelRatio || 1;
-    canvas = document.createElement("canvas");
-    canvas.reach = radius + 2;
-    canvas.width = canvas.height = Math.ceil(2 * canvas.reach * ratio);
+    const reach = Math.ceil((1.2 * radius + 1) * ratio);
+    const canvas = new OffscreenCanvas(2 * reach, 2 * reach);
     const context = canvas.getContext("2d");
-    context.scale(canvas.width / (2 * canvas.reach), canvas.height / (2 * canvas.reach));
-    context.translate(canvas.reach, canvas.reach);
+    context.translate(reach, reach);
+    context.scale(ratio, ratio);
     context.beginPath();
     if (diamond) {
       const r = radius * 1.2;
@@ -267,8 +271,9 @@ class ScatterPlot {
     context.lineWidth = dark ? 0.9 : 0.8;
     context.stroke();
     if (this.stamps.size > 4000) this.stamps.clear();
-    this.stamps.set(key, canvas);
-    return canvas;
+    const stamp = canvas.transferToImageBitmap();
+    this.stamps.set(key, stamp);
+    return stamp;
   }
 
   listen() {
