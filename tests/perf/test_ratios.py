@@ -1,0 +1,101 @@
+"""Ratios of times, measured in turns: a clear regression fails, a busy machine does not.
+
+Not part of `make test`: run `pytest -m perf`. The bounds are about twice what `benchmarks/` measures.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.manifold import TSNE
+from sklearn.metrics import average_precision_score
+from sklearn.neighbors import NearestNeighbors
+
+from pipeline.analysis.average_precision import bootstrap_counts, resampled_average_precision
+from pipeline.analysis.tsne import make_map
+from pipeline.search.exact import ExactSearch
+from pipeline.store.feature_file import FeatureFile
+from pipeline.store.feature_key import FeatureKey
+from pipeline.store.feature_writer import write_feature_file
+
+pytestmark = pytest.mark.perf
+
+
+def ratio(ours: Callable[[], Any], theirs: Callable[[], Any], turns: int = 5) -> float:
+    """The median over the turns of our time over theirs; the first turn warms up."""
+
+    def seconds(work: Callable[[], Any]) -> float:
+        began = time.perf_counter()
+        work()
+        return time.perf_counter() - began
+
+    return statistics.median([seconds(ours) / seconds(theirs) for _ in range(turns + 1)][1:])
+
+
+@pytest.fixture(scope="module")
+def vectors() -> np.ndarray:
+    return np.maximum(np.random.default_rng(0).standard_normal((3000, 2048), np.float32), 0)
+
+
+def test_all_pairs_take_at_most_the_time_of_scikit_learn(vectors):
+    def ours():
+        search = ExactSearch(vectors, "cosine")
+        search.search(search.vectors, 10, exclude=np.arange(len(vectors)))
+
+    def theirs():
+        NearestNeighbors(n_neighbors=11, metric="cosine", algorithm="brute").fit(vectors).kneighbors(vectors)
+
+    assert ratio(ours, theirs, 3) < 1.0
+
+
+def test_a_single_query_is_ahead_of_scikit_learn(vectors):
+    search = ExactSearch(vectors, "cosine")
+    model = NearestNeighbors(n_neighbors=11, metric="cosine", algorithm="brute").fit(vectors)
+    query = vectors[7:8]
+    assert ratio(lambda: search.search(query, 10), lambda: model.kneighbors(query), 20) < 1.0
+
+
+def test_resampled_ap_is_at_least_ten_times_as_fast_as_a_loop():
+    random = np.random.default_rng(0)
+    labels = np.where(random.random((2000, 5)) < 0.1, 1, -1)
+    scores = random.standard_normal(labels.shape) + labels
+    counts = bootstrap_counts(len(scores), 200, seed=0)
+
+    def theirs():
+        rows = np.repeat(np.arange(len(scores)), counts[:, 0].astype(int))
+        for c in range(labels.shape[1]):
+            average_precision_score(labels[rows, c] == 1, scores[rows, c])
+
+    # the loop does one resample of the 200
+    ours = ratio(lambda: resampled_average_precision(scores, labels, ["sklearn"], counts), theirs, 5)
+    assert ours / counts.shape[1] < 0.1
+
+
+def test_random_rows_take_at_most_three_times_as_long_as_from_a_plain_npy(vectors, tmp_path):
+    count = len(vectors)
+    write_feature_file(
+        tmp_path / "test.h5",
+        dataset="synthetic",
+        split="test",
+        model="m",
+        classes=("one",),
+        ids=np.arange(count).astype(np.str_),
+        digests=np.zeros((count, 16), np.uint8),
+        labels=np.ones((count, 1), np.int8),
+        layers={"fc7": vectors},
+        keys={"fc7": FeatureKey("m", "0" * 64, "fc7", {}, "fp32", "float32", 1)},
+    )
+    np.save(tmp_path / "plain.npy", vectors)
+    layer, plain = FeatureFile.open(tmp_path / "test.h5").layer("fc7"), np.load(tmp_path / "plain.npy", "r")
+    rows = np.random.default_rng(1).choice(count, 300, replace=False)
+    assert ratio(lambda: np.array(layer[rows]), lambda: np.array(plain[rows]), 20) < 3.0
+
+
+def test_a_map_takes_at_most_a_little_longer_than_scikit_learns(vectors):
+    features = vectors[:1000]
+    assert ratio(lambda: make_map(features), lambda: TSNE(random_state=0).fit_transform(features), 2) < 1.3
