@@ -30,13 +30,12 @@ def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
 
     both = ("scikit-learn", "openTSNE")
     return {
-        "extraction": lambda: extraction_rows(scratch),
+        "extraction": lambda: extraction_rows(scratch, images=128),
         "again": lambda: again_rows(scratch, images=128, runs=2),
         "storage": lambda: storage_rows(scratch),
-        "neighbours": lambda: [
-            *neighbour_rows(scratch, ((4952, 6400, 0, True),)),
-            *neighbour_rows(scratch, ((60_000, 512, 0, False), (1_000_000, 512, 64, False)), runs=1),
-        ],
+        "neighbours-5k": lambda: neighbour_rows(scratch, ((4952, 6400, 0, True),)),
+        "neighbours-60k": lambda: neighbour_rows(scratch, ((60_000, 512, 0, False),), runs=1),
+        "neighbours-1m": lambda: neighbour_rows(scratch, ((1_000_000, 512, 64, False),), runs=1),
         "maps": lambda: map_rows(((1000, 4096, both, 3), (10_000, 512, both, 1))),
         "precision": lambda: precision_rows(),
         "overhead": lambda: overhead_rows(scratch),
@@ -75,8 +74,8 @@ def main(arguments: list[str]) -> None:
                 print(f"{name}: {time.monotonic() - began:.0f} s so far", file=sys.stderr, flush=True)
     rows = [row for part in found.values() for row in part]
     if chosen.only and results.exists():
-        measured = {row.row for row in rows}
-        rows = [row for row in read_results(results) if row.row not in measured] + rows
+        measured = {(row.row, row.input) for row in rows}
+        rows = [row for row in read_results(results) if (row.row, row.input) not in measured] + rows
     write_results(rows, results)
     put_section(HERE / "README.md", kind, markdown(rows, machine(chosen.gpu)))
     print(table(rows))

@@ -64,8 +64,8 @@ def table(rows: Sequence[Row]) -> str:
 def markdown(rows: Sequence[Row], about: str) -> str:
     """The section of the README."""
     lines = [
-        f"Measured on {about}. `ratio` is Pool5's time over the other's: below 1, Pool5 is faster. Medians of",
-        "the runs, with the fastest and the slowest in brackets.",
+        f"Measured on {about}. `ratio` is Pool5's time over the other's: below 1, Pool5 is faster. Medians",
+        "of the runs, with the fastest and the slowest in brackets.",
         "",
     ]
     for name in dict.fromkeys(row.row for row in rows):

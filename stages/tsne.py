@@ -1,4 +1,4 @@
-"""The stage tsne@M/L: `python stages/tsne.py M/L` maps a sample of the test split and measures the map."""
+"""The stage tsne@M/L: `python -m stages.tsne M/L` maps a sample of the test split and measures the map."""
 
 from __future__ import annotations
 
