@@ -61,7 +61,8 @@ def choose_queries(
 ) -> list[tuple[int, str]]:
     """Draw images of `count` different classes, none of which shows another's class.
 
-    Depends on nothing but its arguments, so that every representation is asked the same.
+    Images that show one class only are preferred, and classes that have such images. Depends on nothing
+    but its arguments, so that every representation is asked the same.
 
     Parameters
     ----------
@@ -82,14 +83,15 @@ def choose_queries(
     present = labels == 1
     chosen: list[tuple[int, str]] = []
     taken = np.zeros(len(classes), bool)
-    for column in rng.permutation(len(classes)):
+    sizes = present.sum(axis=1)
+    plainest = [sizes[present[:, column]].min(initial=len(classes)) for column in range(len(classes))]
+    for column in sorted(rng.permutation(len(classes)), key=lambda column: plainest[column]):
         candidates = np.flatnonzero(present[:, column] & ~present[:, taken].any(axis=1))
         shown_before = [row for row, _ in chosen]
         if present[shown_before, column].any() or not len(candidates):
             continue
-        # the plainest images show their class best
-        shown = present[candidates].sum(axis=1)
-        chosen.append((int(rng.choice(candidates[shown == shown.min()])), classes[column]))
+        plain = candidates[sizes[candidates] == sizes[candidates].min()]
+        chosen.append((int(rng.choice(plain)), classes[column]))
         taken[column] = True
         if len(chosen) == count:
             return chosen

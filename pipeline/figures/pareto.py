@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.ticker import LogFormatter
 
 from pipeline.figures.canvas import new_figure, save_figure
 from pipeline.search.quality import OperatingPoint, pareto_front
@@ -32,7 +33,7 @@ def draw_pareto(
     rows : int
         Of the database: what exact search compares.
     """
-    figure = new_figure(6.4, 4.0)
+    figure = new_figure(8.0, 4.0)
     axes = figure.add_subplot()
     front = pareto_front(points)
     for depth, colour in zip(sorted(chosen.recall), _COLOURS, strict=False):
@@ -46,10 +47,12 @@ def draw_pareto(
     )
     axes.axvline(rows, color="#888888", lw=1, ls=":", label=f"exact search: {rows} vectors")
     axes.set_xscale("log")
+    for formatted in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        formatted(LogFormatter(labelOnlyBase=False, minor_thresholds=(1, 0.4)))
     axes.set_ylim(min(0.5, *(min(p.recall.values()) for p in points)) - 0.02, 1.02)
     axes.set_xlabel("vectors compared with a query (log scale)")
     axes.set_ylabel("recall against exact search")
     axes.set_title(f"{title}: {bytes_per_vector:.0f} bytes a vector", loc="left", fontsize=10)
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False, loc="lower right")
+    figure.legend(frameon=False, loc="outside right upper")
     save_figure(figure, stem)

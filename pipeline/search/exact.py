@@ -11,7 +11,7 @@ from __future__ import annotations
 import concurrent.futures
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -20,12 +20,23 @@ from pipeline.params import Metric
 from pipeline.search.metrics import pair_distances, squared_norms
 
 _QUERY_BLOCK = 1024
+_ALL_PAIRS_BLOCK = 5120  # rows; a block with itself costs BLAS half (syrk), so that large blocks pay
 _SCORES_BYTES = 32 << 20
 _VECTORS_BYTES = 64 << 20
 _FEW_VECTORS_BYTES = 4 << 20  # the first queries: norms and products read a block from the CPU's cache
 _SETTLE_ROWS = 32
+_DEVICE_WORK = (
+    1_000_000_000_000  # multiplications: ten seconds on two cores, against half a one to import FAISS
+)
+_DEVICE_QUERIES = 16_384
 _THREADED_WORK = 20_000_000
 _ONE_THREAD_VALUES = 2_000_000  # below, waking BLAS's other threads takes longer than the product
+
+
+# (queries, vectors, k, metric, own) -> candidates, and queries whose candidates may be incomplete
+Narrowing = Callable[
+    [np.ndarray, np.ndarray, int, Metric, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]
+]
 
 
 class TooManyPairsError(UserError):
@@ -84,6 +95,13 @@ class ExactSearch:
         self.check_enough(k, exclude, allowed)
         if not count:
             return np.empty((0, k), np.float32), np.empty((0, k), np.int64)
+        if allowed is None and count * self.vectors.size >= _DEVICE_WORK:
+            from pipeline.search import (
+                gpu_narrowing,
+            )  # imports FAISS, which a small question does not wait for
+
+            if gpu_narrowing.device_is_there():
+                return self._search_on_device(queries, k, own, gpu_narrowing.narrow)
         candidates = _Candidates(count, k)
         if queries is self.vectors:
             self._narrow_all_pairs(candidates, own, allowed)
@@ -138,6 +156,26 @@ class ExactSearch:
                 measured[piece] = pair_distances(queries[query], self.vectors[rows[piece]], self.metric)
         return measured
 
+    def _search_on_device(
+        self, queries: np.ndarray, k: int, own: np.ndarray, narrow: Narrowing
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As `search`, with the candidates found by `narrow`; what it is not sure of is searched here."""
+        for start in range(0, len(self.vectors), _QUERY_BLOCK):
+            self._known_norms(self._block(start, start + _QUERY_BLOCK), start)  # refuses what is not finite
+        distances = np.empty((len(queries), k), np.float32)
+        nearest = np.empty((len(queries), k), np.int64)
+        for first in range(0, len(queries), _DEVICE_QUERIES):
+            block = as_float32(queries[first : first + _DEVICE_QUERIES])
+            here, ours = slice(first, first + len(block)), own[first : first + len(block)]
+            asked, rows, uncertain = narrow(block, self.vectors, k, self.metric, ours)
+            distances[here], nearest[here] = self.rank(block, k, asked, rows)
+            if len(uncertain):
+                candidates = _Candidates(len(uncertain), k)
+                self._narrow(candidates, block[uncertain], ours[uncertain], None)
+                again = self.rank(block[uncertain], k, *candidates.final())
+                distances[first + uncertain], nearest[first + uncertain] = again
+        return distances, nearest
+
     def check_enough(self, k: int, exclude: np.ndarray | None, allowed: np.ndarray | None) -> None:
         """Refuse a `k` that is more than some query can find; see `search`."""
         if k < 1:
@@ -173,7 +211,7 @@ class ExactSearch:
 
     def _narrow_all_pairs(self, candidates: _Candidates, own: np.ndarray, allowed: np.ndarray | None) -> None:
         """As `_narrow` with the database as its own queries: each product serves both of its sides."""
-        total, step = len(self.vectors), _QUERY_BLOCK
+        total, step = len(self.vectors), _ALL_PAIRS_BLOCK
         for first in range(0, total, step):
             block = self._block(first, first + step)
             self._known_norms(block, first)
@@ -351,6 +389,11 @@ def _hide(scores: np.ndarray, own: np.ndarray, start: int, allowed: np.ndarray |
 
 def _sums_of_squares(vectors: np.ndarray) -> np.ndarray:
     return np.einsum("nd,nd->n", vectors, vectors)
+
+
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
+    """Rows of length one; a zero vector stays zero."""
+    return vectors * _inverse(np.sqrt(_sums_of_squares(vectors)))[:, None]
 
 
 def _inverse(lengths: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.atomic_write import atomic_write, write_text
 from pipeline.errors import UserError
 from pipeline.params import Metric
-from pipeline.search.exact import ExactSearch, as_float32
+from pipeline.search.exact import ExactSearch, as_float32, unit_rows
 from pipeline.search.factory import MAX_POINTS_PER_CENTROID, MIN_POINTS_PER_CENTROID, centroid_count
 from pipeline.store.feature_file import FeatureFile
 
@@ -179,7 +179,7 @@ class IndexSearch:
         count = (max(k, 10) * times if times > 1 else k) + 1
         asked = as_float32(queries)
         if self.exact.metric == "cosine":
-            asked = _normalized(asked)
+            asked = unit_rows(asked)
         return self.index.search(asked, min(count, self.index.ntotal))[1]
 
     def search(
@@ -315,13 +315,7 @@ def _configure_training(index: faiss.Index) -> list[Any]:
 
 def _prepared(vectors: np.ndarray, rows: np.ndarray | slice, metric: Metric) -> np.ndarray:
     block = as_float32(vectors[rows])
-    return _normalized(block) if metric == "cosine" else block
-
-
-def _normalized(vectors: np.ndarray) -> np.ndarray:
-    """Rows of length one; a zero vector stays zero."""
-    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
-    return vectors / np.where(lengths > 0, lengths, 1)[:, None]
+    return unit_rows(block) if metric == "cosine" else block
 
 
 def _valid(found: np.ndarray, own: np.ndarray) -> np.ndarray:

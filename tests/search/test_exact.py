@@ -40,8 +40,9 @@ def features(seed: int, rows: int, width: int, dtype: type = np.float32) -> np.n
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 @pytest.mark.parametrize("metric", METRICS)
-def test_all_pairs_equal_brute_force_across_blocks(metric, dtype):
-    x = features(0, 2100, 48, dtype)
+def test_all_pairs_equal_brute_force_across_blocks(metric, dtype, monkeypatch):
+    monkeypatch.setattr("pipeline.search.exact._ALL_PAIRS_BLOCK", 300)
+    x = features(0, 1000, 48, dtype)
     own = np.arange(len(x))
     distances, rows = exact_search(x, x, 7, metric, exclude=own)
     truth = all_distances(x, x, metric)

@@ -1,0 +1,89 @@
+"""The first step of exact search on a CUDA device: FAISS narrows down, the CPU settles the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import faiss
+import numpy as np
+
+from pipeline.params import Metric
+from pipeline.search.exact import as_float32, unit_rows
+
+_BLOCK_BYTES = 4 << 30
+_MARGIN = 64  # more than k, so that near-ties at the k-th place are all there
+_MOST = 2048  # FAISS finds no more on a device
+
+# (queries, vectors, k, metric) -> (n, k) scores or squared distances, and rows
+Knn = Callable[[np.ndarray, np.ndarray, int, int], tuple[np.ndarray, np.ndarray]]
+
+
+def device_is_there() -> bool:
+    return faiss.get_num_gpus() > 0
+
+
+def knn_on_device(
+    queries: np.ndarray, vectors: np.ndarray, k: int, metric: int
+) -> tuple[np.ndarray, np.ndarray]:
+    return faiss.knn_gpu(faiss.StandardGpuResources(), queries, vectors, k, metric=metric)
+
+
+def narrow(
+    queries: np.ndarray,
+    vectors: np.ndarray,
+    k: int,
+    metric: Metric,
+    own: np.ndarray,
+    knn: Knn = knn_on_device,
+    block_bytes: int = _BLOCK_BYTES,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows among which the k nearest of each query are, and the queries for which that is not certain.
+
+    Parameters
+    ----------
+    queries : (n, D) float32
+    vectors : (N, D) array
+    k : int
+    metric : cosine, l2 or ip
+    own : (n,) int
+        A row that is not to be found, or -1.
+
+    Returns
+    -------
+    asked, rows : (c,) int64
+        Candidates, sorted by query, then by row.
+    uncertain : (u,) int64
+        Queries with more near-ties than a device can return; their candidates are not complete.
+    """
+    kind = faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
+    points = unit_rows(queries) if metric == "cosine" else queries
+    step = max(block_bytes // (4 * vectors.shape[1]), k + 1 + _MARGIN)
+    scores, rows, errors, last = [], [], [], np.full(len(queries), -np.inf)
+    for start in range(0, len(vectors), step):
+        block = as_float32(vectors[start : start + step])
+        block = unit_rows(block) if metric == "cosine" else block
+        count = min(k + 1 + _MARGIN, len(block), _MOST)
+        values, found = knn(points, block, count, kind)
+        score = np.asarray(-values / 2 if metric == "l2" else values, np.float64)
+        error = _error(points, block, metric)[:, None]
+        score[found + start == own[:, None]] = -np.inf
+        if count < len(block):
+            # what was not returned is at most as near as the last that was
+            last = np.maximum(last, np.where(np.isfinite(score), score, np.inf).min(axis=1) + error[:, 0])
+        scores.append(score)
+        rows.append(found.astype(np.int64) + start)
+        errors.append(np.broadcast_to(error, score.shape))
+    score, row, error = (np.concatenate(part, axis=1) for part in (scores, rows, errors))
+    least = np.partition(score - error, -k, axis=1)[:, -k]  # the k-th nearest is at least this near
+    kept = score + error >= np.maximum(least, np.finfo(np.float64).min)[:, None]
+    asked, column = np.nonzero(kept)
+    order = np.lexsort((row[asked, column], asked))
+    return asked[order], row[asked, column][order], np.flatnonzero(last >= least)
+
+
+def _error(queries: np.ndarray, vectors: np.ndarray, metric: Metric) -> np.ndarray:
+    """How far off a float32 score may be; as in `ExactSearch`, for the longest vector of the block."""
+    relative = 16 * np.sqrt(vectors.shape[1] + 16) * 2.0**-24
+    lengths = np.linalg.norm(queries.astype(np.float64), axis=1)
+    longest = float(np.linalg.norm(vectors, axis=1).max())
+    return relative * ((lengths + longest) ** 2 if metric == "l2" else np.maximum(lengths, 1e-30) * longest)

@@ -1,0 +1,57 @@
+"""Narrowing by FAISS's nearest-neighbour kernel, on a device and, with the same arithmetic, without one."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import faiss
+import numpy as np
+import pytest
+
+from pipeline.search import gpu_narrowing
+from pipeline.search.exact import ExactSearch
+
+from .conftest import clustered
+
+
+def knn_on_cpu(queries, vectors, k, metric):
+    return faiss.knn(queries, vectors, k, metric)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2", "ip"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_blocks_narrowed_by_faiss_give_what_exact_search_gives(metric, dtype):
+    vectors = clustered(0, 1500, 24).astype(dtype)
+    vectors[[300, 900]] = vectors[3]
+    own = np.arange(1500)
+    narrow = partial(gpu_narrowing.narrow, knn=knn_on_cpu, block_bytes=4 * 24 * 400)
+    search = ExactSearch(vectors, metric)
+    ours = search._search_on_device(search.vectors, 7, own, narrow)
+    expected = ExactSearch(vectors, metric).search(vectors[:], 7, exclude=own)
+    np.testing.assert_array_equal(ours[0], expected[0])
+    np.testing.assert_array_equal(ours[1], expected[1])
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+def test_more_ties_than_a_device_returns_are_settled_on_the_cpu(metric):
+    vectors = clustered(1, 1000, 24)
+    vectors[200:800] = vectors[5]
+    own = np.array([5, 999])
+    narrow = partial(gpu_narrowing.narrow, knn=knn_on_cpu)
+    search = ExactSearch(vectors, metric)
+    _, rows = search._search_on_device(vectors[own], 4, own, narrow)
+    assert rows[0].tolist() == [200, 201, 202, 203]
+    np.testing.assert_array_equal(rows, search.search(vectors[own], 4, exclude=own)[1])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not faiss.get_num_gpus(), reason="needs a CUDA device")
+@pytest.mark.parametrize("metric", ["cosine", "l2", "ip"])
+def test_on_a_device_exact_search_gives_what_it_gives_on_the_cpu(metric):
+    vectors = clustered(2, 20_000, 256)
+    own = np.arange(20_000)
+    search = ExactSearch(vectors, metric)
+    ours = search._search_on_device(search.vectors, 10, own, gpu_narrowing.narrow)
+    expected = search.search(search.vectors, 10, exclude=own)
+    np.testing.assert_array_equal(ours[0], expected[0])
+    np.testing.assert_array_equal(ours[1], expected[1])
