@@ -47,10 +47,18 @@ class Project:
     @classmethod
     def copy_to(cls, folder: Path, params: dict[str, Any]) -> Project:
         names = subprocess.run(
-            ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+            ["git", "ls-files", "-co", "--exclude-standard", "-z"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout.split("\0")
         for name in filter(None, names):
-            if (ROOT / name).is_file() and not name.startswith(("tests/", "benchmarks/", "docs/")) and name != "dvc.lock":
+            if (
+                (ROOT / name).is_file()
+                and not name.startswith(("tests/", "benchmarks/", "docs/"))
+                and name != "dvc.lock"
+            ):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, folder / name)
         project = cls(folder)

@@ -93,7 +93,9 @@ def test_a_label_file_with_a_wrong_id(project):
 
 def test_imagenet_weights_without_a_network_say_where_to_put_the_file(project, tmp_path):
     project.set(models__caffenet__architecture="resnet18", models__caffenet__weights="imagenet")
-    project.set(models__caffenet__layers={"pool5": "flatten", "fc6": "flatten", "fc7": "flatten", "logits": "fc"})
+    project.set(
+        models__caffenet__layers={"pool5": "flatten", "fc6": "flatten", "fc7": "flatten", "logits": "fc"}
+    )
     # a proxy that refuses: the same as no network, and at once
     refused = "http://127.0.0.1:9"
     done = project.repro("model@caffenet", TORCH_HOME=str(tmp_path), https_proxy=refused, HTTPS_PROXY=refused)

@@ -27,10 +27,12 @@ def _params_are_put_back(project):
 
 
 def test_every_file_of_the_contract_is_there(project):
+    params = project.params
+    splits, indexed, mapped = ("trainval", "test"), params["index"]["of"], params["tsne"]["of"]
     expected = [
-        *(f"data/features/{model}/{split}.h5" for model in project.params["models"] for split in ("trainval", "test")),
-        *(f"data/indexes/{layer}{suffix}" for layer in project.params["index"]["of"] for suffix in (".faiss", ".json")),
-        *(f"reports/tsne/{layer}/map{suffix}" for layer in project.params["tsne"]["of"] for suffix in (".png", ".svg", ".csv")),
+        *(f"data/features/{model}/{split}.h5" for model in params["models"] for split in splits),
+        *(f"data/indexes/{layer}{suffix}" for layer in indexed for suffix in (".faiss", ".json")),
+        *(f"reports/tsne/{layer}/map{suffix}" for layer in mapped for suffix in (".png", ".svg", ".csv")),
         "data/probes/resnet18-frozen.h5",
         "data/probes/resnet18-frozen.safetensors",
         "reports/neighbors/sheet.png",
@@ -79,7 +81,7 @@ def test_another_layer_runs_its_extraction_and_its_readers_and_trains_nothing(pr
 
 
 def test_a_changed_recipe_trains_that_model_and_what_starts_from_it(project):
-    project.set(models__resnet18-source__train__epochs=2)
+    project.set(**{"models__resnet18-source__train__epochs": 2})
     trained = [stage for stage in project.repro().stages if stage.startswith("model@")]
     assert trained == ["model@resnet18-source", "model@resnet18-finetuned"]
 
