@@ -48,12 +48,11 @@ def neighbour_sheet(
                 tiles += [None] * (across - len(shown))
             rows.append(("" if line else query.drawn_for, tiles))
             first = None
-    caption = (
-        f"Above each image its rank and id; below, {DISTANCE[metric]}, then its labels. "
-        "The query itself is never its own neighbour."
-    )
     columns = [("", 1), *((name, across) for name in names)]
     knows_labels = any(query.labels for query in queries)
+    caption = f"Above each image its rank and id; below, {DISTANCE[metric]}, then its labels."
+    if knows_labels:
+        caption += " The query itself is never its own neighbour."
     legend = NEIGHBOUR_LEGEND if knows_labels else None
     return compose_sheet(rows, title=title, caption=caption, columns=columns, legend=legend)
 

@@ -231,6 +231,8 @@ class ExactSearch:
     def _rows_at_once(self, queries: int, few: bool) -> int:
         width = max(self.vectors.shape[1], 1)
         by_vectors = (_FEW_VECTORS_BYTES if few else _VECTORS_BYTES) // (4 * width)
+        if not few and self.vectors.dtype == np.float32:
+            by_vectors = len(self.vectors)  # read where they are
         return max(min(by_vectors, _SCORES_BYTES // (4 * queries)), 16)
 
     def _block(self, start: int, stop: int) -> np.ndarray:
