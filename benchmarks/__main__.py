@@ -33,7 +33,7 @@ def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
         "extraction": lambda: extraction_rows(scratch, images=128),
         "again": lambda: again_rows(scratch, images=128, runs=2),
         "storage": lambda: storage_rows(scratch),
-        "neighbours-5k": lambda: neighbour_rows(scratch, ((4952, 6400, 0, True),)),
+        "neighbours-5k": lambda: neighbour_rows(scratch, ((4952, 6400, 0, True),), runs=2),
         "neighbours-60k": lambda: neighbour_rows(scratch, ((60_000, 512, 0, False),), runs=1),
         "neighbours-1m": lambda: neighbour_rows(scratch, ((1_000_000, 512, 64, False),), runs=1),
         "maps": lambda: map_rows(((1000, 4096, both, 3), (10_000, 512, both, 1))),
