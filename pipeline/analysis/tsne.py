@@ -40,7 +40,9 @@ _ITERATIONS = 750
 _EXAGGERATED_ITERATIONS = 250
 _LOWEST_LEARNING_RATE = 200.0
 _FFT_FROM = 10_000
-_THREADS_FROM = 1000  # images; below it the threads wait for each other, most of all on a busy machine
+_THREADS_FROM = (
+    2000  # images; below it threads gain a little on an idle machine and lose tenfold on a busy one
+)
 _ANCHORS = 2000  # images that trustworthiness is measured on, at most
 _NEIGHBORS = 10
 
