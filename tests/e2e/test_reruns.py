@@ -95,7 +95,7 @@ def test_one_changed_image_computes_one_row_a_model(project):
     changed.write_bytes(old + b"\0")
     try:
         done = project.repro("extract@caffenet")
-        assert done.stages == ["dataset", "extract@caffenet"]
+        assert done.stages == ["images", "dataset", "extract@caffenet"]
         assert "1 computed" in done.err + done.out
     finally:
         changed.unlink()
