@@ -76,7 +76,6 @@ def test_two_trainings_give_the_same_bytes_and_leave_no_checkpoint(toy, tmp_path
         "model/weights.safetensors",
         "model/model.json",
         "metrics.json",
-        "curves/metrics.json",
         "curves/plots/metrics/loss.tsv",
         "curves/plots/metrics/lr.tsv",
         "curves/plots/metrics/val_map.tsv",
