@@ -28,6 +28,6 @@ class Curves:
         self._live.next_step()
 
     def close(self) -> None:
-        """Finish; DVCLive's own summary goes, since no plot can be drawn from it (see the stage's metrics)."""
+        """Finish; DVCLive's own summary goes, since no plot can be drawn from it."""
         self._live.end()
         Path(self._live.metrics_file).unlink(missing_ok=True)
