@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 
 def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
     """The parts of the CPU run, in order; about 20 minutes on two cores together."""
-    from benchmarks.extraction import again_rows, extraction_rows
+    from benchmarks.extraction import again_rows, extraction_rows, extractor_rows
     from benchmarks.maps import map_rows
     from benchmarks.neighbours import neighbour_rows
     from benchmarks.overhead import overhead_rows
@@ -30,7 +30,8 @@ def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
 
     both = ("scikit-learn", "openTSNE")
     return {
-        "extraction": lambda: extraction_rows(scratch, images=128),
+        "extraction": lambda: extraction_rows(scratch, images=600),
+        "extractors": lambda: extractor_rows(scratch, images=128, runs=2),
         "again": lambda: again_rows(scratch, images=128, runs=2),
         "storage": lambda: storage_rows(scratch),
         "neighbours-5k": lambda: neighbour_rows(scratch, ((4952, 6400, 0, True),), runs=2),

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 import torchvision
 from torch import nn
+from torchvision.models.feature_extraction import create_feature_extractor
 
 from benchmarks.contest import DIFFERENT, Peer, Row, contest, timed
 from benchmarks.peer_environment import PeerProcess
@@ -37,14 +38,22 @@ _BATCH = 32
 
 
 class Project:
-    """A folder with a data set, a ResNet-18 of random weights, and params that name both."""
+    """A folder with a data set, a network of random weights, and params that name both."""
 
-    def __init__(self, folder: Path, images: int, *, precision: str = "fp32", device: str = "cpu") -> None:
-        self.folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        images: int,
+        architecture: str = "resnet18",
+        *,
+        precision: str = "fp32",
+        device: str = "cpu",
+    ) -> None:
+        self.folder, self.architecture = folder, architecture
         raw, self.kind = _dataset(folder, images)
         document = msgspec.to_builtins(load_params())
         spec = {
-            "architecture": "resnet18",
+            "architecture": architecture,
             "weights": "random",
             "layers": {"fc7": "flatten"},
             "preprocess": {"resize": 256, "crop": 224},
@@ -57,7 +66,7 @@ class Project:
             "test": "bench",
             "sample": None,
         }
-        document["models"] = {"resnet18": spec}
+        document["models"] = {architecture: spec}
         document["extract"] |= {
             "precision": precision,
             "device": device,
@@ -68,9 +77,9 @@ class Project:
         with contextlib.redirect_stderr(io.StringIO()):
             take_inventory(self.params.dataset, "fail", folder / "manifest", folder / "dataset.json")
             self.manifest = read_manifest(folder / "manifest" / "bench.csv")
-            model = self.params.models["resnet18"]
-            start = start_network("resnet18", model, self.manifest.classes, folder / "models")
-            store_start("resnet18", model, start, folder / "models" / "resnet18")
+            model = self.params.models[architecture]
+            start = start_network(architecture, model, self.manifest.classes, folder / "models")
+            store_start(architecture, model, start, folder / "models" / architecture)
         self.network = start.network.eval()
         self.computed = 0  # rows of the last extraction
         self.paths = [str(raw / path) for path in self.manifest.paths]
@@ -83,7 +92,7 @@ class Project:
         """Extract into the feature file and give the layer."""
         with contextlib.redirect_stderr(io.StringIO()) as told:
             extract_model(
-                "resnet18",
+                self.architecture,
                 self.params,
                 models_root=self.folder / "models",
                 manifest_root=self.folder / "manifest",
@@ -91,7 +100,9 @@ class Project:
             )
         computed = re.search(r"(\d+) computed", told.getvalue())
         self.computed = int(computed[1]) if computed else -1
-        return FeatureFile.open(feature_path("resnet18", "bench", self.folder / "features")).layer("fc7")
+        return FeatureFile.open(feature_path(self.architecture, "bench", self.folder / "features")).layer(
+            "fc7"
+        )
 
     def extract_afresh(self) -> tuple[float, np.ndarray]:
         self.forget()
@@ -180,7 +191,7 @@ def _plain_loop(project: Project, trunk: nn.Module, precision: str, device: str)
     found = []
     with torch.no_grad(), _autocast(precision, device):
         for batch in loader:
-            found.append(trunk(batch.to(device)).float().cpu().numpy())
+            found.append(trunk(batch.to(device))["flatten"].float().cpu().numpy())
     features = np.concatenate(found)
     np.save(project.folder / "plain.npy", features)
     return features
@@ -199,7 +210,7 @@ def _decode(project: Project) -> None:
         ImageTask(i, path, digest.tobytes())
         for i, (path, digest) in enumerate(zip(project.paths, project.manifest.digests, strict=True))
     ]
-    preprocess = project.params.models["resnet18"].preprocess
+    preprocess = project.params.models[project.architecture].preprocess
     for _ in read_batches(
         tasks, batch_size=_BATCH, preprocess=preprocess, workers=max(available_workers(), 1)
     ):
@@ -211,49 +222,63 @@ def bf16_is_native() -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def extraction_rows(scratch: Path, images: int = 192, runs: int = 3, device: str = "cpu") -> list[Row]:
-    """Extraction in fp32 beside limits, loop and extractors; in bf16 beside limit and loop."""
+def extraction_rows(scratch: Path, images: int, runs: int = 3, device: str = "cpu") -> list[Row]:
+    """Two networks in fp32 and bf16, beside the limits and the loop that people write."""
     rows: list[Row] = []
     for precision in ("fp32", "bf16"):
-        name = f"extraction, {precision}, {device}"
-        if precision == "bf16" and device == "cpu" and not bf16_is_native():
-            rows.append(
-                _not_run(name, "Pool5", "plain DataLoader loop, bf16", "this CPU has no bf16 instructions")
-            )
-            continue
-        project = Project(scratch / f"extract-{precision}", images, precision=precision, device=device)
-        given = f"{images} {project.kind}, ResNet-18 at 224 px, 512 values, batches of {_BATCH}"
-        trunk = nn.Sequential(*list(project.network.children())[:-1], nn.Flatten()).eval().to(device)
-        limit_trunk = trunk.to(memory_format=torch.channels_last)
-        pixels = torch.randn(_BATCH, 3, 224, 224, device=device).to(memory_format=torch.channels_last)
-        batches = [pixels] * (images // _BATCH)
-        peers = [
-            Peer(
-                "bare forward pass (limit)",
-                f"torch {torch.__version__}",
-                timed(functools.partial(_bare, limit_trunk, batches, precision, device)),
-                lambda ours, theirs: "as many forward passes; nothing is read or kept",
-            ),
-            Peer(
-                "decoding alone (limit)",
-                "",
-                timed(functools.partial(_decode, project)),
-                lambda ours, theirs: "the same files to the same pixels; no network",
-            ),
-            Peer(
-                "plain DataLoader loop",
-                f"torch {torch.__version__}",
-                timed(functools.partial(_plain_loop, project, trunk, precision, device)),
-                same_features,
-            ),
-        ]
-        processes = []
-        if precision == "fp32" and device == "cpu":
-            others, processes = _other_extractors(project)
-            peers += others
-        rows += contest(name, given, "Pool5", project.extract_afresh, peers, runs)
-        for process in processes:
-            process.stop()
+        for architecture in ("resnet18", "mobilenet_v2"):
+            name = f"extraction, {architecture}, {precision}, {device}"
+            if precision == "bf16" and device == "cpu" and not bf16_is_native():
+                why = "this CPU has no bf16 instructions"
+                rows.append(_not_run(name, "Pool5", "plain DataLoader loop", why))
+                continue
+            folder = scratch / f"{architecture}-{precision}"
+            project = Project(folder, images, architecture, precision=precision, device=device)
+            peers = _limits_and_loop(project, precision, device)
+            rows += contest(name, _describe(project), "Pool5", project.extract_afresh, peers, runs)
+    return rows
+
+
+def _describe(project: Project) -> str:
+    return f"{len(project.paths)} {project.kind}, {project.architecture} at 224 px, batches of {_BATCH}"
+
+
+def _limits_and_loop(project: Project, precision: str, device: str) -> list[Peer]:
+    trunk = create_feature_extractor(project.network, {"flatten": "flatten"}).eval().to(device)
+    trunk = trunk.to(memory_format=torch.channels_last)
+    pixels = torch.randn(_BATCH, 3, 224, 224, device=device).to(memory_format=torch.channels_last)
+    batches = [pixels] * (len(project.paths) // _BATCH)
+    return [
+        Peer(
+            "bare forward pass (limit)",
+            f"torch {torch.__version__}",
+            timed(functools.partial(_bare, trunk, batches, precision, device)),
+            lambda ours, theirs: "as many forward passes; nothing is read or kept",
+        ),
+        Peer(
+            "decoding alone (limit)",
+            "",
+            timed(functools.partial(_decode, project)),
+            lambda ours, theirs: "the same files to the same pixels; no network",
+        ),
+        Peer(
+            "plain DataLoader loop",
+            f"torch {torch.__version__}",
+            timed(functools.partial(_plain_loop, project, trunk, precision, device)),
+            same_features,
+        ),
+    ]
+
+
+def extractor_rows(scratch: Path, images: int, runs: int) -> list[Row]:
+    """ResNet-18 in fp32 on the CPU, beside the extractors that can run it."""
+    project = Project(scratch / "extractors", images)
+    peers, processes = _other_extractors(project)
+    rows = contest(
+        "extraction beside extractors", _describe(project), "Pool5", project.extract_afresh, peers, runs
+    )
+    for process in processes:
+        process.stop()
     return rows
 
 
@@ -313,7 +338,7 @@ def again_rows(scratch: Path, images: int = 192, runs: int = 3) -> list[Row]:
         return seconds, np.array(features)
 
     afresh = Peer("the same, computed afresh", "Pool5", project.extract_afresh, check)
-    given = f"{images} {project.kind}, ResNet-18 at 224 px"
+    given = _describe(project)
 
     def one_new() -> tuple[float, np.ndarray]:
         project.forget()
@@ -349,12 +374,14 @@ def _kill_at_half(project: Project, count: int) -> None:
         "from pipeline.params import Params; from pipeline.extract.extract_layers import extract_model\n"
         "folder = Path(sys.argv[1])\n"
         "params = msgspec.json.decode((folder / 'params.json').read_bytes(), type=Params)\n"
-        "extract_model('resnet18', params, models_root=folder / 'models', manifest_root=folder / 'manifest',"
+        "extract_model(sys.argv[2], params, models_root=folder / 'models', manifest_root=folder / 'manifest',"
         " features_root=folder / 'features')"
     )
     (project.folder / "params.json").write_bytes(msgspec.json.encode(project.params))
     process = subprocess.Popen(
-        [sys.executable, "-c", code, str(project.folder)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", code, str(project.folder), project.architecture],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
     # half of the rows, by what the cache holds: a shard is the most that the kill then costs
     half = count * 512 * 4 // 2

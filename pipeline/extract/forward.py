@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import fx, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch import nn
 
 from pipeline.errors import UserError
+from pipeline.extract.inference_graph import prepare
 from pipeline.models.card import read_card
-from pipeline.models.layers import LayerExtractor, check_layers, layer_extractor
+from pipeline.models.device import choose_device
+from pipeline.models.layers import check_layers
 from pipeline.models.network import load_network
 from pipeline.params import Extract, Model, Preprocess
 
@@ -68,7 +69,14 @@ class Forward:
         self._dtype = getattr(torch, extract.dtype)
         self._precision = extract.precision
         # the network is copied, never what is made of it: a copied feature extractor is in training mode
-        self._replicas = [prepare(copy.deepcopy(network).to(device), nodes) for device in self.devices]
+        self._replicas = [
+            prepare(
+                copy.deepcopy(network).to(device),
+                nodes,
+                fuse=device.type == "cpu" and extract.precision == "fp32",
+            )
+            for device in self.devices
+        ]
         # (x / 255 - mean) / std as one multiplication and one addition
         mean, std = torch.tensor(preprocess.mean), torch.tensor(preprocess.std)
         scale, shift = (1 / (255 * std)).view(1, 3, 1, 1), (-mean / std).view(1, 3, 1, 1)
@@ -128,82 +136,9 @@ class Forward:
             yield
 
 
-def _devices(name: str) -> list[torch.device]:
-    """`auto`: every GPU, else the CPU; `cuda`: every GPU; `cuda:1`: that one."""
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if name == "cpu" or (name == "auto" and count == 0):
-        return [torch.device("cpu")]
-    if count == 0:
-        raise UserError(f"extract.device: {name}: torch finds no GPU; set it to auto or cpu")
-    if name in ("auto", "cuda"):
-        return [torch.device("cuda", number) for number in range(count)]
-    if (device := torch.device(name)).index >= count:
-        raise UserError(f"extract.device: {name}: there are {count} GPUs, cuda:0 to cuda:{count - 1}")
+def _devices(setting: str) -> list[torch.device]:
+    """`auto` and `cuda` are every GPU there is, `cuda:1` is that one."""
+    device = choose_device(setting, "extract.device")
+    if device.type == "cuda" and device.index is None:
+        return [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
     return [device]
-
-
-def prepare(network: nn.Module, nodes: Sequence[str]) -> list[LayerExtractor]:
-    """The modules that together give the nodes, each computed as it would be if asked for alone.
-
-    Batch normalisation is folded into the convolution before it. Where a node is such a convolution
-    itself, its value before the normalisation comes from a module of its own, so that the bits of the
-    other nodes do not depend on which nodes are asked for beside them.
-    """
-    bare = [
-        node
-        for node in nodes
-        if _would_be_folded(layer_extractor(network, {node: node}).graph, network, node)
-    ]
-    groups = [[node for node in nodes if node not in bare], bare]
-    modules = [layer_extractor(network, {node: node for node in group}) for group in groups if group]
-    for module in modules:
-        if not set(module.layers) & set(bare):
-            _fold_batch_norms(module.graph)
-        _keep_outputs(module.graph)
-    for module in modules:
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return modules
-
-
-def _would_be_folded(graph: fx.GraphModule, network: nn.Module, node: str) -> bool:
-    """Whether `node` ends in a convolution that, in the whole network, a batch normalisation follows."""
-    (value,) = _outputs(graph).values()
-    if not _is_a(graph, value, nn.Conv2d):
-        return False
-    whole = fx.symbolic_trace(network)
-    convolution = next(n for n in whole.graph.nodes if n.op == "call_module" and n.target == value.target)
-    return any(_is_a(whole, user, nn.BatchNorm2d) for user in convolution.users)
-
-
-def _is_a(graph: fx.GraphModule, node: fx.Node, kind: type[nn.Module]) -> bool:
-    return node.op == "call_module" and isinstance(graph.get_submodule(str(node.target)), kind)
-
-
-def _outputs(graph: fx.GraphModule) -> dict[str, fx.Node]:
-    output = next(node for node in graph.graph.nodes if node.op == "output")
-    return output.args[0]
-
-
-def _fold_batch_norms(graph: fx.GraphModule) -> None:
-    for node in list(graph.graph.nodes):
-        if not _is_a(graph, node, nn.BatchNorm2d):
-            continue
-        before = node.args[0]
-        if _is_a(graph, before, nn.Conv2d) and len(before.users) == 1:
-            convolution, norm = (graph.get_submodule(str(n.target)) for n in (before, node))
-            folded = fuse_conv_bn_eval(convolution, norm)  # type: ignore[type-var, arg-type]
-            graph.set_submodule(before.target, folded)
-            node.replace_all_uses_with(before)
-            graph.graph.erase_node(node)
-    graph.recompile()
-
-
-def _keep_outputs(graph: fx.GraphModule) -> None:
-    """Copy each output where it is computed: an in-place ReLU or `+=` further on would overwrite it."""
-    output = next(node for node in graph.graph.nodes if node.op == "output")
-    kept = {}
-    for name, value in output.args[0].items():
-        with graph.graph.inserting_after(value):
-            kept[name] = graph.graph.call_method("clone", (value,))
-    output.args = (kept,)
-    graph.recompile()

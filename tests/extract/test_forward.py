@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
@@ -12,17 +13,19 @@ from torch import nn
 from pipeline.errors import UserError
 from pipeline.extract.embed import embed_images
 from pipeline.extract.forward import Forward
+from pipeline.extract.inference_graph import prepare
 from pipeline.extract.recipe import RECIPE_VERSION
+from pipeline.models.layers import nodes_of
 from pipeline.models.network import build_network
 from pipeline.params import Extract, Preprocess
 
 PREPROCESS = Preprocess(resize=72, crop=64)
 
 
-def resnet() -> nn.Module:
-    """ResNet-18 whose batch norms are not the identity that a fresh one computes."""
+def resnet(architecture: str = "resnet18") -> nn.Module:
+    """A network whose batch norms are not the identity that a fresh one computes."""
     torch.manual_seed(0)
-    network = build_network("resnet18", 20).eval()
+    network = build_network(architecture, 20).eval()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.running_mean, std=0.1)
@@ -33,6 +36,11 @@ def resnet() -> nn.Module:
 
 def pixels(count: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (count, 64, 64, 3), dtype=np.uint8)
+
+
+def modules_run(extractor: nn.Module) -> list[nn.Module]:
+    graph = extractor.graph
+    return [graph.get_submodule(node.target) for node in graph.graph.nodes if node.op == "call_module"]
 
 
 def forward(nodes: list[str], **extract: object) -> Forward:
@@ -55,6 +63,42 @@ def test_values_are_those_of_the_plain_network_on_torchvisions_tensors() -> None
     for node, values in expected.items():
         np.testing.assert_allclose(found[node], values, atol=2e-5, rtol=2e-5)
     np.testing.assert_array_equal(found["flatten"], found["avgpool"])
+
+
+@pytest.mark.parametrize("architecture", ["resnet18", "mobilenet_v2", "googlenet", "alexnet"])
+def test_folding_and_fusing_leave_the_values(architecture: str) -> None:
+    network = resnet(architecture)
+    batch = torch.randn(4, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    (node,) = nodes_of(network)[-1:]
+    with torch.inference_mode():
+        expected = network(batch)
+        (plain,), (fused,) = (prepare(copy.deepcopy(network), [node], fuse=fuse) for fuse in (False, True))
+        torch.testing.assert_close(plain(batch)[node], expected, rtol=1e-4, atol=1e-4)
+        assert torch.equal(plain(batch)[node], fused(batch)[node])
+    left = [module for module in modules_run(fused) if isinstance(module, nn.BatchNorm2d | nn.ReLU6)]
+    assert not left  # the blocks of MobileNet, which torchvision traces as one node each, are opened
+
+
+def test_a_shared_convolution_is_not_folded() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convolution = nn.Conv2d(3, 3, 3, padding=1)
+            self.norms = nn.ModuleList(nn.BatchNorm2d(3) for _ in range(2))
+            self.end = nn.Flatten()
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            for norm in self.norms:
+                images = norm(self.convolution(images))
+            return self.end(images)
+
+    network = Twice().eval()
+    nn.init.constant_(network.norms[1].running_mean, 3.0)
+    batch = torch.randn(2, 3, 8, 8)
+    with torch.inference_mode():
+        expected = network(batch)
+        (found,) = prepare(copy.deepcopy(network), ["end"], fuse=True)
+        torch.testing.assert_close(found(batch)["end"], expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -160,8 +204,7 @@ def test_golden_feature(tmp_path: Path) -> None:
     """A change that moves these values must raise `RECIPE_VERSION`, and then write golden.json anew.
 
     Processors differ in the last bits, so the values are compared within 1e-4 of the largest; a change of
-    the recipe (another filter, another mean) moves them a hundred times further. Where the bits are those
-    of the machine that wrote the file, the digest says so too, but it is not asked to.
+    the recipe (another filter, another mean) moves them a hundred times further.
     """
     golden = json.loads(GOLDEN.read_text())
     assert golden["recipe_version"] == RECIPE_VERSION

@@ -1,0 +1,155 @@
+"""A network made ready for inference: batch norms folded into convolutions, activations fused with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import fx, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from pipeline.models.layers import LayerExtractor, layer_extractor
+
+
+def prepare(network: nn.Module, nodes: Sequence[str], *, fuse: bool) -> list[LayerExtractor]:
+    """The modules that together give the nodes, each computed as it would be if asked for alone.
+
+    Batch normalisation is folded into the convolution before it. Where a node is such a convolution
+    itself, its value before the normalisation comes from a module of its own, so that the bits of the
+    other nodes do not depend on which nodes are asked for beside them.
+
+    Parameters
+    ----------
+    network : nn.Module
+        On its device; what is prepared shares its weights.
+    nodes : sequence of str
+    fuse : bool
+        Compute a convolution and the ReLU after it in one pass over memory, with the same values: for
+        float32 on CPUs, whose caches do not hold an activation.
+    """
+    bare = [
+        node
+        for node in nodes
+        if _would_be_folded(layer_extractor(network, {node: node}).graph, network, node)
+    ]
+    groups = [[node for node in nodes if node not in bare], bare]
+    modules = [layer_extractor(network, {node: node for node in group}) for group in groups if group]
+    for module in modules:
+        _open_sequences(module.graph)
+        if not set(module.layers) & set(bare):
+            _fold_batch_norms(module.graph)
+        _keep_outputs(module.graph)
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if fuse and torch.backends.mkldnn.is_available():
+            _fuse_activations(module.graph)
+    return modules
+
+
+def _would_be_folded(graph: fx.GraphModule, network: nn.Module, node: str) -> bool:
+    """Whether `node` ends in a convolution that, in the whole network, a batch normalisation follows."""
+    (value,) = _outputs(graph).values()
+    if not _is_a(graph, value, nn.Conv2d):
+        return False
+    whole = fx.symbolic_trace(network)
+    convolution = next(n for n in whole.graph.nodes if n.op == "call_module" and n.target == value.target)
+    return any(_is_a(whole, user, nn.BatchNorm2d) for user in convolution.users)
+
+
+def _is_a(graph: fx.GraphModule, node: fx.Node, kind: type[nn.Module]) -> bool:
+    return node.op == "call_module" and isinstance(graph.get_submodule(str(node.target)), kind)
+
+
+def _outputs(graph: fx.GraphModule) -> dict[str, fx.Node]:
+    output = next(node for node in graph.graph.nodes if node.op == "output")
+    return output.args[0]
+
+
+def _open_sequences(graph: fx.GraphModule) -> None:
+    """Give the members of torchvision's own blocks, traced as one node each, nodes of their own."""
+    waiting = list(graph.graph.nodes)
+    while waiting:
+        node = waiting.pop()
+        if not _is_a(graph, node, nn.Sequential):
+            continue
+        value = node.args[0]
+        with graph.graph.inserting_before(node):
+            for name, _ in graph.get_submodule(str(node.target)).named_children():
+                value = graph.graph.call_module(f"{node.target}.{name}", (value,))
+                waiting.append(value)
+        node.replace_all_uses_with(value)
+        graph.graph.erase_node(node)
+
+
+def _fold_batch_norms(graph: fx.GraphModule) -> None:
+    for node in list(graph.graph.nodes):
+        if _is_a(graph, node, nn.BatchNorm2d) and (before := _convolution_of_its_own(graph, node)):
+            convolution, norm = (graph.get_submodule(str(n.target)) for n in (before, node))
+            folded = fuse_conv_bn_eval(convolution, norm)  # type: ignore[type-var, arg-type]
+            _replace(graph, node, before, folded)
+    graph.recompile()
+
+
+def _convolution_of_its_own(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
+    """The convolution that `node` takes its values from, if nothing else uses it."""
+    before = node.args[0]
+    if not (isinstance(before, fx.Node) and _is_a(graph, before, nn.Conv2d) and len(before.users) == 1):
+        return None
+    shared = sum(other.target == before.target for other in graph.graph.nodes) > 1
+    return None if shared else before
+
+
+def _replace(graph: fx.GraphModule, node: fx.Node, before: fx.Node, module: nn.Module) -> None:
+    """Let `module`, in the place of `before`, do the work of `node` as well."""
+    graph.set_submodule(str(before.target), module)
+    node.replace_all_uses_with(before)
+    graph.graph.erase_node(node)
+
+
+def _keep_outputs(graph: fx.GraphModule) -> None:
+    """Copy each output where it is computed: an in-place ReLU or `+=` further on would overwrite it."""
+    output = next(node for node in graph.graph.nodes if node.op == "output")
+    kept = {}
+    for name, value in output.args[0].items():
+        with graph.graph.inserting_after(value):
+            kept[name] = graph.graph.call_method("clone", (value,))
+    output.args = (kept,)
+    graph.recompile()
+
+
+def _fuse_activations(graph: fx.GraphModule) -> None:
+    for node in list(graph.graph.nodes):
+        activation = _activation(graph, node)
+        if activation and (before := _convolution_of_its_own(graph, node)):
+            convolution = graph.get_submodule(str(before.target))
+            if convolution.padding_mode == "zeros" and not isinstance(convolution.padding, str):
+                fused = _FusedConvolution(convolution, *activation)  # type: ignore[arg-type]
+                _replace(graph, node, before, fused)
+    graph.recompile()
+
+
+def _activation(graph: fx.GraphModule, node: fx.Node) -> tuple[str, list[float]] | None:
+    """oneDNN's name and scalars of an activation; None for what is none."""
+    if _is_a(graph, node, nn.ReLU) or (node.op == "call_function" and node.target in (F.relu, torch.relu)):
+        return "relu", []
+    return ("hardtanh", [0.0, 6.0]) if _is_a(graph, node, nn.ReLU6) else None
+
+
+class _FusedConvolution(nn.Module):
+    """A convolution and its activation as oneDNN does them together; torch's compiler emits the same call."""
+
+    def __init__(self, convolution: nn.Conv2d, activation: str, scalars: list[float]) -> None:
+        super().__init__()
+        self.weight, self.bias = convolution.weight, convolution.bias
+        self._geometry = (
+            convolution.padding,
+            convolution.stride,
+            convolution.dilation,
+            convolution.groups,
+        )
+        self._activation = (activation, scalars, "")
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.ops.mkldnn._convolution_pointwise(
+            images, self.weight, self.bias, *self._geometry, *self._activation
+        )
