@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -29,6 +27,7 @@ from pipeline.datasets.manifest import read_manifest
 from pipeline.extract.decoding import ImageTask
 from pipeline.extract.extract_layers import extract_model
 from pipeline.extract.reader import available_workers, read_batches
+from pipeline.host_memory import reuse_freed_memory
 from pipeline.models.weights import start_network, store_start
 from pipeline.params import Params, load_params
 from pipeline.store.feature_file import FeatureFile, feature_path
@@ -151,50 +150,10 @@ def same_features(ours: np.ndarray, theirs: np.ndarray) -> str:
     return f"{word}features equal within {far:.1e} of the largest, cosine at least {cosine.min():.5f}"
 
 
-def _transform() -> torchvision.transforms.Compose:
-    transforms = torchvision.transforms
-    return transforms.Compose(
-        [
-            transforms.Resize(256),
-            transforms.CenterCrop(224),
-            transforms.ToTensor(),
-            transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-        ]
-    )
-
-
-class _Images(torch.utils.data.Dataset):
-    def __init__(self, paths: Sequence[str]) -> None:
-        self.paths, self.transform = paths, _transform()
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, number: int) -> torch.Tensor:
-        from PIL import Image
-
-        with Image.open(self.paths[number]) as image:
-            return self.transform(image.convert("RGB"))
-
-
 def _autocast(precision: str, device: str) -> contextlib.AbstractContextManager:
     if precision == "fp32":
         return contextlib.nullcontext()
     return torch.autocast(device, torch.bfloat16)
-
-
-def _plain_loop(project: Project, trunk: nn.Module, precision: str, device: str) -> np.ndarray:
-    """The write-up's loop with its mistakes mended: a DataLoader, a list of batches, one array saved."""
-    loader = torch.utils.data.DataLoader(
-        _Images(project.paths), batch_size=_BATCH, num_workers=len(os.sched_getaffinity(0))
-    )
-    found = []
-    with torch.no_grad(), _autocast(precision, device):
-        for batch in loader:
-            found.append(trunk(batch.to(device))["flatten"].float().cpu().numpy())
-    features = np.concatenate(found)
-    np.save(project.folder / "plain.npy", features)
-    return features
 
 
 def _bare(trunk: nn.Module, batches: list[torch.Tensor], precision: str, device: str) -> None:
@@ -223,7 +182,12 @@ def bf16_is_native() -> bool:
 
 
 def extraction_rows(scratch: Path, images: int, runs: int = 3, device: str = "cpu") -> list[Row]:
-    """Two networks in fp32 and bf16, beside the limits and the loop that people write."""
+    """Two networks in fp32 and bf16, beside the limits and the loop that people write.
+
+    The bare forward pass runs in this process, so with the memory that Pool5's stages keep; the loop has a
+    process of its own.
+    """
+    reuse_freed_memory()  # as every stage does
     rows: list[Row] = []
     for precision in ("fp32", "bf16"):
         for architecture in ("resnet18", "mobilenet_v2"):
@@ -234,26 +198,48 @@ def extraction_rows(scratch: Path, images: int, runs: int = 3, device: str = "cp
                 continue
             folder = scratch / f"{architecture}-{precision}"
             project = Project(folder, images, architecture, precision=precision, device=device)
-            peers = _limits_and_loop(project, precision, device)
-            rows += contest(name, _describe(project), "Pool5", project.extract_afresh, peers, runs)
+            with contextlib.ExitStack() as processes:
+                loop = _other("plain DataLoader loop", "plain_loop", project, processes)
+                peers = [*_limits(project, precision, device), loop]
+                rows += contest(name, _describe(project), "Pool5", project.extract_afresh, peers, runs)
     return rows
+
+
+def extractor_rows(scratch: Path, images: int, runs: int) -> list[Row]:
+    """ResNet-18 in fp32 on the CPU, beside the extractors that can run it."""
+    reuse_freed_memory()
+    project = Project(scratch / "extractors", images)
+    with contextlib.ExitStack() as processes:
+        peers = [
+            _other("img2vec-pytorch", "img2vec", project, processes),
+            _other("thingsvision", "thingsvision_extractor", project, processes),
+            Peer(
+                "clip-retrieval inference",
+                "2.45.0",
+                None,
+                missing="runs CLIP networks only: it cannot do this work",
+            ),
+        ]
+        name = "extraction beside extractors"
+        return contest(name, _describe(project), "Pool5", project.extract_afresh, peers, runs)
 
 
 def _describe(project: Project) -> str:
     return f"{len(project.paths)} {project.kind}, {project.architecture} at 224 px, batches of {_BATCH}"
 
 
-def _limits_and_loop(project: Project, precision: str, device: str) -> list[Peer]:
+def _limits(project: Project, precision: str, device: str) -> list[Peer]:
     trunk = create_feature_extractor(project.network, {"flatten": "flatten"}).eval().to(device)
     trunk = trunk.to(memory_format=torch.channels_last)
     pixels = torch.randn(_BATCH, 3, 224, 224, device=device).to(memory_format=torch.channels_last)
-    batches = [pixels] * (len(project.paths) // _BATCH)
+    whole, rest = divmod(len(project.paths), _BATCH)
+    batches = [pixels] * whole + [pixels[:rest]] * (rest > 0)
     return [
         Peer(
             "bare forward pass (limit)",
             f"torch {torch.__version__}",
             timed(functools.partial(_bare, trunk, batches, precision, device)),
-            lambda ours, theirs: "as many forward passes; nothing is read or kept",
+            lambda ours, theirs: "as many images through the network; nothing is read or kept",
         ),
         Peer(
             "decoding alone (limit)",
@@ -261,57 +247,39 @@ def _limits_and_loop(project: Project, precision: str, device: str) -> list[Peer
             timed(functools.partial(_decode, project)),
             lambda ours, theirs: "the same files to the same pixels; no network",
         ),
-        Peer(
-            "plain DataLoader loop",
-            f"torch {torch.__version__}",
-            timed(functools.partial(_plain_loop, project, trunk, precision, device)),
-            same_features,
-        ),
     ]
 
 
-def extractor_rows(scratch: Path, images: int, runs: int) -> list[Row]:
-    """ResNet-18 in fp32 on the CPU, beside the extractors that can run it."""
-    project = Project(scratch / "extractors", images)
-    peers, processes = _other_extractors(project)
-    rows = contest(
-        "extraction beside extractors", _describe(project), "Pool5", project.extract_afresh, peers, runs
+def _other(name: str, program: str, project: Project, processes: contextlib.ExitStack) -> Peer:
+    """Another extractor, in a process of its own, with the project's weights."""
+    weights, out = project.folder / "weights.pth", project.folder / f"{program}.npy"
+    # a head of 1000 classes, as the extractors build it; what is before it is compared
+    state = torchvision.models.get_model(project.architecture, weights=None).state_dict()
+    state |= {
+        key: value
+        for key, value in project.network.state_dict().items()
+        if not key.startswith(("fc.", "classifier."))
+    }
+    torch.save(state, weights)
+    process = PeerProcess(
+        program,
+        architecture=project.architecture,
+        weights=str(weights),
+        paths=project.paths,
+        folder=str(Path(project.paths[0]).parent),
+        scratch=str(project.folder),
+        batch=_BATCH,
+        precision=project.params.extract.precision,
+        device=project.params.extract.device,
+        out=str(out),
     )
-    for process in processes:
-        process.stop()
-    return rows
+    processes.callback(process.stop)
+    check = functools.partial(_same_saved, project, out)
+    return Peer(name, process.version, None if process.missing else process.run, check, process.missing)
 
 
 def _not_run(row: str, ours: str, peer: str, why: str) -> Row:
     return Row(row, "", ours, peer, "", None, None, None, 0, f"not run: {why}")
-
-
-def _other_extractors(project: Project) -> tuple[list[Peer], list[PeerProcess]]:
-    weights = project.folder / "weights.pth"
-    # a head of 1000 classes, as the extractors build it; the trunk is what is compared
-    state = torchvision.models.resnet18().state_dict()
-    state |= {key: value for key, value in project.network.state_dict().items() if not key.startswith("fc.")}
-    torch.save(state, weights)
-    peers, processes = [], []
-    common = {"weights": str(weights), "batch": _BATCH}
-    for name, program, arguments in (
-        ("img2vec-pytorch", "img2vec", {"paths": project.paths}),
-        (
-            "thingsvision",
-            "thingsvision_extractor",
-            {"folder": str(Path(project.paths[0]).parent), "scratch": str(project.folder)},
-        ),
-    ):
-        out = project.folder / f"{program}.npy"
-        process = PeerProcess(program, **common, **arguments, out=str(out))
-        processes.append(process)
-        check = functools.partial(_same_saved, project, out)
-        peers.append(
-            Peer(name, process.version, None if process.missing else process.run, check, process.missing)
-        )
-    missing = "runs CLIP networks only: it cannot do this work"
-    peers.append(Peer("clip-retrieval inference", "2.45.0", None, missing=missing))
-    return peers, processes
 
 
 def _same_saved(project: Project, out: Path, ours: np.ndarray, answer: dict) -> str:

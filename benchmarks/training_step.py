@@ -14,6 +14,7 @@ import time
 import numpy as np
 import torch
 
+from pipeline.host_memory import reuse_freed_memory
 from pipeline.models.device import choose_device, has_bf16
 from pipeline.models.network import build_network
 from pipeline.params import Augment, Preprocess, Train
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
+    reuse_freed_memory()  # as the stages do
     device = choose_device("auto", "--device")
     bf16 = has_bf16(device) if options.precision == "auto" else options.precision == "bf16"
     preprocess = Preprocess(resize=options.crop * 8 // 7, crop=options.crop)

@@ -12,7 +12,7 @@ import pytest
 PIPELINE = Path(__file__).parents[1] / "pipeline"
 
 FLOORS = [
-    {"params", "errors", "atomic_write", "progress"},
+    {"params", "errors", "atomic_write", "progress", "host_memory"},
     {"store", "datasets", "models"},
     {"search", "extract", "training"},
     {"analysis", "probe"},
