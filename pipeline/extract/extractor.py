@@ -104,8 +104,8 @@ def compute_missing(
     """Bring the cache to hold a row of every node for every image.
 
     Other extractions on the same cache share the work: each takes images that no other is at, and at the
-    end waits for what the others have in hand. The network is loaded when the first batch is ready, so
-    never if nothing is missing.
+    end waits for what the others have in hand. The network is loaded while the first images are decoded,
+    so never if nothing is missing.
 
     Parameters
     ----------
@@ -176,10 +176,8 @@ class _Run:
                 try:
                     for batch in self._timed(batches):
                         self._note(batch.failures)
-                        if network is None and len(batch.numbers):
-                            network = load_network()
-                        if network is not None:
-                            self._infer(network, batch)
+                        network = network or load_network()
+                        self._infer(network, batch)
                         bar.update(len(batch.numbers))
                     self._collect(0)
                 finally:  # also after an error: what has been computed is kept

@@ -52,7 +52,8 @@ def read_batches(
     """Decode images in batches.
 
     Tasks are drawn a bounded number of batches ahead. With `workers` 0, or when all fit into one batch,
-    the work is done in this process: starting another costs more than it saves.
+    the work is done in this process: starting another costs more than it saves. Otherwise the first batch
+    is an empty one that comes while the workers start, so that the caller can load its network meanwhile.
 
     Raises
     ------
@@ -144,6 +145,7 @@ class _Workers:
                     idlest.send(at_work[idlest][-1])
 
         hand_out()
+        yield _batch(self._pixels[0], [], [])
         while any(at_work.values()):
             heard = wait([c for c, tasks in at_work.items() if tasks])
             for connection in (c for c in at_work if c in heard):
