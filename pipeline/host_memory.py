@@ -26,4 +26,5 @@ def reuse_freed_memory() -> bool:
     except (OSError, AttributeError):
         return False
     settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 << 20))
-    return all([mallopt(parameter, value) == 1 for parameter, value in settings])
+    answers = [mallopt(parameter, value) for parameter, value in settings]
+    return all(answer == 1 for answer in answers)

@@ -1,7 +1,8 @@
-"""A network made ready for inference: batch norms folded into convolutions, activations fused with them."""
+"""A network made ready for inference: batch norms folded into convolutions, activations fused."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 
 import torch
@@ -25,8 +26,8 @@ def prepare(network: nn.Module, nodes: Sequence[str], *, fuse: bool) -> list[Lay
         On its device; what is prepared shares its weights.
     nodes : sequence of str
     fuse : bool
-        Compute a convolution and the ReLU after it in one pass over memory, with the same values: for
-        float32 on CPUs, whose caches do not hold an activation.
+        Compute a convolution, the addition and the ReLU after it in one pass over memory, with the same
+        values: for float32 on CPUs, whose caches do not hold an activation.
     """
     bare = [
         node
@@ -42,7 +43,7 @@ def prepare(network: nn.Module, nodes: Sequence[str], *, fuse: bool) -> list[Lay
         _keep_outputs(module.graph)
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if fuse and torch.backends.mkldnn.is_available():
-            _fuse_activations(module.graph)
+            _fuse_with_convolutions(module.graph)
     return modules
 
 
@@ -83,20 +84,23 @@ def _open_sequences(graph: fx.GraphModule) -> None:
 
 def _fold_batch_norms(graph: fx.GraphModule) -> None:
     for node in list(graph.graph.nodes):
-        if _is_a(graph, node, nn.BatchNorm2d) and (before := _convolution_of_its_own(graph, node)):
+        if not _is_a(graph, node, nn.BatchNorm2d):
+            continue
+        if before := _convolution_of_its_own(graph, node.all_input_nodes[0]):
             convolution, norm = (graph.get_submodule(str(n.target)) for n in (before, node))
             folded = fuse_conv_bn_eval(convolution, norm)  # type: ignore[type-var, arg-type]
             _replace(graph, node, before, folded)
     graph.recompile()
 
 
-def _convolution_of_its_own(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
-    """The convolution that `node` takes its values from, if nothing else uses it."""
-    before = node.args[0]
-    if not (isinstance(before, fx.Node) and _is_a(graph, before, nn.Conv2d) and len(before.users) == 1):
+def _convolution_of_its_own(graph: fx.GraphModule, value: fx.Node) -> fx.Node | None:
+    """`value`, if it is a convolution's that is run once and used once."""
+    if len(value.users) != 1 or value.op != "call_module":
         return None
-    shared = sum(other.target == before.target for other in graph.graph.nodes) > 1
-    return None if shared else before
+    module = graph.get_submodule(str(value.target))
+    plain = isinstance(module, nn.Conv2d) and module.padding_mode == "zeros" and module.padding != "same"
+    runs = sum(other.target == value.target for other in graph.graph.nodes)
+    return value if runs == 1 and (plain or isinstance(module, _FusedConvolution)) else None
 
 
 def _replace(graph: fx.GraphModule, node: fx.Node, before: fx.Node, module: nn.Module) -> None:
@@ -117,15 +121,35 @@ def _keep_outputs(graph: fx.GraphModule) -> None:
     graph.recompile()
 
 
-def _fuse_activations(graph: fx.GraphModule) -> None:
+def _fuse_with_convolutions(graph: fx.GraphModule) -> None:
+    """Let a convolution do the addition (of a residual block) and the activation that come after it."""
+    for node in list(graph.graph.nodes):
+        if node.op == "call_function" and node.target in (operator.add, operator.iadd):
+            _fuse_addition(graph, node)
     for node in list(graph.graph.nodes):
         activation = _activation(graph, node)
-        if activation and (before := _convolution_of_its_own(graph, node)):
-            convolution = graph.get_submodule(str(before.target))
-            if convolution.padding_mode == "zeros" and not isinstance(convolution.padding, str):
-                fused = _FusedConvolution(convolution, *activation)  # type: ignore[arg-type]
-                _replace(graph, node, before, fused)
+        if activation and (before := _convolution_of_its_own(graph, node.all_input_nodes[0])):
+            module = graph.get_submodule(str(before.target))
+            fused = module if isinstance(module, _FusedConvolution) else _FusedConvolution(module)  # type: ignore[arg-type]
+            fused.activation = activation
+            _replace(graph, node, before, fused)
     graph.recompile()
+
+
+def _fuse_addition(graph: fx.GraphModule, addition: fx.Node) -> None:
+    terms = addition.all_input_nodes
+    for term, other in (terms, terms[::-1]) if len(terms) == 2 else ():
+        before = _convolution_of_its_own(graph, term)
+        # the convolution moves down to the addition: what it reads must be there for it alone
+        if before and len(before.all_input_nodes[0].users) == 1:
+            convolution = graph.get_submodule(str(before.target))
+            graph.set_submodule(str(before.target), _FusedConvolution(convolution))  # type: ignore[arg-type]
+            with graph.graph.inserting_before(addition):
+                total = graph.graph.call_module(str(before.target), (before.all_input_nodes[0], other))
+            addition.replace_all_uses_with(total)
+            graph.graph.erase_node(addition)
+            graph.graph.erase_node(before)
+            return
 
 
 def _activation(graph: fx.GraphModule, node: fx.Node) -> tuple[str, list[float]] | None:
@@ -136,20 +160,21 @@ def _activation(graph: fx.GraphModule, node: fx.Node) -> tuple[str, list[float]]
 
 
 class _FusedConvolution(nn.Module):
-    """A convolution and its activation as oneDNN does them together; torch's compiler emits the same call."""
+    """A convolution, an addition and an activation as oneDNN does them in one pass over memory.
 
-    def __init__(self, convolution: nn.Conv2d, activation: str, scalars: list[float]) -> None:
+    The same calls as torch's compiler emits for them.
+    """
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
         super().__init__()
         self.weight, self.bias = convolution.weight, convolution.bias
-        self._geometry = (
-            convolution.padding,
-            convolution.stride,
-            convolution.dilation,
-            convolution.groups,
-        )
-        self._activation = (activation, scalars, "")
+        self._geometry = convolution.padding, convolution.stride, convolution.dilation, convolution.groups
+        self.activation: tuple[str, list[float]] = ("none", [])
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return torch.ops.mkldnn._convolution_pointwise(
-            images, self.weight, self.bias, *self._geometry, *self._activation
-        )
+    def forward(self, images: torch.Tensor, other: torch.Tensor | None = None) -> torch.Tensor:
+        run, geometry = torch.ops.mkldnn._convolution_pointwise, self._geometry
+        name, scalars = self.activation
+        if other is None:
+            return run(images, self.weight, self.bias, *geometry, name, scalars, "")
+        activation = (None if name == "none" else name, scalars, "")
+        return run(images, other, self.weight, self.bias, *geometry, "add", None, *activation)
