@@ -25,15 +25,17 @@ def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
     from benchmarks.neighbours import neighbour_rows
     from benchmarks.overhead import overhead_rows
     from benchmarks.precision import precision_rows
+    from benchmarks.publishing import publishing_rows
     from benchmarks.scaling import scaling_rows
     from benchmarks.storage import storage_rows
 
     both = ("scikit-learn", "openTSNE")
     return {
-        "extraction": lambda: extraction_rows(scratch, images=600),
+        "extraction": lambda: extraction_rows(scratch, images=600, runs=2),
         "extractors": lambda: extractor_rows(scratch, images=128, runs=2),
         "again": lambda: again_rows(scratch, images=128, runs=2),
         "storage": lambda: storage_rows(scratch),
+        "publishing": lambda: publishing_rows(scratch),
         "neighbours-5k": lambda: neighbour_rows(scratch, ((4952, 6400, 0, True),), runs=2),
         "neighbours-60k": lambda: neighbour_rows(scratch, ((60_000, 512, 0, False),), runs=1),
         "neighbours-1m": lambda: neighbour_rows(scratch, ((1_000_000, 512, 64, False),), runs=1),

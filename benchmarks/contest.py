@@ -7,6 +7,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 # a check gets both results and says in words whether both did the same work; a difference starts with this
@@ -64,6 +65,12 @@ def timed(work: Callable[[], Any]) -> Callable[[], tuple[float, Any]]:
         return time.perf_counter() - began, result
 
     return run
+
+
+def peak_megabytes() -> float:
+    """The most memory that this process has held (VmHWM; `ru_maxrss` would count its parent's as well)."""
+    lines = Path("/proc/self/status").read_text().split("\n")
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 def contest(

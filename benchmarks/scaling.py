@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.contest import Row
+from benchmarks.contest import Row, peak_megabytes
 
 _WIDTH = 128
 _STEPS = ("publish", "index", "query")
@@ -29,24 +28,21 @@ def measure(count: int, folder: str) -> dict[str, list[float]]:
     vectors = clustered(count, _WIDTH)
     found = {}
 
-    def peak() -> float:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
     began = time.perf_counter()
     synthetic_features(path, vectors)
-    found["publish"] = [time.perf_counter() - began, peak()]
+    found["publish"] = [time.perf_counter() - began, peak_megabytes()]
     del vectors
     rows = FeatureFile.open(path).layer("fc7")
     began = time.perf_counter()
     build_index(rows, "Flat", "cosine", seed=0, device="cpu")
-    found["index"] = [time.perf_counter() - began, peak()]
+    found["index"] = [time.perf_counter() - began, peak_megabytes()]
     search = ExactSearch(rows, "cosine")
     queries = np.array(rows[:10])
     search.search(queries[:1], 10)
     began = time.perf_counter()
     for query in queries:
         search.search(query[None], 10)
-    found["query"] = [(time.perf_counter() - began) / len(queries), peak()]
+    found["query"] = [(time.perf_counter() - began) / len(queries), peak_megabytes()]
     path.unlink()
     return found
 

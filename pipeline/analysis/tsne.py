@@ -3,8 +3,7 @@
 The practice is that of Kobak and Berens (2019, "The art of using t-SNE for single-cell transcriptomics"):
 a start from the first two principal components at a standard deviation of 1e-4, a learning rate of N/12
 (at least 200), early exaggeration 12 over 250 of 750 iterations, perplexity 30. The neighbours are exact and
-Euclidean in the whole layer: a reduction to 50 principal components first saves no time once they come
-from a matrix product, and loses neighbours.
+Euclidean in the whole layer, not in its first principal components.
 """
 
 from __future__ import annotations

@@ -47,7 +47,8 @@ def stats(as_json: bool) -> None:
             key = use.key
             what = f"{key.architecture} {key.weights_sha256[:8]} {key.node} {key.precision} {key.dtype}"
         who = ", ".join(names.get(use.digest, [])) or "in no params in use"
-        click.echo(f"{_megabytes(use.size):>12}  {use.rows:>8} rows in {use.shards} shards  {who}  ({what})")
+        shards = "1 shard" if use.shards == 1 else f"{use.shards} shards"
+        click.echo(f"{_megabytes(use.size):>12}  {use.rows:>8} rows in {shards}  {who}  ({what})")
     total = sum(use.size for use in uses)
     click.echo(f"{_megabytes(total):>12}  in {params.extract.cache}")
 
