@@ -306,6 +306,20 @@ def write_map(
             writer.writerow([name, f"{x:.5f}", f"{y:.5f}", present, colour])
 
 
+def read_map(path: Path | str) -> tuple[list[str], np.ndarray]:
+    """The N ids and (N, 2) float64 points of a map written by `write_map`; `UserError` if there is none."""
+    try:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return [row["id"] for row in rows], np.array([[float(row["x"]), float(row["y"])] for row in rows])
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: no such map; name the layer in tsne.of of params.yaml and run `dvc repro tsne`"
+        ) from None
+    except (KeyError, ValueError, TypeError):
+        raise UserError(f"{path}: not a map, or damaged; run `dvc repro tsne` to write it again") from None
+
+
 def write_trust(
     path: Path | str, trust: Trust, classes: Sequence[str], *, backend: Backend, images: int
 ) -> None:

@@ -18,6 +18,7 @@ _MODULE_OF = {
     "cache": "pipeline.cli.cache",
     "check": "pipeline.cli.check",
     "export": "pipeline.cli.features",
+    "place": "pipeline.cli.place",
     "query": "pipeline.cli.query",
     "show": "pipeline.cli.features",
     "verify": "pipeline.cli.features",

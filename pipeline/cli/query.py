@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 import numpy as np
 
+from pipeline.cli.subjects import embed_files, stored_image
 from pipeline.errors import UserError
 from pipeline.params import Params, load_params
 from pipeline.search.searcher import Neighbors, Searcher
-from pipeline.store.feature_file import FeatureFile, feature_path
+from pipeline.store.feature_file import feature_path
 
 _PATH = click.Path(path_type=Path)
 
@@ -58,8 +59,7 @@ def query(
     params = load_params()
     searcher = _open(params, model, layer, split, metric, approximate)
     if image is not None:
-        _check_key(params, model, layer, searcher.features)
-        vectors = _embed(image, model, layer, params)
+        vectors = embed_files([image], searcher.features, model, layer, params)
         answers = searcher.query(vectors, k, classes)
         labels: list[tuple[str, ...]] = [()]
     else:
@@ -86,52 +86,15 @@ def _ask_by_id(
     searcher: Searcher, ids: Sequence[str], k: int, classes: Sequence[str]
 ) -> tuple[list[Neighbors], list[tuple[str, ...]]]:
     """The neighbours of each id, and the labels of each."""
-    here = searcher.features
-    known = set(here.ids.tolist())
     answers, labels = [], []
     for name in ids:
-        other = here if name in known else _file_with(here, name)
-        row = int(other.rows([name])[0])
-        if other is here:
+        other, row = stored_image(searcher.features, searcher.layer, name)
+        if other is searcher.features:
             answers.append(searcher.query(name, k, classes))
         else:
-            if other.key_digest(searcher.layer) != here.key_digest(searcher.layer):
-                raise UserError(f"{other.path}: other features than {here.path}; run `dvc repro extract`")
             answers += searcher.query(other.layer(searcher.layer)[[row]], k, classes)
         labels.append(tuple(other.classes[c] for c in np.flatnonzero(other.labels[row] == 1)))
     return answers, labels
-
-
-def _file_with(features: FeatureFile, name: str) -> FeatureFile:
-    """The model's feature file that has an image; if none has, the one given, whose refusal names ids."""
-    for path in sorted(features.path.parent.glob("*.h5")):
-        if path != features.path and name in set((other := FeatureFile.open(path)).ids.tolist()):
-            return other
-    return features
-
-
-def _check_key(params: Params, model: str, layer: str, features: FeatureFile) -> None:
-    """An image file may be compared only if it goes through just what the stored features went through."""
-    from pipeline.extract.recipe import feature_keys
-
-    stored, wanted = features.key(layer), feature_keys(params, model).get(layer)
-    if wanted is None:
-        layers = ", ".join(params.models[model].layers)
-        raise UserError(f"{model} has no layer {layer} in params.yaml; it has {layers}")
-    if wanted.hex != features.key_digest(layer):
-        fields = [name for name, value in stored.items() if getattr(wanted, name) != value]
-        raise UserError(
-            f"{features.path}: {layer} was stored with another {' and '.join(fields)} than params.yaml and "
-            "data/models have now; run `dvc repro extract` first"
-        )
-
-
-def _embed(image: Path, model: str, layer: str, params: Params) -> np.ndarray:
-    from pipeline.datasets.image_file import read_image
-    from pipeline.extract.embed import embed_images
-
-    read_image(image)  # what is no image is refused before the network is built
-    return embed_images([image], model, params, layers=[layer])[layer]
 
 
 def _as_json(names: Sequence[str], answers: Sequence[Neighbors]) -> str:

@@ -130,6 +130,10 @@ class FeatureFile:
     def __len__(self) -> int:
         return len(self.arrays["ids"].rows)
 
+    def __contains__(self, name: str) -> bool:
+        """Whether there is an image of that id."""
+        return name in self._row_of
+
     @functools.cached_property
     def ids(self) -> np.ndarray:
         raw = self._checked("ids")

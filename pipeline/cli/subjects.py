@@ -1,0 +1,65 @@
+"""What a command is asked about: images of the data set by their ids, or image files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.params import Params
+from pipeline.store.feature_file import FeatureFile
+
+
+def stored_image(features: FeatureFile, layer: str, name: str) -> tuple[FeatureFile, int]:
+    """The feature file that has an image, `features` or one of the model's other splits, and its row there.
+
+    Raises
+    ------
+    UserError
+        If no split has it (names ids of `features` that are near), or the other split's features have
+        another key.
+    """
+    for path in (features.path, *sorted(features.path.parent.glob("*.h5"))):
+        file = features if path == features.path else FeatureFile.open(path)
+        if name in file:
+            if file.key_digest(layer) != features.key_digest(layer):
+                raise UserError(f"{path}: other features than {features.path}; run `dvc repro extract`")
+            return file, int(file.rows([name])[0])
+    return features, int(features.rows([name])[0])  # refuses it
+
+
+def embed_files(
+    images: Sequence[Path], features: FeatureFile, model: str, layer: str, params: Params
+) -> np.ndarray:
+    """The (n, D) features of image files, which go through just what the stored ones went through.
+
+    Raises
+    ------
+    UserError
+        If a file is no image, or `features` have another key than params.yaml and data/models ask for.
+    """
+    from pipeline.datasets.image_file import read_image
+
+    _check_key(params, model, layer, features)
+    for image in images:
+        read_image(image)  # what is no image is refused before the network is built
+    from pipeline.extract.embed import embed_images
+
+    return embed_images(images, model, params, layers=[layer])[layer]
+
+
+def _check_key(params: Params, model: str, layer: str, features: FeatureFile) -> None:
+    from pipeline.extract.recipe import feature_keys
+
+    stored, wanted = features.key(layer), feature_keys(params, model).get(layer)
+    if wanted is None:
+        layers = ", ".join(params.models[model].layers)
+        raise UserError(f"{model} has no layer {layer} in params.yaml; it has {layers}")
+    if wanted.hex != features.key_digest(layer):
+        fields = [name for name, value in stored.items() if getattr(wanted, name) != value]
+        raise UserError(
+            f"{features.path}: {layer} was stored with another {' and '.join(fields)} than params.yaml and "
+            "data/models have now; run `dvc repro extract` first"
+        )
