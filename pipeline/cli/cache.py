@@ -47,8 +47,8 @@ def stats(as_json: bool) -> None:
             key = use.key
             what = f"{key.architecture} {key.weights_sha256[:8]} {key.node} {key.precision} {key.dtype}"
         who = ", ".join(names.get(use.digest, [])) or "in no params in use"
-        shards = "1 shard" if use.shards == 1 else f"{use.shards} shards"
-        click.echo(f"{_megabytes(use.size):>12}  {use.rows:>8} rows in {shards}  {who}  ({what})")
+        rows = f"{use.rows:>8} rows in {_shards(use.shards)}"
+        click.echo(f"{_megabytes(use.size):>12}  {rows}  {who}  ({what})")
     total = sum(use.size for use in uses)
     click.echo(f"{_megabytes(total):>12}  in {params.extract.cache}")
 
@@ -85,7 +85,7 @@ def gc(max_size: str | None, more: tuple[Path, ...]) -> None:
                 )
             in_use |= _keys_in_use(one).keys()
         removed = remove_unused(root, in_use)
-    click.echo(f"removed {removed.shards} shards, {_megabytes(removed.size)}, from {root}")
+    click.echo(f"removed {_shards(removed.shards)}, {_megabytes(removed.size)}, from {root}")
 
 
 def _card(model: str) -> Path:
@@ -111,6 +111,10 @@ def _bytes(text: str) -> int:
     if found is None:
         raise UserError(f"--max-size: {text} is not a size; write one such as 500M or 20G")
     return int(float(found[1]) * _UNITS[found[2]])
+
+
+def _shards(count: int) -> str:
+    return "1 shard" if count == 1 else f"{count} shards"
 
 
 def _megabytes(size: int) -> str:

@@ -14,7 +14,7 @@ from pipeline.cli import main
 from pipeline.store.feature_file import feature_path
 from pipeline.store.feature_key import FeatureKey
 from pipeline.store.feature_writer import write_feature_file
-from tests.cli.test_query import PARAMS
+from tests.cli.small_project import PARAMS
 
 KEY = FeatureKey("net", "0" * 64, "flatten", {}, "fp32", "float32", 1)
 
@@ -66,7 +66,7 @@ def test_an_image_of_the_map_stays_and_others_are_placed_among_their_like(place,
     code, out, _ = place("--layer", "pooled", "--json", "test007", "test110", "train002")
     assert code == 0
     old, *new = json.loads(out)
-    ids, points = read_map("reports/tsne/net/pooled/map.csv")
+    _, points = read_map("reports/tsne/net/pooled/map.csv")
     assert old == {"id": "test007", "x": points[7, 0], "y": points[7, 1], "on_map": True}
     assert [row["on_map"] for row in new] == [False, False]
     both = np.stack([layers["test"][110], layers["train"][2]])

@@ -1,0 +1,96 @@
+"""A project that the commands are tried on: a drawn data set, one network, its layer and an index."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pipeline.datasets.manifest import Manifest, write_manifest
+from pipeline.search.faiss_index import build_index, describe, save_index
+from pipeline.store.feature_file import FeatureFile
+
+PARAMS = """
+dataset: {name: toy, kind: folder, root: data/raw/toy, train: train, test: test}
+models:
+  net:
+    architecture: mobilenet_v3_small
+    weights: random
+    layers: {pooled: flatten}
+    preprocess: {resize: 72, crop: 64}
+    train: null
+extract: {device: cpu, batch_size: 16, workers: 0}
+index: {of: [net/pooled]}
+neighbors: {of: [net/pooled]}
+duplicates: {of: net/pooled}
+tsne: {of: [net/pooled]}
+probe: {p: {of: net/pooled}}
+ap: {of: [p]}
+"""
+CLASSES = ("cat", "dog", "person")
+TEST_ROWS = 230
+
+
+def images(folder: Path, split: str, prefix: str, count: int, seed: int) -> Manifest:
+    """Pictures of a few coloured blocks; 000003 has two copies."""
+    rng = np.random.default_rng(seed)
+    ids = [f"{prefix}{number:05d}" for number in range(count)]
+    paths = [f"{name}.png" for name in ids]
+    (folder / "data/raw/toy").mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        blocks = Image.fromarray(rng.integers(0, 256, (3, 4, 3), dtype=np.uint8))
+        blocks.resize((80, 72), Image.Resampling.NEAREST).save(folder / "data/raw/toy" / path)
+    for copy in (7, 100):
+        shutil.copy(folder / "data/raw/toy" / paths[3], folder / "data/raw/toy" / paths[copy])
+    files = [(folder / "data/raw/toy" / path).read_bytes() for path in paths]
+    labels = np.where(rng.random((count, 3)) < 0.4, 1, -1).astype(np.int8)
+    labels[:, 2] = -1
+    return Manifest(
+        dataset="toy",
+        split=split,
+        classes=CLASSES,
+        ids=np.array(ids),
+        paths=np.array(paths),
+        digests=np.array(
+            [np.frombuffer(hashlib.blake2b(data, digest_size=16).digest(), np.uint8) for data in files]
+        ),
+        sizes=np.tile(np.array([80, 72], np.int32), (count, 1)),
+        labels=labels,
+    )
+
+
+def make_project(folder: Path) -> None:
+    """A project with one extracted model and its index."""
+    from pipeline.extract.extract_layers import extract_model
+    from pipeline.models.weights import start_network, store_start
+    from pipeline.params import load_params
+
+    (folder / "params.yaml").write_text(PARAMS)
+    write_manifest(images(folder, "test", "0", TEST_ROWS, 0), folder / "data/manifest/test.csv")
+    write_manifest(images(folder, "train", "9", 120, 1), folder / "data/manifest/train.csv")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        params = load_params()
+        start = start_network("net", params.models["net"], CLASSES)
+        store_start("net", params.models["net"], start, folder / "data/models/net")
+        extract_model("net", params)
+        features = FeatureFile.open("data/features/net/test.h5")
+        index, trained = build_index(features.layer("pooled"), "HNSW16", "cosine", seed=0)
+        card = describe(
+            features,
+            "pooled",
+            "cosine",
+            factory="HNSW16",
+            reason="",
+            seed=0,
+            training_rows=trained,
+            search={"efSearch": 200},
+        )
+        save_index(index, card, "data/indexes/net/pooled.faiss")
+    finally:
+        os.chdir(before)
