@@ -65,21 +65,21 @@ def main(arguments: list[str]) -> None:
             sys.exit("pool5: benchmarks --gpu: torch finds no GPU; run make bench for the CPU's rows")
     kind = "gpu" if chosen.gpu else "cpu"
     results = HERE / "results" / f"{kind}.json"
+    if not chosen.only:
+        results.unlink(missing_ok=True)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="pool5-bench-") as folder:
         all_parts = (gpu_parts if chosen.gpu else parts)(Path(folder))
         if chosen.only and chosen.only not in all_parts:
             sys.exit(f"pool5: benchmarks --only: no part {chosen.only}; there are {', '.join(all_parts)}")
-        found: dict[str, list[Row]] = {}
+        rows = read_results(results) if results.exists() else []
         for name, measure in all_parts.items():
             if chosen.only in (None, name):
-                found[name] = measure()
+                found = measure()
+                measured = {(row.row, row.input) for row in found}
+                rows = [row for row in rows if (row.row, row.input) not in measured] + found
+                write_results(rows, results)  # part by part: nothing is lost to an error further on
                 print(f"{name}: {time.monotonic() - began:.0f} s so far", file=sys.stderr, flush=True)
-    rows = [row for part in found.values() for row in part]
-    if chosen.only and results.exists():
-        measured = {(row.row, row.input) for row in rows}
-        rows = [row for row in read_results(results) if (row.row, row.input) not in measured] + rows
-    write_results(rows, results)
     put_section(HERE / "README.md", kind, markdown(rows, machine(chosen.gpu)))
     print(table(rows))
     print(

@@ -14,6 +14,10 @@ from typing import Any
 DIFFERENT = "DIFFERENT: "
 
 
+class PeerFailedError(Exception):
+    """A peer could not do the work; says why."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Peer:
     """Something to be measured against.
@@ -90,15 +94,23 @@ def contest(
     print(f"{row}: {input}", file=sys.stderr, flush=True)
     times: dict[str, list[float]] = {ours: [], **{peer.name: [] for peer in peers}}
     results: dict[str, Any] = {}
+    failed: dict[str, str] = {}
     for turn in range(runs + warm_up):
         for name, work in ((ours, run), *((peer.name, peer.run) for peer in peers)):
-            if work is None:
+            if work is None or name in failed:
                 continue
-            seconds, result = work()
+            try:
+                seconds, result = work()
+            except PeerFailedError as error:
+                failed[name] = str(error)
+                times[name].clear()
+                print(f"  {name}: {error}", file=sys.stderr, flush=True)
+                continue
             results[name] = result
             if turn >= warm_up:
                 times[name].append(seconds)
             print(f"  {name}: {seconds:.4g} s", file=sys.stderr, flush=True)
+    peers = [dataclasses.replace(p, missing=p.missing or failed.get(p.name, "")) for p in peers]
     return [_row(row, input, ours, peer, times, results, runs) for peer in peers]
 
 

@@ -14,6 +14,8 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
+from benchmarks.contest import PeerFailedError
+
 HERE = Path(__file__).parent
 _ENVIRONMENT = HERE / ".venv"
 _READY = _ENVIRONMENT / ".ready"
@@ -81,7 +83,7 @@ class PeerProcess:
         self._process.stdin.flush()
         answer = self._answer()
         if "error" in answer:
-            raise RuntimeError(answer["error"])
+            raise PeerFailedError(answer["error"])
         return answer["seconds"], answer
 
     def stop(self) -> None:
