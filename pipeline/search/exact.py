@@ -211,22 +211,36 @@ class ExactSearch:
 
     def _narrow_all_pairs(self, candidates: _Candidates, own: np.ndarray, allowed: np.ndarray | None) -> None:
         """As `_narrow` with the database as its own queries: each product serves both of its sides."""
-        total, step = len(self.vectors), _ALL_PAIRS_BLOCK
-        for first in range(0, total, step):
-            block = self._block(first, first + step)
-            self._known_norms(block, first)
-            for start in range(first, total, step):
-                rows = block if start == first else self._block(start, start + step)
-                self._known_norms(rows, start)
-                products = block @ rows.T
-                sides = [(products, first, start)]
-                if start != first:
-                    sides.append((products.T.copy(), start, first))
-                for scores, asking, found in sides:
-                    lengths = np.sqrt(self._norms[asking : asking + len(scores)])
-                    errors = self._finish_scores(scores, lengths, found)
-                    _hide(scores, own[asking : asking + len(scores)], found, allowed)
-                    candidates.add(asking, found, scores, errors)
+        step = _ALL_PAIRS_BLOCK
+        starts = range(0, len(self.vectors), step)
+        # each block with itself comes first: then every query has k scores that the others must beat
+        pairs = [(start, start) for start in starts] + [(a, b) for a in starts for b in starts if a < b]
+        for first, start in pairs:
+            asking, lengths = self._all_pairs_block(first)
+            found, others = (asking, lengths) if start == first else self._all_pairs_block(start)
+            scores = asking @ found.T
+            if start != first:
+                errors, asked = self._errors(others, lengths.max()), own[start : start + step]
+                if self.metric != "l2" and allowed is None and not _within(asked, first, step).any():
+                    candidates.add_columns(start, first, scores, errors)
+                else:
+                    turned = self._halve_norms_off(scores.T.copy(), first)
+                    _hide(turned, asked, first, allowed)
+                    candidates.add(start, first, turned, errors)
+            self._halve_norms_off(scores, start)
+            _hide(scores, own[first : first + step], start, allowed)
+            candidates.add(first, start, scores, self._errors(lengths, others.max()))
+
+    def _all_pairs_block(self, start: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows whose products are scores (for `l2` all but half of a norm), and the rows' lengths."""
+        rows = self._block(start, start + _ALL_PAIRS_BLOCK)
+        lengths = np.sqrt(self._known_norms(rows, start))
+        return (rows * _inverse(lengths)[:, None] if self.metric == "cosine" else rows), lengths
+
+    def _halve_norms_off(self, scores: np.ndarray, start: int) -> np.ndarray:
+        if self.metric == "l2":
+            scores -= 0.5 * self._norms[start : start + scores.shape[1]]
+        return scores
 
     def _rows_at_once(self, queries: int, few: bool) -> int:
         width = max(self.vectors.shape[1], 1)
@@ -263,17 +277,23 @@ class ExactSearch:
     def _finish_scores(self, scores: np.ndarray, lengths: np.ndarray, start: int) -> np.ndarray:
         """Turn products into scores, higher for nearer, in place; returns how far off each query's may be."""
         norms = self._norms[start : start + scores.shape[1]]
-        longest = float(np.sqrt(norms.max()))
-        # well above what blocked float32 summation of D products is off by (Higham 2002, 4.2)
-        relative = 16 * math.sqrt(self.vectors.shape[1] + 16) * 2.0**-24
-        if self.metric == "l2":
-            scores -= 0.5 * norms
-            return relative * longest * (lengths + longest)
+        self._halve_norms_off(scores, start)
         if self.metric == "cosine":
             scores *= _inverse(np.sqrt(norms))
             scores *= _inverse(lengths)[:, None]
-            return np.full(len(scores), relative, np.float32)
-        return relative * longest * lengths
+        return self._errors(lengths, float(np.sqrt(norms.max())))
+
+    def _errors(self, lengths: np.ndarray, longest: float) -> np.ndarray:
+        """How far off the scores of queries of these lengths may be, against rows up to the longest."""
+        # well above what blocked float32 summation of D products is off by (Higham 2002, 4.2)
+        relative = 16 * math.sqrt(self.vectors.shape[1] + 16) * 2.0**-24
+        if self.metric == "l2":
+            return relative * longest * (lengths + longest)
+        return (
+            np.full(len(lengths), relative, np.float32)
+            if self.metric == "cosine"
+            else relative * longest * lengths
+        )
 
     def rank(
         self, queries: np.ndarray, k: int, asked: np.ndarray, rows: np.ndarray
@@ -364,13 +384,56 @@ class _Candidates:
 
     def add(self, first: int, start: int, scores: np.ndarray, errors: np.ndarray) -> None:
         """Take in the (n, m) scores of queries from `first` on against rows from `start` on."""
-        kept = min(self._k, scores.shape[1])
-        top = np.partition(scores, -kept, axis=1)[:, -kept:] - errors[:, None]
         best = self._best[first : first + len(scores)]
-        best[:] = np.partition(np.concatenate([best, top], axis=1), -self._k, axis=1)[:, -self._k :]
-        least = np.maximum(best.min(axis=1) - errors, np.finfo(np.float32).min)  # above -inf: what is hidden
-        asked, rows = np.divmod(np.flatnonzero(scores >= least[:, None]), scores.shape[1])
-        self._parts.append((asked + first, rows + start, scores[asked, rows] + errors[asked]))
+        early = bool(np.isneginf(best).any())  # later, only what beats the best so far is looked at
+        if early:
+            kept = min(self._k, scores.shape[1])
+            top = np.partition(scores, -kept, axis=1)[:, -kept:] - errors[:, None]
+            best[:] = np.partition(np.concatenate([best, top], axis=1), -self._k, axis=1)[:, -self._k :]
+        asked, rows = np.divmod(np.flatnonzero(scores >= self._least(best, errors)[:, None]), scores.shape[1])
+        if early:
+            self._parts.append((asked + first, rows + start, scores[asked, rows] + errors[asked]))
+        else:
+            self._keep(first, start, asked, rows, scores[asked, rows], errors)
+
+    def add_columns(self, first: int, start: int, scores: np.ndarray, errors: np.ndarray) -> None:
+        """As `add` with (m, n) scores, a column for each query."""
+        best = self._best[first : first + scores.shape[1]]
+        if np.isneginf(best).any():
+            self.add(first, start, scores.T.copy(), errors)
+            return
+        rows, asked = np.divmod(np.flatnonzero(scores >= self._least(best, errors)), scores.shape[1])
+        order = np.argsort(asked, kind="stable")
+        asked, rows = asked[order], rows[order]
+        self._keep(first, start, asked, rows, scores[rows, asked], errors)
+
+    @staticmethod
+    def _least(best: np.ndarray, errors: np.ndarray) -> np.ndarray:
+        """The lowest score that may still be among the k best; above -inf, which is what is hidden."""
+        return np.maximum(best.min(axis=1) - errors, np.finfo(np.float32).min)
+
+    def _keep(
+        self,
+        first: int,
+        start: int,
+        asked: np.ndarray,
+        rows: np.ndarray,
+        scores: np.ndarray,
+        errors: np.ndarray,
+    ) -> None:
+        """Keep a few candidates, in order of `asked`, and let them raise the best."""
+        if not len(asked):
+            return
+        best = self._best[first : first + len(errors)]
+        counts = np.bincount(asked, minlength=len(errors))
+        new = np.full((len(errors), counts.max()), -np.inf, np.float32)
+        new[asked, np.arange(len(asked)) - np.repeat(np.cumsum(counts) - counts, counts)] = (
+            scores - errors[asked]
+        )
+        best[:] = np.partition(np.concatenate([best, new], axis=1), -self._k, axis=1)[:, -self._k :]
+        left = scores >= self._least(best, errors)[asked]
+        asked, rows, scores = asked[left], rows[left], scores[left]
+        self._parts.append((asked + first, rows + start, scores + errors[asked]))
 
     def final(self) -> tuple[np.ndarray, np.ndarray]:
         """The queries and rows that are left, sorted by query, then by row."""
@@ -385,8 +448,12 @@ def _hide(scores: np.ndarray, own: np.ndarray, start: int, allowed: np.ndarray |
     """Set the scores of what must not be found to -inf."""
     if allowed is not None:
         scores[:, ~allowed[start : start + scores.shape[1]]] = -np.inf
-    here = np.flatnonzero((own >= start) & (own < start + scores.shape[1]))
+    here = np.flatnonzero(_within(own, start, scores.shape[1]))
     scores[here, own[here] - start] = -np.inf
+
+
+def _within(rows: np.ndarray, start: int, count: int) -> np.ndarray:
+    return (rows >= start) & (rows < start + count)
 
 
 def _sums_of_squares(vectors: np.ndarray) -> np.ndarray:

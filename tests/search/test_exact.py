@@ -51,6 +51,24 @@ def test_all_pairs_equal_brute_force_across_blocks(metric, dtype, monkeypatch):
     assert not (rows == own[:, None]).any()
 
 
+@pytest.mark.parametrize("metric", METRICS)
+def test_all_pairs_may_exclude_any_row_and_allow_some(metric, monkeypatch):
+    monkeypatch.setattr("pipeline.search.exact._ALL_PAIRS_BLOCK", 200)
+    x = features(3, 700, 24)
+    x[650:] = x[:50]  # duplicates, blocks apart
+    random = np.random.default_rng(0)
+    excluded, allowed = random.integers(-1, len(x), len(x)), random.random(len(x)) < 0.5
+    for some in (None, allowed):
+        search = ExactSearch(x, metric)
+        distances, rows = search.search(search.vectors, 5, exclude=excluded, allowed=some)
+        truth = all_distances(x, x, metric)
+        asked = np.flatnonzero(excluded >= 0)
+        truth[asked, excluded[asked]] = np.inf
+        if some is not None:
+            truth[:, ~some] = np.inf
+        assert_nearest(distances, rows, truth, 5)
+
+
 @pytest.mark.parametrize(("metric", "theirs"), [("cosine", "cosine"), ("l2", "euclidean")])
 def test_all_pairs_equal_scikit_learn(metric, theirs):
     x = features(1, 600, 300)
