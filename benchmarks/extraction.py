@@ -339,6 +339,8 @@ def _kill_at_half(project: Project, count: int) -> None:
     """Start an extraction in another process and kill it (SIGKILL) when about half of the time has passed."""
     code = (
         "import sys, msgspec; from pathlib import Path\n"
+        "import pipeline.extract.extractor as extractor\n"
+        "extractor.FLUSH_SECONDS = 0.5\n"  # as half a minute is to a run of hours
         "from pipeline.params import Params; from pipeline.extract.extract_layers import extract_model\n"
         "folder = Path(sys.argv[1])\n"
         "params = msgspec.json.decode((folder / 'params.json').read_bytes(), type=Params)\n"
