@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torchvision
 from PIL import Image
+from preprocessing import imagenet_transform
 from serve import serve
 from torch import nn
 
@@ -24,15 +25,6 @@ class Images(torch.utils.data.Dataset):
 
 
 def prepare(arguments):
-    transforms = torchvision.transforms
-    transform = transforms.Compose(
-        [
-            transforms.Resize(256),
-            transforms.CenterCrop(224),
-            transforms.ToTensor(),
-            transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-        ]
-    )
     device = arguments["device"]
     network = torchvision.models.get_model(arguments["architecture"], weights=None)
     network.load_state_dict(torch.load(arguments["weights"], weights_only=True))
@@ -45,7 +37,7 @@ def prepare(arguments):
 
     def run():
         loader = torch.utils.data.DataLoader(
-            Images(arguments["paths"], transform),
+            Images(arguments["paths"], imagenet_transform()),
             batch_size=arguments["batch"],
             num_workers=len(os.sched_getaffinity(0)),
         )

@@ -11,6 +11,7 @@ from unittest import mock
 import numpy as np
 import torch
 import torchvision
+from preprocessing import imagenet_transform
 from serve import serve
 
 
@@ -47,15 +48,7 @@ def prepare(arguments):
 
     network = torchvision.models.resnet18()
     network.load_state_dict(torch.load(arguments["weights"], weights_only=True))
-    transforms = torchvision.transforms
-    preprocessing = transforms.Compose(
-        [
-            transforms.Resize(256),
-            transforms.CenterCrop(224),
-            transforms.ToTensor(),
-            transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-        ]
-    )
+    preprocessing = imagenet_transform()
     extractor = PyTorchExtractor(
         model_name="resnet18", pretrained=False, device="cpu", model=network, preprocess=preprocessing
     )

@@ -53,7 +53,8 @@ def place(ids: tuple[str, ...], images: tuple[Path, ...], model: str, layer: str
     found = [(name, *np.round(place_of[name], 5).tolist()) for name in [*ids, *map(str, images)]]
     if as_json:
         keys = ("id", "x", "y", "on_map")
-        rows = [dict(zip(keys, (*row, row[0] in set(map_ids)), strict=True)) for row in found]
+        on_map = set(map_ids)
+        rows = [dict(zip(keys, (*row, row[0] in on_map), strict=True)) for row in found]
         click.echo(json.dumps(rows, ensure_ascii=False))
         return
     width = max(len("id"), *(len(name) for name, _, _ in found))
