@@ -35,6 +35,8 @@ def place(ids: tuple[str, ...], images: tuple[Path, ...], model: str, layer: str
     if not ids and not images:
         raise UserError("give the ids of images, or --image FILE")
     params = load_params()
+    if model not in params.models:
+        raise UserError(f"no model {model} in params.yaml; it has {', '.join(params.models)}")
     map_ids, points = read_map(Path("reports/tsne", model, layer, "map.csv"))
     features = FeatureFile.open(feature_path(model, params.dataset.test))
     mapped = features.layer(layer)[features.rows(map_ids)]

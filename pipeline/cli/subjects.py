@@ -40,11 +40,14 @@ def embed_files(
     UserError
         If a file is no image, or `features` have another key than params.yaml and data/models ask for.
     """
-    from pipeline.datasets.image_file import read_image
+    from pipeline.datasets.image_file import UnreadableImage, read_image
 
     _check_key(params, model, layer, features)
-    for image in images:
-        read_image(image)  # what is no image is refused before the network is built
+    try:
+        for image in images:
+            read_image(image)  # what is no image is refused before the network is built
+    except UnreadableImage as error:
+        raise UserError(f"--image {error.path}: {error.reason}; give another file") from None
     from pipeline.extract.embed import embed_images
 
     return embed_images(images, model, params, layers=[layer])[layer]

@@ -53,7 +53,7 @@ def place(layers, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        words = ["pool5", "place", "--model", "net", *arguments]
+        words = ["pool5", "place", *(() if "--model" in arguments else ("--model", "net")), *arguments]
         monkeypatch.setattr(sys, "argv", words)
         with pytest.raises(SystemExit) as exit_:
             main()
@@ -87,6 +87,7 @@ def test_the_table_names_every_image(place):
     ("arguments", "told"),
     [
         (["--layer", "pooled"], "give the ids of images, or --image FILE"),
+        (["--layer", "fc7", "--model", "nope", "test007"], "no model nope in params.yaml; it has net"),
         (["--layer", "fc7", "test007"], "no such map; name the layer in tsne.of"),
         (["--layer", "pooled", "test999"], "no image test999 in split test (close: test"),
         (["--layer", "pooled", "--image", "params.yaml"], "run `dvc repro model@net` first"),
