@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 
 def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
     """The parts of the CPU run, in order; about 20 minutes on two cores together."""
+    from benchmarks.approximate import approximate_rows
     from benchmarks.extraction import again_rows, extraction_rows, extractor_rows
     from benchmarks.maps import map_rows
     from benchmarks.neighbours import neighbour_rows
@@ -29,19 +30,19 @@ def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
     from benchmarks.scaling import scaling_rows
     from benchmarks.storage import storage_rows
 
-    both = ("scikit-learn", "openTSNE")
     return {
         "extraction": lambda: extraction_rows(scratch, images=600, runs=2),
         "extractors": lambda: extractor_rows(scratch, images=128, runs=2),
         "again": lambda: again_rows(scratch, images=128, runs=2),
         "storage": lambda: storage_rows(scratch),
         "publishing": lambda: publishing_rows(scratch),
-        "neighbours-5k": lambda: neighbour_rows(scratch, ((4952, 6400, 0, True),), runs=2),
-        "neighbours-60k": lambda: neighbour_rows(scratch, ((60_000, 512, 0, False),), runs=1),
-        "neighbours-1m": lambda: neighbour_rows(scratch, ((1_000_000, 512, 64, False),), runs=1),
-        "maps": lambda: map_rows(((1000, 4096, both, 3), (10_000, 512, both, 1))),
-        "precision": lambda: precision_rows(),
-        "overhead": lambda: overhead_rows(scratch),
+        "neighbours-5k": lambda: neighbour_rows(scratch, 4952, 6400, runs=2),
+        "neighbours-60k": lambda: neighbour_rows(scratch, 60_000, 512, runs=1),
+        "neighbours-1m": lambda: neighbour_rows(scratch, 1_000_000, 512, batch=64, runs=1),
+        "approximate": lambda: approximate_rows(scratch, 60_000, 512, asked=1000, runs=3),
+        "maps": lambda: [*map_rows(1000, 4096, runs=3), *map_rows(10_000, 512, runs=1)],
+        "precision": precision_rows,
+        "overhead": lambda: overhead_rows(scratch, runs=2),
         "scaling": lambda: scaling_rows(scratch),
     }
 

@@ -14,33 +14,25 @@ from benchmarks.neighbours import clustered
 from pipeline.analysis.tsne import TsneMap, make_map, measure_trust
 
 
-def map_rows(sizes: tuple[tuple[int, int, tuple[str, ...], int], ...]) -> list[Row]:
-    """Rows for each size: (images, width, peers, runs)."""
-    rows = []
-    for count, width, names, runs in sizes:
-        vectors = clustered(count, width)
-        check = _same_map(vectors)
-
-        def sklearn(vectors: np.ndarray = vectors) -> np.ndarray:
-            return TSNE(random_state=0).fit_transform(vectors)
-
-        def opentsne(vectors: np.ndarray = vectors) -> np.ndarray:
-            return np.array(openTSNE.TSNE(random_state=0, n_jobs=-1).fit(vectors))
-
-        works: dict[str, Callable[[], np.ndarray]] = {"scikit-learn": sklearn, "openTSNE": opentsne}
-        peers = [
-            Peer(
-                f"{name} TSNE, defaults",
-                version(name),
-                timed(work) if name in names else None,
-                check,
-                "takes longer than this run may",
-            )
-            for name, work in works.items()
-        ]
-        ours = timed(lambda vectors=vectors: make_map(vectors).points)
-        rows += contest("t-SNE", f"{count} x {width}, perplexity 30", "Pool5", ours, peers, runs)
-    return rows
+def map_rows(count: int, width: int, runs: int) -> list[Row]:
+    """A map of `count` vectors, beside the same made by the defaults of the two libraries."""
+    vectors = clustered(count, width)
+    peers = [
+        Peer(
+            "scikit-learn TSNE, defaults",
+            version("scikit-learn"),
+            timed(lambda: TSNE(random_state=0).fit_transform(vectors)),
+            _same_map(vectors),
+        ),
+        Peer(
+            "openTSNE TSNE, defaults",
+            version("openTSNE"),
+            timed(lambda: np.array(openTSNE.TSNE(random_state=0, n_jobs=-1).fit(vectors))),
+            _same_map(vectors),
+        ),
+    ]
+    given = f"{count} x {width}, perplexity 30"
+    return contest("t-SNE", given, "Pool5", timed(lambda: make_map(vectors).points), peers, runs)
 
 
 def _same_map(vectors: np.ndarray) -> Callable[[np.ndarray, np.ndarray], str]:

@@ -9,7 +9,6 @@ from the same clusters but are not among the vectors.
 
 from __future__ import annotations
 
-import resource
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 
+from benchmarks.contest import peak_megabytes
 from pipeline.search.exact import ExactSearch
 from pipeline.search.factory import choose_factory
 from pipeline.search.faiss_index import IndexSearch, build_index
@@ -39,15 +39,15 @@ def main(rows: str = "1000000") -> None:
 
         choice = choose_factory(count, WIDTH, BUDGET)
         print(f"{choice.factory}: {choice.reason}", flush=True)
-        before = peak_bytes()
+        before = peak_megabytes()
         start = time.perf_counter()
         index, trained_on = build_index(vectors, choice.factory, "cosine", seed=0)
         seconds = time.perf_counter() - start
-        peak = peak_bytes()
+        peak = peak_megabytes()
         index_bytes = faiss.serialize_index(index).nbytes
         size = f"{index_bytes / 1e9:.2f} GB, {index_bytes / count:.1f} bytes a vector"
         print(f"built in {seconds:.0f} s from a sample of {trained_on}: {size}")
-        print(f"resident at most {peak / 1e9:.2f} GB ({before / 1e9:.2f} before)", flush=True)
+        print(f"resident at most {peak:.0f} MiB ({before:.0f} before)", flush=True)
 
         exact = ExactSearch(vectors, "cosine")
         search = IndexSearch(index, exact)
@@ -90,10 +90,6 @@ def write_vectors(path: Path, count: int) -> np.ndarray:
         for start in range(0, count, BLOCK):
             draw(rng, *parts, min(BLOCK, count - start)).astype(np.float16).tofile(file)
     return np.memmap(path, np.float16, "r", shape=(count, WIDTH))
-
-
-def peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""Nearest neighbours, all pairs and single queries: beside exact peers, graphs, and the product's rate."""
+"""Nearest neighbours, all pairs and single queries: beside exact peers and the product's rate."""
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -74,27 +76,18 @@ def _exact(check: Callable[[np.ndarray, np.ndarray], str]) -> Callable[[np.ndarr
     return strict
 
 
-def _saved(path: Path, check: Callable[[np.ndarray, np.ndarray], str]) -> Callable[[np.ndarray, dict], str]:
-    return lambda ours, answer: check(ours, np.load(path))
-
-
-def neighbour_rows(scratch: Path, sizes: tuple[tuple[int, int, int, bool], ...], runs: int = 3) -> list[Row]:
-    """Rows for each size: (images, width, queries or 0 for all pairs, whether graphs are built)."""
-    rows = []
-    for count, width, batch, graphs in sizes:
-        folder = scratch / f"neighbours-{count}"
-        folder.mkdir()
-        synthetic_features(folder / "test.h5", clustered(count, width))
-        features = FeatureFile.open(folder / "test.h5")
-        vectors = features.layer("fc7")
-        rows += _batch_rows(folder, vectors, batch, graphs, runs)
-        rows += _single_rows(folder, features, runs)
-        for path in folder.iterdir():
-            path.unlink()
+def neighbour_rows(scratch: Path, count: int, width: int, batch: int = 0, runs: int = 3) -> list[Row]:
+    """All pairs (or `batch` queries at once) and single queries among `count` vectors."""
+    folder = scratch / f"neighbours-{count}"
+    folder.mkdir()
+    synthetic_features(folder / "test.h5", clustered(count, width))
+    features = FeatureFile.open(folder / "test.h5")
+    rows = [*_batch_rows(folder, features.layer("fc7"), batch, runs), *_single_rows(features, runs)]
+    shutil.rmtree(folder)
     return rows
 
 
-def _batch_rows(folder: Path, vectors: np.ndarray, batch: int, graphs: bool, runs: int) -> list[Row]:
+def _batch_rows(folder: Path, vectors: np.ndarray, batch: int, runs: int) -> list[Row]:
     count, width = vectors.shape
     asked = (
         np.arange(count)
@@ -139,39 +132,32 @@ def _batch_rows(folder: Path, vectors: np.ndarray, batch: int, graphs: bool, run
         peers.append(
             Peer("scikit-learn NearestNeighbors", version("scikit-learn"), timed(sklearn), _exact(check))
         )
-    processes = []
+    with contextlib.ExitStack() as processes:
+        peers.append(_usearch(folder, processes, _exact(check), count * len(asked) * width < 3e12))
+        return contest(
+            "neighbours, all pairs" if not batch else f"neighbours, {batch} queries at once",
+            f"{count} x {width}, cosine, k = {_K}",
+            "Pool5, exact",
+            timed(pool5),
+            peers,
+            runs,
+        )
+
+
+def _usearch(
+    folder: Path,
+    processes: contextlib.ExitStack,
+    check: Callable[[np.ndarray, np.ndarray], str],
+    in_time: bool,
+) -> Peer:
+    name, out = "usearch, exact", folder / "usearch.npy"
+    if not in_time:
+        return Peer(name, "", None, missing="takes longer than this run may")
     files = {"database": str(folder / "database.npy"), "queries": str(folder / "queries.npy"), "k": _K + 1}
-    for name, program, more in (
-        ("usearch, exact", "usearch_index", {"exact": True}),
-        ("hnswlib, M 16, ef 100", "hnsw_index", {"ef": 100}),
-        ("usearch, ef 100", "usearch_index", {"ef": 100}),
-    ):
-        if "ef" in more and not graphs:
-            why = "building its graph takes longer than this run may"
-            peers.append(Peer(name, "", None, missing=why))
-            continue
-        if "exact" in more and count * len(asked) * width > 3e12:
-            peers.append(Peer(name, "", None, missing="takes longer than this run may"))
-            continue
-        out = folder / f"{program}-{len(processes)}.npy"
-        process = PeerProcess(program, **files, **more, out=str(out))
-        processes.append(process)
-        note = "asked after the graph was built, which is not counted" if "ef" in more else ""
-        saved = _saved(out, check if "ef" in more else _exact(check))
-        run = None if process.missing else process.run
-        peers.append(Peer(name, process.version, run, saved, process.missing, note))
-    what = "all pairs" if not batch else f"{batch} queries at once"
-    rows = contest(
-        f"neighbours, {what}",
-        f"{count} x {width}, cosine, k = {_K}",
-        "Pool5, exact",
-        timed(pool5),
-        peers,
-        runs,
-    )
-    for process in processes:
-        process.stop()
-    return rows
+    process = PeerProcess("usearch_index", **files, exact=True, out=str(out))
+    processes.callback(process.stop)
+    run = None if process.missing else process.run
+    return Peer(name, process.version, run, lambda ours, answer: check(ours, np.load(out)), process.missing)
 
 
 def faiss_normalized(vectors: np.ndarray) -> np.ndarray:
@@ -181,7 +167,7 @@ def faiss_normalized(vectors: np.ndarray) -> np.ndarray:
     return normal
 
 
-def _single_rows(folder: Path, features: FeatureFile, runs: int) -> list[Row]:
+def _single_rows(features: FeatureFile, runs: int) -> list[Row]:
     vectors = features.layer("fc7")
     count, width = vectors.shape
     asked = np.sort(np.random.default_rng(2).choice(count, 10, replace=False))

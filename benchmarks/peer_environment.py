@@ -57,6 +57,7 @@ class PeerProcess:
     def __init__(self, name: str, **arguments: Any) -> None:
         program, missing = python()
         self.version, self.missing, self._process = "", "", None
+        self.prepared = 0.0  # seconds that it took to load or build what it searches
         package = {"usearch_index": "usearch", "hnsw_index": "hnswlib", "img2vec": "img2vec-pytorch"}.get(
             name, name
         )
@@ -73,7 +74,7 @@ class PeerProcess:
         greeting = self._answer()
         self.missing = greeting.get("error", "")
         self.version = greeting.get("version", "")
-        self.about = greeting
+        self.prepared = greeting.get("prepared_seconds", 0.0)
 
     def run(self) -> tuple[float, Any]:
         """One run: the seconds that the peer took, and its answer."""

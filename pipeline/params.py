@@ -94,7 +94,8 @@ class Train(_Section, frozen=True, kw_only=True):
     split: str | None = None  # None: dataset.train
     hold_out: bool = False  # leave dataset.val out of the training and measure on it
     keep: Literal["last", "best"] = "last"  # best: the epoch with the highest mAP on dataset.val
-    freeze: Literal["nothing", "trunk"] = "nothing"
+    freeze: Literal["nothing", "statistics", "trunk"] = "nothing"  # statistics: those of the batch norms
+    head_epochs: Annotated[int, Meta(ge=0)] = 0  # the first epochs, in which the head alone learns
     seed: Seed = 0
     deterministic: bool = True
     device: Device = "auto"

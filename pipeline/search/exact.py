@@ -287,13 +287,10 @@ class ExactSearch:
         """How far off the scores of queries of these lengths may be, against rows up to the longest."""
         # well above what blocked float32 summation of D products is off by (Higham 2002, 4.2)
         relative = 16 * math.sqrt(self.vectors.shape[1] + 16) * 2.0**-24
-        if self.metric == "l2":
-            return relative * longest * (lengths + longest)
-        return (
-            np.full(len(lengths), relative, np.float32)
-            if self.metric == "cosine"
-            else relative * longest * lengths
-        )
+        if self.metric == "cosine":
+            return np.full(len(lengths), relative, np.float32)
+        reach = lengths + longest if self.metric == "l2" else lengths
+        return relative * longest * reach
 
     def rank(
         self, queries: np.ndarray, k: int, asked: np.ndarray, rows: np.ndarray

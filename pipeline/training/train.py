@@ -242,7 +242,7 @@ class _Run:
         changes = draw_changes(sizes, recipe.augment, self.preprocess.crop, generator)
         check_every = _STEPS_BETWEEN_CHECKS_ON_CUDA if device.type == "cuda" else 1
         total = torch.zeros((), device=device)
-        self._to_training_mode()
+        self._choose_what_learns(epoch)
         for step in range(steps):
             rows = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
             labels = images.labels[rows].to(device, non_blocking=True)
@@ -273,13 +273,19 @@ class _Run:
             shown["val mAP"] = f"{self.state.history[-1]['val_map']:.3f}"
         return shown
 
-    def _to_training_mode(self) -> None:
-        if self.recipe.freeze == "trunk":
-            # a frozen trunk is frozen whole: its BatchNorm keeps its statistics, its dropout stays off
-            self.state.network.eval()
-            self.head.train()
-        else:
-            self.state.network.train()
+    def _choose_what_learns(self, epoch: int) -> None:
+        """Set modes and gradients for an epoch.
+
+        A frozen trunk is frozen whole: its BatchNorm keeps its statistics, its dropout stays off.
+        """
+        network, recipe = self.state.network, self.recipe
+        head_alone = recipe.freeze == "trunk" or epoch < recipe.head_epochs
+        network.train(not head_alone).requires_grad_(not head_alone)
+        self.head.train().requires_grad_(True)
+        if recipe.freeze == "statistics":
+            for module in network.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
 
     def _check_loss(
         self, total: torch.Tensor, epoch: int, logits: torch.Tensor, labels: torch.Tensor

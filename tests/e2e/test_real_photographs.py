@@ -21,8 +21,9 @@ NO_POSITIVES = ["aeroplane", "bicycle", "train"]
 def project(tmp_path_factory, shared) -> Project:
     params = yaml.safe_load((ROOT / "presets/voc2012.yaml").read_text())
     params["dataset"]["root"] = str(shared / "data/voc2012-animals")
-    # what this test is about is the pretrained network; the other is only shown to train
+    # what this test is about is the pretrained network; the others are only shown to train
     params["models"]["caffenet"]["train"]["epochs"] = 1
+    params["models"]["mobilenet_v2-finetuned"]["train"] |= {"epochs": 2, "head_epochs": 1}
     project = Project.copy_to(tmp_path_factory.mktemp("real"), params)
     done = project.repro(TORCH_HOME=str(shared / "weights/torch-home"))
     assert done.code == 0, done.err

@@ -98,7 +98,7 @@ train_model("toy", model, start_network("toy", model, train.classes), train, val
 
 @pytest.mark.slow
 def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(toy, tmp_path, capfd):
-    recipe = changed(RECIPE, epochs=6)
+    recipe = changed(RECIPE, epochs=6, head_epochs=2)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     expected = train(toy, whole, recipe, architecture=DROPOUT)
     arguments = tmp_path / "arguments"
@@ -174,13 +174,30 @@ def test_it_learns_colours(toy, tmp_path):
     assert metrics["loss"] < 0.4
 
 
-def test_a_frozen_trunk_keeps_its_weights_and_its_batch_norm(toy, tmp_path):
-    recipe = changed(RECIPE, freeze="trunk", keep="last", hold_out=False)
+def what_learns(toy, out, recipe) -> set[str]:
+    """The names of the weights and buffers that a training changes."""
     before = start_network("toy", toy.model(recipe), toy.train.classes).network.state_dict()
-    train(toy, tmp_path, recipe)
-    after = load_network(tmp_path / "model").state_dict()
-    different = {name for name in before if not torch.equal(before[name], after[name])}
-    assert different == {"fc.weight", "fc.bias"}
+    train(toy, out, recipe)
+    after = load_network(out / "model").state_dict()
+    return {name for name in before if not torch.equal(before[name], after[name])}
+
+
+@pytest.mark.parametrize("fields", [{"freeze": "trunk"}, {"epochs": 1, "head_epochs": 1}], ids=str)
+def test_a_frozen_trunk_keeps_its_weights_and_its_batch_norm(toy, tmp_path, fields):
+    recipe = changed(RECIPE, keep="last", hold_out=False, **fields)
+    assert what_learns(toy, tmp_path, recipe) == {"fc.weight", "fc.bias"}
+
+
+def test_the_trunk_learns_after_the_heads_epochs(toy, tmp_path):
+    recipe = changed(RECIPE, keep="last", hold_out=False, epochs=2, head_epochs=1)
+    assert {"conv1.0.weight", "conv1.1.running_mean", "fc.weight"} < what_learns(toy, tmp_path, recipe)
+
+
+def test_frozen_statistics_stay_while_everything_else_learns(toy, tmp_path):
+    recipe = changed(RECIPE, keep="last", hold_out=False, freeze="statistics")
+    learnt = what_learns(toy, tmp_path, recipe)
+    assert {"conv1.0.weight", "conv1.1.weight", "fc.weight"} < learnt
+    assert not {name for name in learnt if "running_" in name or "num_batches" in name}
 
 
 def test_the_card_carries_the_recipe(toy, tmp_path):

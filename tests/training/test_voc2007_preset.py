@@ -35,7 +35,7 @@ def project(tmp_path_factory):
     for model in raw["models"].values():
         model["preprocess"] |= {"resize": 80, "crop": 72}
         if model["train"]:
-            model["train"] |= {"epochs": 1, "batch_size": 4}
+            model["train"] |= {"epochs": 1, "head_epochs": 0, "batch_size": 4}
     (folder / "params.yaml").write_text(yaml.safe_dump(raw))
     draw_sample(folder / "devkit", Sample(train=6, val=3, test=3, source=1))
     params = load_params(folder / "params.yaml")
