@@ -46,6 +46,10 @@ def told_in_one_line() -> Iterator[None]:
             _stop(f"no space left on the disk{where}; free some and run again: finished work is kept")
         if isinstance(error, PermissionError):
             _stop(f"no permission for {error.filename}; change its owner or mode and run again")
+        if error.filename is not None:  # a folder where a file should be, a name that is too long, ...
+            _stop(
+                f"{error.filename}: {(error.strerror or str(error)).lower()}; check this path and run again"
+            )
         raise
 
 

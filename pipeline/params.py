@@ -14,11 +14,15 @@ from msgspec import Meta
 from pipeline.errors import UserError
 
 Fraction = Annotated[float, Meta(ge=0, le=1)]
-Positive = Annotated[float, Meta(gt=0)]
-NonNegative = Annotated[float, Meta(ge=0)]
+_MOST = 1e12  # YAML has .inf, which no setting means
+Positive = Annotated[float, Meta(gt=0, le=_MOST)]
+NonNegative = Annotated[float, Meta(ge=0, le=_MOST)]
 Count = Annotated[int, Meta(ge=1)]
 Seed = Annotated[int, Meta(ge=0, lt=2**32)]
 Device = Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+_NAME = r"^\w[\w.-]*$"  # of a file or folder: no path, not . or ..
+_NAME_IN_WORDS = "letters, digits, '_', '-' and '.', the first a letter or digit"
+Name = Annotated[str, Meta(pattern=_NAME)]
 LayerRef = Annotated[str, Meta(pattern=r"^[^/\s]+/[^/\s]+$")]  # <model>/<layer>
 LayerRefs = Annotated[tuple[LayerRef, ...], Meta(min_length=1)]
 
@@ -44,12 +48,12 @@ class Sample(_Section, frozen=True, kw_only=True):
 class Dataset(_Section, frozen=True, kw_only=True):
     """Where the images are and which splits to use."""
 
-    name: Annotated[str, Meta(pattern=r"^[\w.-]+$")]
+    name: Name
     kind: Literal["voc", "folder"]
     root: Annotated[str, Meta(min_length=1)]
-    train: str
-    test: str
-    val: str | None = None  # a part of `train` that trainings may hold out
+    train: Name
+    test: Name
+    val: Name | None = None  # a part of `train` that trainings may hold out
     sample: Sample | None = None  # set: the devkit at `root` is drawn by the program
 
 
@@ -91,7 +95,7 @@ class Train(_Section, frozen=True, kw_only=True):
     ema: Annotated[float, Meta(ge=0, lt=1)] | None = None
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
     augment: Augment = Augment()
-    split: str | None = None  # None: dataset.train
+    split: Name | None = None  # None: dataset.train
     hold_out: bool = False  # leave dataset.val out of the training and measure on it
     keep: Literal["last", "best"] = "last"  # best: the epoch with the highest mAP on dataset.val
     freeze: Literal["nothing", "statistics", "trunk"] = "nothing"  # statistics: those of the batch norms
@@ -125,7 +129,7 @@ class Extract(_Section, frozen=True, kw_only=True):
     batch_size: Count = 32
     workers: Annotated[int, Meta(ge=0)] | Literal["auto"] = "auto"
     on_bad_image: Literal["fail", "skip"] = "fail"
-    cache: str = ".cache/features"
+    cache: Annotated[str, Meta(min_length=1)] = ".cache/features"
 
 
 class Index(_Section, frozen=True, kw_only=True):
@@ -177,7 +181,7 @@ class Probe(_Section, frozen=True, kw_only=True):
 
     of: LayerRef
     C: Annotated[tuple[Positive, ...], Meta(min_length=1)] = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
-    folds: Annotated[int, Meta(ge=2)] = 5
+    folds: Annotated[int, Meta(ge=2, le=100)] = 5
     seed: Seed = 0
 
 
@@ -203,11 +207,38 @@ class Params(_Section, frozen=True, kw_only=True):
     probe: Annotated[dict[str, Probe], Meta(min_length=1)]
     ap: Ap
 
+    def model(self, name: str) -> Model:
+        """The model of that name; `UserError` if there is none."""
+        if name not in self.models:
+            raise UserError(f"no model {name!r} in params.yaml; it has {', '.join(self.models)}")
+        return self.models[name]
+
 
 def split_reference(reference: str) -> tuple[str, str]:
-    """The model and the layer of a checked `<model>/<layer>`."""
-    model, layer = reference.split("/")
+    """The model and the layer of a `<model>/<layer>`; `UserError` if it is none."""
+    model, _, layer = reference.partition("/")
+    if not model or not layer or "/" in layer:
+        raise UserError(f"{reference!r} names no layer; write <model>/<layer>")
     return model, layer
+
+
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # with libyaml: a query reads this file too
+
+
+class _Loader(_SafeLoader):
+    """A safe loader that refuses a key that stands twice, as DVC does."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag.endswith(":merge"):
+                continue
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"the key {key.value} stands twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def load_params(path: Path | str = "params.yaml") -> Params:
@@ -225,13 +256,16 @@ def load_params(path: Path | str = "params.yaml") -> Params:
         raise UserError(
             f"{path}: no such file; run from the project's folder, or copy one from presets/"
         ) from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a text file in UTF-8; write it again as one") from None
     try:
-        # CSafeLoader where libyaml is there: a query reads this file on its way
-        raw = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+        raw = yaml.load(text, Loader=_Loader)  # noqa: S506
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise UserError(f"{path}:{where} is not YAML: {getattr(error, 'problem', None) or error}") from None
+    except ValueError as error:  # a date that is none, a number of thousands of digits
+        raise UserError(f"{path}: not YAML: {error}") from None
     try:
         params = msgspec.convert(raw, Params)
     except msgspec.ValidationError as error:
@@ -258,6 +292,8 @@ def _explain(message: str, raw: Any) -> str:
         return (
             f"{key}: {text.removeprefix('Invalid enum value ')} is not allowed; allowed: {_choices_at(key)}"
         )
+    if text == "Expected `float`, got `str`":
+        text += "; write 0.001 or 1.0e-3, since 1e-3 is text to YAML"
     return f"{key or 'the file'}: {text[0].lower()}{text[1:]}"
 
 
@@ -285,7 +321,9 @@ def _type_at(key: str) -> Any:
         if structs := _structs(current):
             current = {field.name: field.type for field in msgspec.structs.fields(structs[0])}.get(step)
         else:
-            current = next((get_args(t)[-1] for t in _variants(current) if get_args(t)), None)
+            # the values of a dict, the members of a tuple
+            members = ([a for a in get_args(t) if a is not ...] for t in _variants(current) if get_args(t))
+            current = next(members, [None])[-1]
     return current
 
 
@@ -312,6 +350,7 @@ def _choices_at(key: str) -> str:
 
 
 _ORIGINS = ("random", "imagenet")
+_OBJECTS = "objects"  # its file lies beside the manifests of the splits
 
 
 def _check_references(params: Params, path: str) -> None:
@@ -320,15 +359,14 @@ def _check_references(params: Params, path: str) -> None:
     def refuse(key: str, problem: str, allowed: list[str]) -> None:
         raise UserError(f"{path}: {key}: {problem}; allowed: {', '.join(allowed) or 'none'}")
 
+    _check_splits(params.dataset, path)
     models = list(params.models)
     layers = [f"{m}/{layer}" for m, spec in params.models.items() for layer in spec.layers]
 
     for name, model in params.models.items():
         key = f"models.{name}"
-        if name in _ORIGINS or not re.fullmatch(r"[\w.-]+", name):
-            refuse(
-                key, "not a name for a model", ["letters, digits, '_', '-' and '.'; not random, not imagenet"]
-            )
+        if name in _ORIGINS or not re.fullmatch(_NAME, name):
+            refuse(key, "not a name for a model", [_NAME_IN_WORDS + ", but random and imagenet"])
         if model.weights_are_a_file:
             if Path(model.weights).is_absolute() or ".." in Path(model.weights).parts:
                 raise UserError(
@@ -353,15 +391,15 @@ def _check_references(params: Params, path: str) -> None:
                 f"{model.preprocess.crop} is larger than resize",
                 [f"1 to {model.preprocess.resize}"],
             )
+        if model.train:
+            _check_recipe(f"{path}: {key}.train", model.train)
         if model.train and model.train.keep == "best" and not model.train.hold_out:
             refuse(f"{key}.train.keep", "best needs hold_out: true", ["last", "best with hold_out: true"])
         if model.train and model.train.hold_out and params.dataset.val is None:
             refuse(f"{key}.train.hold_out", "dataset.val names no split to hold out", ["false"])
         for layer in model.layers:
-            if not re.fullmatch(r"[\w.-]+", layer):
-                refuse(
-                    f"{key}.layers.{layer}", "not a name for a layer", ["letters, digits, '_', '-' and '.'"]
-                )
+            if not re.fullmatch(_NAME, layer):
+                refuse(f"{key}.layers.{layer}", "not a name for a layer", [_NAME_IN_WORDS])
     _check_cycles(params, path)
 
     for section in ("index", "neighbors", "tsne"):
@@ -382,6 +420,30 @@ def _check_references(params: Params, path: str) -> None:
     for name in params.ap.of:
         if name not in scored:
             refuse("ap.of", f"no such probe, and no such model with a layer named logits: {name}", scored)
+
+
+def _check_recipe(key: str, recipe: Train) -> None:
+    for name in ("scale", "ratio"):
+        span = getattr(recipe.augment, name)
+        if span and span[0] > span[1]:
+            raise UserError(f"{key}.augment.{name}: {span[0]:g} to {span[1]:g}: give the smaller one first")
+    if recipe.head_epochs > recipe.epochs:
+        raise UserError(
+            f"{key}.head_epochs: {recipe.head_epochs}, but there are {recipe.epochs} epochs; for a head "
+            "alone, write freeze: trunk"
+        )
+
+
+def _check_splits(dataset: Dataset, path: str) -> None:
+    splits = {"train": dataset.train, "test": dataset.test, "val": dataset.val}
+    for key, split in splits.items():
+        if split == _OBJECTS:
+            raise UserError(f"{path}: dataset.{key}: {split} is not free as a name; rename this split")
+    if dataset.test in (dataset.train, dataset.val):
+        raise UserError(
+            f"{path}: dataset.test: {dataset.test} is trained on as well; what is measured on it would "
+            "mean nothing"
+        )
 
 
 def _check_cycles(params: Params, path: str) -> None:

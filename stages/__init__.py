@@ -1,5 +1,23 @@
 """One thin script a DVC stage: params in, the library called, outputs written."""
 
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+
+from pipeline.errors import UserError, told_in_one_line
 from pipeline.host_memory import reuse_freed_memory
 
 reuse_freed_memory()
+
+
+def run(main: Callable[..., None]) -> None:
+    """Call a stage's `main` with the arguments of the command line."""
+    with told_in_one_line():
+        wanted, given = list(inspect.signature(main).parameters), sys.argv[1:]
+        if len(given) != len(wanted):
+            spec = sys.modules["__main__"].__spec__
+            usage = " ".join(["python -m", spec.name if spec else sys.argv[0], *map(str.upper, wanted)])
+            raise UserError(f"usage: {usage}; `dvc repro` calls it")
+        main(*given)

@@ -14,9 +14,9 @@ from pipeline.analysis.ap_tables import (
 )
 from pipeline.analysis.model_scores import load_scores
 from pipeline.atomic_write import write_text
-from pipeline.errors import told_in_one_line
 from pipeline.figures.ap import draw_ap, draw_differences
 from pipeline.params import load_params
+from stages import run
 
 
 def main() -> None:
@@ -44,5 +44,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with told_in_one_line():
-        main()
+    run(main)

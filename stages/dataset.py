@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pipeline.datasets.inventory import take_inventory
-from pipeline.errors import told_in_one_line
 from pipeline.params import load_params
+from stages import run
 
 
 def main() -> None:
@@ -18,5 +18,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with told_in_one_line():
-        main()
+    run(main)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 from pipeline.analysis.duplicates import count_duplicates, find_duplicates, write_duplicates
 from pipeline.atomic_write import write_text
 from pipeline.datasets.manifest import image_paths, read_manifest
-from pipeline.errors import told_in_one_line
 from pipeline.figures.duplicates import draw_duplicates
 from pipeline.params import load_params
 from pipeline.store.feature_file import FeatureFile, feature_path
+from stages import run
 
 REPORTS = Path("reports/duplicates")
 
@@ -34,5 +33,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with told_in_one_line():
-        main(*sys.argv[1:])
+    run(main)

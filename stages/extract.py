@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
-from pipeline.errors import told_in_one_line
 from pipeline.extract.extract_layers import extract_model
 from pipeline.params import load_params
+from stages import run
 
 
 def main(model: str) -> None:
@@ -15,5 +13,4 @@ def main(model: str) -> None:
 
 
 if __name__ == "__main__":
-    with told_in_one_line():
-        main(*sys.argv[1:])
+    run(main)

@@ -10,9 +10,9 @@ from pipeline.analysis.hard_classes import as_json, best_model, choose_classes, 
 from pipeline.analysis.model_scores import load_scores
 from pipeline.atomic_write import write_text
 from pipeline.datasets.manifest import image_paths, read_manifest
-from pipeline.errors import told_in_one_line
 from pipeline.figures.hard_classes import draw_class_sheet
 from pipeline.params import load_params
+from stages import run
 
 
 def main() -> None:
@@ -53,5 +53,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with told_in_one_line():
-        main()
+    run(main)

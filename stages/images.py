@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.datasets.images import provide_images
-from pipeline.errors import told_in_one_line
 from pipeline.params import load_params
+from stages import run
 
 
 def main() -> None:
@@ -15,5 +15,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with told_in_one_line():
-        main()
+    run(main)

@@ -18,9 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.atomic_write import atomic_write, write_text
-from pipeline.errors import told_in_one_line
 from pipeline.figures.pareto import draw_pareto
-from pipeline.params import load_params
+from pipeline.params import load_params, split_reference
 from pipeline.search.exact import ExactSearch
 from pipeline.search.factory import Choice, choose_factory
 from pipeline.search.faiss_index import IndexSearch, build_index, describe, save_index, to_gpu
@@ -33,11 +32,12 @@ from pipeline.search.quality import (
     sweep,
 )
 from pipeline.store.feature_file import FeatureFile, feature_path
+from stages import run
 
 
-def main(item: str) -> None:
+def main(reference: str) -> None:
     params = load_params()
-    model, layer = item.split("/")
+    model, layer = split_reference(reference)
     features = FeatureFile.open(feature_path(model, params.dataset.test))
     vectors = features.layer(layer)
     choice = Choice(params.index.factory, "asked for in params.yaml")
@@ -74,7 +74,7 @@ def main(item: str) -> None:
         chosen,
         len(vectors),
         reports / "pareto",
-        title=f"{item}, {choice.factory}",
+        title=f"{reference}, {choice.factory}",
         bytes_per_vector=bytes_per_vector,
     )
     metrics = {f"recall@{depth}": round(value, 6) for depth, value in chosen.recall.items()}
@@ -95,7 +95,7 @@ def main(item: str) -> None:
     _write_json(times, Path(".cache/timings/search", model, f"{layer}.json"))
     for name, milliseconds in times.items():
         print(
-            f"{item}: {name}: {milliseconds['single']:.2f} ms for one query, "
+            f"{reference}: {name}: {milliseconds['single']:.2f} ms for one query, "
             f"{milliseconds['in_batch']:.2f} ms a query for {len(queries)} at once",
             file=sys.stderr,
         )
@@ -119,5 +119,4 @@ def _write_json(values: dict, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    with told_in_one_line():
-        main(*sys.argv[1:])
+    run(main)

@@ -1,22 +1,21 @@
-"""The stage model@M: `python stages/model.py M` makes data/models/M, trained where the recipe says so."""
+"""The stage model@M: `python -m stages.model M` makes data/models/M, trained where the recipe says so."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from pipeline.datasets.manifest import read_manifest
-from pipeline.errors import told_in_one_line
 from pipeline.models.weights import start_network, store_start
 from pipeline.params import load_params
 from pipeline.training.curves import Curves
 from pipeline.training.train import train_model, write_metrics
+from stages import run
 
 
 def main(name: str) -> None:
     """Make the model of that name in params.yaml."""
     params = load_params()
-    model, dataset = params.models[name], params.dataset
+    model, dataset = params.model(name), params.dataset
     model_dir = Path("data/models") / name
     curves_dir = Path("reports/training") / name
     metrics_file = Path("reports/metrics/training") / f"{name}.json"
@@ -43,5 +42,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    with told_in_one_line():
-        main(*sys.argv[1:])
+    run(main)

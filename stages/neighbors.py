@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +17,13 @@ from pipeline.analysis.retrieval import (
 )
 from pipeline.atomic_write import write_text
 from pipeline.datasets.manifest import image_paths, read_manifest
-from pipeline.errors import told_in_one_line
 from pipeline.figures.canvas import save_figure
 from pipeline.figures.neighbours import neighbour_sheet
 from pipeline.params import load_params
 from pipeline.search.exact import exact_search
 from pipeline.search.searcher import Searcher
 from pipeline.store.feature_file import FeatureFile, feature_path
+from stages import run
 
 REPORTS = Path("reports/neighbors")
 
@@ -68,5 +67,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with told_in_one_line():
-        main(*sys.argv[1:])
+    run(main)

@@ -5,16 +5,19 @@ import sys
 from pathlib import Path
 
 from pipeline.atomic_write import write_text
-from pipeline.errors import told_in_one_line
+from pipeline.errors import UserError
 from pipeline.params import load_params, split_reference
 from pipeline.probe.linear_probe import check_finite, train_probe, write_weights
 from pipeline.store.feature_file import FeatureFile, feature_path
 from pipeline.store.logits_file import LogitsFile, write_logits
+from stages import run
 
 
 def main(name: str) -> None:
     params = load_params()
-    spec = params.probe[name]
+    spec = params.probe.get(name)
+    if spec is None:
+        raise UserError(f"no probe {name!r} in params.yaml; it has {', '.join(params.probe)}")
     model, layer = split_reference(spec.of)
     train = FeatureFile.open(feature_path(model, params.dataset.train))
     test = FeatureFile.open(feature_path(model, params.dataset.test))
@@ -48,5 +51,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    with told_in_one_line():
-        main(*sys.argv[1:])
+    run(main)

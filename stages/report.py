@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.errors import told_in_one_line
 from pipeline.params import load_params
 from pipeline.report.page import write_report
+from stages import run
 
 
 def main() -> None:
@@ -13,5 +13,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with told_in_one_line():
-        main()
+    run(main)

@@ -18,11 +18,11 @@ from pipeline.analysis.tsne import (
     write_map,
     write_trust,
 )
-from pipeline.errors import told_in_one_line
 from pipeline.figures.palette import class_colours, hex_colours, mean_colour
 from pipeline.figures.tsne import draw_map, draw_panels
 from pipeline.params import load_params, split_reference
 from pipeline.store.feature_file import FeatureFile, feature_path
+from stages import run
 
 
 def main(reference: str) -> None:
@@ -55,5 +55,4 @@ def main(reference: str) -> None:
 
 
 if __name__ == "__main__":
-    with told_in_one_line():
-        main(*sys.argv[1:])
+    run(main)

@@ -36,6 +36,12 @@ def test_a_full_disk_is_one_line_that_says_nothing_is_lost(capsys, error):
     assert "run again" in text
 
 
+@pytest.mark.parametrize("error", [IsADirectoryError, NotADirectoryError, FileExistsError])
+def test_a_path_that_cannot_be_is_named(capsys, error):
+    code, text = told(capsys, error(errno.EISDIR, "Is a directory", "data/x.h5"))
+    assert (code, text) == (2, "pool5: data/x.h5: is a directory; check this path and run again\n")
+
+
 def test_a_defect_of_ours_is_not_hidden():
     with pytest.raises(ZeroDivisionError), told_in_one_line():
         _ = 1 / 0

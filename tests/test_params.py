@@ -115,6 +115,44 @@ def test_a_dangling_reference_is_one_line_that_names_the_key(edited, key, value,
     assert named in error_of(edited, **{key: value})
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("dataset.name", "..", "dataset.name: expected `str` matching"),
+        ("dataset.test", "../x", "dataset.test: expected `str` matching"),
+        ("dataset.test", "trainval", "dataset.test: trainval is trained on as well"),
+        ("dataset.test", "objects", "dataset.test: objects is not free"),
+        ("models.caffenet.layers", {"..": "pool5"}, "models.caffenet.layers...: not a name for a layer"),
+        ("models.caffenet.train.lr", float("inf"), "models.caffenet.train.lr: expected `float` <="),
+        ("models.caffenet.train.lr", float("nan"), "models.caffenet.train.lr: expected `float` >"),
+        ("models.caffenet.train.lr", "1e-3", "got `str`; write 0.001 or 1.0e-3"),
+        ("models.caffenet.train.head_epochs", 13, "head_epochs: 13, but there are 12 epochs"),
+        ("models.caffenet.train.augment", {"scale": [1.0, 0.5]}, "augment.scale: 1 to 0.5: give the smaller"),
+        ("probe.resnet18-frozen.folds", 100_000, "probe.resnet18-frozen.folds: expected `int` <= 100"),
+        ("ap.protocols", ["foo"], "'foo' is not allowed; allowed: voc2007, area, sklearn"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_one_line_that_names_the_key(edited, key, value, named):
+    assert named in error_of(edited, **{key: value})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b"tsne: {of: [a/b]}\nap: {}\ntsne: {}\n", "line 3, column 1 is not YAML: the key tsne stands twice"),
+        (b"dataset: {name: 2020-99-99}\n", "not YAML: month must be in 1..12"),
+        ("dataset: {name: Bärte}\n".encode("latin-1"), "not a text file in UTF-8"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(tmp_path, text, told):
+    path = tmp_path / "params.yaml"
+    path.write_bytes(text)
+    with pytest.raises(UserError) as caught:
+        load_params(path)
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_file_that_is_not_yaml_names_the_line(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text("dataset:\n  name: [sample\n")

@@ -311,12 +311,15 @@ def read_map(path: Path | str) -> tuple[list[str], np.ndarray]:
     try:
         with Path(path).open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        return [row["id"] for row in rows], np.array([[float(row["x"]), float(row["y"])] for row in rows])
+        points = np.array([[float(row["x"]), float(row["y"])] for row in rows])
+        if not rows or not np.isfinite(points).all():
+            raise ValueError
+        return [row["id"] for row in rows], points
     except FileNotFoundError:
         raise UserError(
             f"{path}: no such map; name the layer in tsne.of of params.yaml and run `dvc repro tsne`"
         ) from None
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, csv.Error):
         raise UserError(f"{path}: not a map, or damaged; run `dvc repro tsne` to write it again") from None
 
 

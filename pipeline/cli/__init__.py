@@ -46,7 +46,9 @@ def main() -> None:
     """Run the command line; an error is one line on stderr and exit code 2."""
     with told_in_one_line():
         try:
-            code = pool5.main(prog_name="pool5", standalone_mode=False)
+            # not click's own main, for which a reader that has gone (`| head`) is an error
+            with pool5.make_context("pool5", sys.argv[1:]) as context:
+                pool5.invoke(context)
         except click.exceptions.NoArgsIsHelpError as error:
             print(error.ctx.get_help() if error.ctx else "")
             raise SystemExit(2) from None
@@ -54,6 +56,7 @@ def main() -> None:
             command = getattr(error, "ctx", None)
             path = command.command_path if command else "pool5"
             raise UserError(f"{error.format_message()} (see {path} --help)") from None
-        except click.Abort:
-            raise KeyboardInterrupt from None
-        sys.exit(code if isinstance(code, int) else 0)
+        except click.exceptions.Exit as end:  # of --help and --version
+            raise SystemExit(end.exit_code) from None
+        sys.stdout.flush()
+        sys.exit(0)

@@ -71,6 +71,8 @@ def gc(max_size: str | None, more: tuple[Path, ...]) -> None:
 
     params = load_params()
     root = params.extract.cache
+    if max_size is not None and more:
+        raise UserError("give either --max-size or --params: a size asks for no params")
     if max_size is not None:
         removed = shrink_to(root, _bytes(max_size))
     else:

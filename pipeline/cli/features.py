@@ -71,7 +71,7 @@ def verify(files: tuple[Path, ...]) -> None:
     from pipeline.store.verify import shards_of, verify_cache, verify_feature_file
 
     problems, checked = [], []
-    paths = list(files) or sorted(_FEATURES.glob("*/*.h5"))
+    paths = list(files) or _stored_files()
     for path in paths:
         if not path.is_file():
             raise UserError(f"{path}: no such feature file; run `dvc repro extract` to write it")
@@ -79,7 +79,7 @@ def verify(files: tuple[Path, ...]) -> None:
     checked.append(f"{len(paths)} feature file{'s' * (len(paths) != 1)}")
     if not files and (root := _cache_root()) is not None:
         problems += verify_cache(root)
-        checked.append(f"{shards_of(root)} shards of the row cache")
+        checked.append(f"{len(shards_of(root))} shards of the row cache")
     for problem in problems:
         click.echo(problem)
     click.echo(
@@ -96,20 +96,24 @@ def why(model: str, split: str) -> None:
     """Say which rows of MODEL on SPLIT would be computed again, and which field of the key changed."""
     from pipeline.datasets.manifest import read_manifest
     from pipeline.errors import UserError
-    from pipeline.extract.difference import image_changes, layer_differences
+    from pipeline.extract.difference import image_changes, layer_differences, model_difference
     from pipeline.extract.recipe import feature_keys
+    from pipeline.models.card import read_card
     from pipeline.params import load_params
     from pipeline.store.feature_file import FeatureFile, feature_path
     from pipeline.store.row_cache import RowCache
 
     params = load_params()
-    if model not in params.models:
-        raise UserError(f"no model {model} in params.yaml; it has {', '.join(params.models)}")
+    params.model(model)
     splits = list(dict.fromkeys([params.dataset.train, params.dataset.test]))
     if split not in splits:
         raise UserError(f"split {split} is not extracted; params.yaml names {' and '.join(splits)}")
     keys = feature_keys(params, model)
     manifest = read_manifest(Path("data/manifest") / f"{split}.csv")
+    if changed := model_difference(read_card(Path("data/models") / model), params.models[model]):
+        told = "; ".join(f"{name}: {old} -> {new}" for name, (old, new) in changed.items())
+        click.echo(f"{model}: {told}: it will be made again, and with other weights all rows computed")
+        return
     path = feature_path(model, split)
     file = FeatureFile.open(path) if path.exists() else None
     if file is None:
@@ -141,8 +145,24 @@ def export(file: Path, kind: str, layers: tuple[str, ...], out: Path | None) -> 
     features = FeatureFile.open(file)
     folder = out or Path("exports") / f"{features.model}-{features.split}-{kind}"
     write = {"npy": export_npy, "parquet": export_parquet, "tensorboard": export_tensorboard}[kind]
-    for path in write(features, layers or tuple(features.layers), folder):
+    chosen = tuple(dict.fromkeys(layers or features.layers))
+    for layer in chosen:
+        features.layer(layer)  # one that is not there is refused before anything is written
+    for path in write(features, chosen, folder):
         click.echo(str(path))
+
+
+def _stored_files() -> list[Path]:
+    from pipeline.errors import UserError
+
+    paths: list[Path] = []
+    if _FEATURES.is_dir():
+        # not glob, which passes over folders that it may not read
+        folders = (folder for folder in _FEATURES.iterdir() if folder.is_dir())
+        paths = sorted(path for folder in folders for path in folder.iterdir() if path.suffix == ".h5")
+    if not paths:
+        raise UserError(f"{_FEATURES}: no feature files here; run `dvc repro` in the project's folder first")
+    return paths
 
 
 def _cache_root() -> Path | None:

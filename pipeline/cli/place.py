@@ -35,28 +35,34 @@ def place(ids: tuple[str, ...], images: tuple[Path, ...], model: str, layer: str
     if not ids and not images:
         raise UserError("give the ids of images, or --image FILE")
     params = load_params()
-    if model not in params.models:
-        raise UserError(f"no model {model} in params.yaml; it has {', '.join(params.models)}")
-    map_ids, points = read_map(Path("reports/tsne", model, layer, "map.csv"))
+    params.model(model)
+    map_file = Path("reports/tsne", model, layer, "map.csv")
+    map_ids, points = read_map(map_file)
     features = FeatureFile.open(feature_path(model, params.dataset.test))
+    if unknown := [name for name in map_ids if name not in features]:
+        raise UserError(
+            f"{map_file}: made of other images ({unknown[0]} is not stored); run `dvc repro tsne` again"
+        )
     mapped = features.layer(layer)[features.rows(map_ids)]
 
-    place_of = dict(zip(map_ids, points, strict=True))
-    new = [name for name in ids if name not in place_of]
+    row_on_map = {name: row for row, name in enumerate(map_ids)}
+    new = [name for name in ids if name not in row_on_map]
     vectors = [np.empty((0, mapped.shape[1]), mapped.dtype)]
     for name in new:
         file, row = stored_image(features, layer, name)
         vectors.append(file.layer(layer)[[row]])
     if images:
         vectors.append(embed_files(images, features, model, layer, params))
-    names = [*new, *map(str, images)]
-    place_of |= zip(names, place_points(np.concatenate(vectors), mapped, points), strict=True)
-
-    found = [(name, *np.round(place_of[name], 5).tolist()) for name in [*ids, *map(str, images)]]
+    placed = iter(place_points(np.concatenate(vectors), mapped, points))
+    # the new ids first, then the files, as they went in
+    places = [points[row_on_map[name]] if name in row_on_map else next(placed) for name in ids]
+    places += list(placed)
+    names = [*ids, *map(str, images)]
+    found = [(name, *np.round(place, 5).tolist()) for name, place in zip(names, places, strict=True)]
     if as_json:
+        on_map = [name in row_on_map for name in ids] + [False] * len(images)
         keys = ("id", "x", "y", "on_map")
-        on_map = set(map_ids)
-        rows = [dict(zip(keys, (*row, row[0] in on_map), strict=True)) for row in found]
+        rows = [dict(zip(keys, (*row, there), strict=True)) for row, there in zip(found, on_map, strict=True)]
         click.echo(json.dumps(rows, ensure_ascii=False))
         return
     width = max(len("id"), *(len(name) for name, _, _ in found))

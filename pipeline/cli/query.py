@@ -66,18 +66,18 @@ def query(
         answers, labels = _ask_by_id(searcher, ids, k, classes)
     names = [str(image)] if image is not None else list(ids)
     if sheet is not None:
-        _draw(params, searcher, names, answers, labels, sheet)
+        _draw(params, searcher, names, answers, labels, sheet, asked_by_file=image is not None)
     click.echo(_as_json(names, answers) if as_json else _as_table(names, answers))
 
 
 def _open(
     params: Params, model: str, layer: str, split: str | None, metric: str | None, approximate: bool
 ) -> Searcher:
-    if model not in params.models:
-        raise UserError(f"no model {model} in params.yaml; it has {', '.join(params.models)}")
+    params.model(model)
     path = feature_path(model, split or params.dataset.test)
-    if not path.exists() and (others := sorted(p.stem for p in path.parent.glob("*.h5"))):
-        raise UserError(f"{path}: no such split; there are {', '.join(others)}")
+    others = sorted(other.stem for other in path.parent.glob("*.h5"))
+    if split is not None and split not in others:  # it may not lead elsewhere, as ../other/test would
+        raise UserError(f"--split {split}: no such split; there are {', '.join(others) or 'none'}")
     index = Path("data/indexes", model, f"{layer}.faiss") if approximate else None
     return Searcher.open(path, layer, metric or params.index.metric, index)  # type: ignore[arg-type]
 
@@ -130,15 +130,21 @@ def _draw(
     answers: Sequence[Neighbors],
     labels: Sequence[tuple[str, ...]],
     path: Path,
+    asked_by_file: bool,
 ) -> None:
     from pipeline.analysis.neighbours import ShownQuery
     from pipeline.datasets.manifest import image_paths, read_manifest
     from pipeline.figures.canvas import save_figure
     from pipeline.figures.neighbours import neighbour_sheet
 
-    images = {name: Path(name) for name in names}  # of --image; an id is found in a manifest
-    for manifest in sorted(searcher.features.path.parent.glob("*.h5")):
-        images |= image_paths(read_manifest(f"data/manifest/{manifest.stem}.csv"), params.dataset.root)
+    images: dict[str, Path] = {}
+    for stored in sorted(searcher.features.path.parent.glob("*.h5")):
+        images |= image_paths(read_manifest(f"data/manifest/{stored.stem}.csv"), params.dataset.root)
+    if asked_by_file:
+        images |= {name: Path(name) for name in names}
+    shown_ids = [*names, *(near.id for found in answers for near in found)]
+    if lacking := [name for name in shown_ids if name not in images]:
+        raise UserError(f"data/manifest: no image {lacking[0]} there; run `dvc repro` to bring both together")
     representation = f"{searcher.features.model}/{searcher.layer}"
     shown = [
         ShownQuery(name, f"query {number}" if len(names) > 1 else "", own, {representation: found})

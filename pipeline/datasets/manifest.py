@@ -87,9 +87,6 @@ def read_manifest(path: Path | str) -> Manifest:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.reader(file))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such manifest; run `dvc repro dataset` first") from None
-    try:
         (_, dataset, split), header, *body = rows
         columns = list(zip(*body, strict=True)) or [()] * len(header)
         if header[: len(_COLUMNS)] != _COLUMNS:
@@ -104,5 +101,7 @@ def read_manifest(path: Path | str) -> Manifest:
             sizes=np.array(columns[3:5], dtype=np.int32).reshape(2, -1).T,
             labels=np.array(columns[5:], dtype=np.int8).reshape(len(header) - len(_COLUMNS), -1).T.copy(),
         )
-    except ValueError:
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such manifest; run `dvc repro dataset` first") from None
+    except (ValueError, csv.Error):
         raise UserError(f"{path}: not a Pool5 manifest; run `dvc repro dataset` to write it again") from None

@@ -6,9 +6,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from pipeline.datasets.manifest import Manifest
+from pipeline.models.card import ModelCard
+from pipeline.params import Model
 from pipeline.store.feature_file import FeatureFile
 from pipeline.store.feature_key import FeatureKey
 from pipeline.store.row_cache import RowCache
@@ -55,6 +58,14 @@ def layer_differences(
         lacking = int(np.count_nonzero(cache.rows(key).find(digests)[:, 0] < 0))
         found.append(LayerDifference(layer, stored, fields, lacking))
     return found
+
+
+def model_difference(card: ModelCard, wanted: Model) -> dict[str, tuple[Any, Any]]:
+    """Where a stored model's architecture and recipe differ from those wanted: {field: (stored, wanted)}."""
+    stored = {"architecture": card.architecture, "train": card.recipe}
+    return _differing(
+        stored, {"architecture": wanted.architecture, "train": msgspec.to_builtins(wanted.train)}
+    )
 
 
 def image_changes(file: FeatureFile, manifest: Manifest) -> dict[str, int]:

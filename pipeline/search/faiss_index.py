@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,8 @@ def build_index(
         step = max(_BLOCK_BYTES // (4 * vectors.shape[1]), 1)
         for start in range(0, len(vectors), step):
             working.add(_prepared(vectors, slice(start, start + step), metric))
+    except RuntimeError as error:
+        raise UserError(f"index.factory: {factory}: {_cause(error)}") from None
     finally:
         faiss.omp_set_num_threads(threads)
     return (faiss.index_gpu_to_cpu(working) if working is not index else index), trained_on
@@ -279,6 +282,8 @@ def open_index(path: Path | str, features: FeatureFile, layer: str, exact: Exact
 
 def _new_index(width: int, factory: str, metric: Metric) -> faiss.Index:
     kind = faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
+    if re.search(r"[A-Za-z]0+(?!\d)", factory):
+        raise UserError(f"index.factory: {factory} has no lists, links or codes: a number in it is 0")
     try:
         return faiss.index_factory(width, factory, kind)
     except RuntimeError as error:

@@ -50,7 +50,7 @@ def cache_usage(root: Path | str) -> list[KeyUse]:
     for folder in RowCache(root).folders():
         key, rows, shards = None, 0, 0
         stats = [path.stat() for path in folder.iterdir()]
-        for path in folder.glob(f"*{SUFFIX}"):
+        for path in (p for p in folder.iterdir() if p.suffix == SUFFIX):
             try:
                 shard = read_shard(path)
             except (DamagedShard, FileNotFoundError):

@@ -173,7 +173,9 @@ class RowCache:
 
     def folders(self) -> list[Path]:
         """The folder of every feature key, in order of name."""
-        return sorted(path for path in (self.root / "rows").glob("*") if path.is_dir())
+        rows = self.root / "rows"
+        # not glob, which passes over folders that it may not read
+        return sorted(path for path in rows.iterdir() if path.is_dir()) if rows.is_dir() else []
 
     @contextlib.contextmanager
     def exclusively(self) -> Iterator[None]:

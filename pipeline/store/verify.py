@@ -29,7 +29,7 @@ def verify_feature_file(path: Path | str) -> list[str]:
 def verify_cache(root: Path | str) -> list[str]:
     """What is damaged in a row cache, a line for each shard."""
     problems = []
-    for path in sorted(Path(root).glob(f"rows/*/*{SUFFIX}")):
+    for path in shards_of(root):
         try:
             shard = read_shard(path)
             if shard.key.hex != path.parent.name:
@@ -43,9 +43,10 @@ def verify_cache(root: Path | str) -> list[str]:
     return problems
 
 
-def shards_of(root: Path | str) -> int:
-    """How many shards a row cache has."""
-    return sum(1 for folder in RowCache(root).folders() for _ in folder.glob(f"*{SUFFIX}"))
+def shards_of(root: Path | str) -> list[Path]:
+    """The shards of a row cache, in order."""
+    folders = RowCache(root).folders()
+    return sorted(path for folder in folders for path in folder.iterdir() if path.suffix == SUFFIX)
 
 
 def _rows(start: int, stop: int) -> str:

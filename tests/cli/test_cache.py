@@ -61,6 +61,11 @@ def test_a_size_that_is_none_is_refused(unmade: Path) -> None:
     assert "--max-size: 12x is not a size" in told.stderr
 
 
+def test_a_size_and_params_exclude_each_other(unmade: Path) -> None:
+    told = pool5(unmade, "cache", "gc", "--max-size", "1G", "--params", "params.yaml")
+    assert (told.returncode, len(told.stderr.splitlines())) == (2, 1)
+
+
 def test_gc_says_what_it_removed(unmade: Path) -> None:
     told = pool5(unmade, "cache", "gc", "--max-size", "1G")
     assert told.returncode == 0
@@ -96,6 +101,15 @@ def test_why_names_the_field_that_changed_and_counts_the_rows(made: Path) -> Non
     assert "pooled: dtype: float32 -> float16; 228 of 230 rows to compute" in told
 
 
+def test_why_says_that_a_model_of_another_recipe_is_made_again(made: Path) -> None:
+    set_param(made, "train: null", "train: {epochs: 2, batch_size: 4, lr: 0.1}")
+    told = pool5(made, "why", "net", "test").stdout
+    assert told.startswith("net: train: None -> {")
+    assert "made again" in told
+    set_param(made, "architecture: mobilenet_v3_small", "architecture: resnet18")
+    assert "architecture: mobilenet_v3_small -> resnet18" in pool5(made, "why", "net", "test").stdout
+
+
 def test_why_counts_the_rows_that_were_lost(made: Path) -> None:
     shutil.rmtree(made / ".cache")
     assert "228 of 230 rows to compute" in pool5(made, "why", "net", "test").stdout
@@ -103,7 +117,7 @@ def test_why_counts_the_rows_that_were_lost(made: Path) -> None:
 
 def test_why_of_what_is_not_there_is_refused(made: Path) -> None:
     for arguments, told in (
-        (("other", "test"), "no model other in params.yaml; it has net"),
+        (("other", "test"), "no model 'other' in params.yaml; it has net"),
         (("net", "val"), "split val is not extracted; params.yaml names train and test"),
     ):
         done = pool5(made, "why", *arguments)

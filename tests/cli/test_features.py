@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,31 @@ def test_a_file_that_is_not_there_is_one_line_and_exit_code_2(tmp_path: Path) ->
         told = pool5(tmp_path, command, "nothing.h5")
         assert told.returncode == 2
         assert len(told.stderr.splitlines()) == 1
+
+
+def test_verify_does_not_call_sound_what_it_has_not_seen(tmp_path: Path) -> None:
+    told = pool5(tmp_path, "verify")
+    assert (told.returncode, len(told.stderr.splitlines())) == (2, 1)
+    assert "no feature files here" in told.stderr
+
+
+def test_a_layer_that_is_not_there_is_told_before_anything_is_written(tmp_path: Path, file: Path) -> None:
+    wrong = ("--layer", "fc7", "--layer", "fc9", "--out", "out")
+    assert pool5(tmp_path, "export", file, "--to", "npy", *wrong).returncode == 2
+    assert not (tmp_path / "out").exists()
+    twice = ("--layer", "fc7", "--layer", "fc7", "--out", "out")
+    assert pool5(tmp_path, "export", file, "--to", "parquet", *twice).returncode == 0
+    assert pq.read_table(tmp_path / "out/test.parquet").column_names.count("fc7") == 1
+
+
+def test_a_reader_that_has_gone_is_no_error(tmp_path: Path, file: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    environment = {"PYTHONPATH": str(Path(__file__).resolve().parents[2]), "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-m", "pipeline", "show", str(file)]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=environment, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize("kind", ["npy", "parquet", "tensorboard"])

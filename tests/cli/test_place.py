@@ -87,7 +87,7 @@ def test_the_table_names_every_image(place):
     ("arguments", "told"),
     [
         (["--layer", "pooled"], "give the ids of images, or --image FILE"),
-        (["--layer", "fc7", "--model", "nope", "test007"], "no model nope in params.yaml; it has net"),
+        (["--layer", "fc7", "--model", "nope", "test007"], "no model 'nope' in params.yaml; it has net"),
         (["--layer", "fc7", "test007"], "no such map; name the layer in tsne.of"),
         (["--layer", "pooled", "test999"], "no image test999 in split test (close: test"),
         (["--layer", "pooled", "--image", "params.yaml"], "run `dvc repro model@net` first"),
@@ -99,8 +99,30 @@ def test_mistakes_are_told_in_one_line(place, arguments, told):
     assert told in err
 
 
-def test_a_damaged_map_is_told(place):
-    Path("reports/tsne/net/pooled/map.csv").write_text("id,x\nfoo,bar\n")
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("id,x\nfoo,bar\n", "not a map, or damaged"),
+        ("id,x,y\n", "not a map, or damaged"),
+        ("", "not a map, or damaged"),
+        ("id,x,y\ntest001,nan,1\n", "not a map, or damaged"),
+        ("id,x,y\ntest999,0,1\n", "map.csv: made of other images (test999 is not stored)"),
+    ],
+)
+def test_a_damaged_map_is_told(place, text, told):
+    Path("reports/tsne/net/pooled/map.csv").write_text(text)
     code, _, err = place("--layer", "pooled", "test007")
-    assert code == 2
-    assert "not a map, or damaged" in err
+    assert (code, err.count("\n")) == (2, 1)
+    assert told in err
+
+
+def test_a_file_is_not_taken_for_the_stored_image_of_its_name(place, layers, monkeypatch):
+    monkeypatch.setattr(
+        "pipeline.cli.subjects.embed_files", lambda images, *_: np.stack([layers["test"][110]] * len(images))
+    )
+    _, out, _ = place("--layer", "pooled", "--json", "--image", "test007", "--image", "other", "test007")
+    stored, file, other = json.loads(out)
+    _, points = read_map("reports/tsne/net/pooled/map.csv")
+    assert [stored["x"], stored["y"]] == points[7].tolist()
+    assert (stored["on_map"], file["on_map"], other["on_map"]) == (True, False, False)
+    assert file == other | {"id": "test007"}

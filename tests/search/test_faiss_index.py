@@ -131,7 +131,14 @@ def test_a_damaged_or_missing_index_is_one_line(write_features, tmp_path):
 
 @pytest.mark.parametrize(
     ("factory", "message"),
-    [("Foo", "builds no Foo"), ("IVF8,PQ7", "multiple of"), ("IVF400,Flat", "400 centroids .* only 300")],
+    [
+        ("Foo", "builds no Foo"),
+        ("IVF8,PQ7", "multiple of"),
+        ("IVF400,Flat", "400 centroids .* only 300"),
+        ("HNSW0", "a number in it is 0"),  # FAISS itself would end the process
+        ("IVF0,Flat", "a number in it is 0"),
+        ("IDMap,Flat", "add does not make sense"),
+    ],
 )
 def test_a_factory_that_cannot_be_built_is_one_line(write_features, factory, message):
     vectors = FeatureFile.open(write_features()).layer("fc7")

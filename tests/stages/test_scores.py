@@ -104,6 +104,22 @@ def project(tmp_path_factory):
     return folder
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (("probe",), "usage: python -m stages.probe NAME"),
+        (("ap", "more"), "usage: python -m stages.ap;"),
+        (("probe", "nosuch"), "no probe 'nosuch' in params.yaml; it has frozen"),
+        (("model", "nosuch"), "no model 'nosuch' in params.yaml"),
+        (("index", "net"), "'net' names no layer; write <model>/<layer>"),
+    ],
+)
+def test_a_stage_called_wrongly_is_one_line(project, command, told):
+    done = run_stage(project, *command)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert told in done.stderr
+
+
 def test_the_outs_that_dvc_expects_are_there(project):
     found = set(digests(project))
     expected = {
