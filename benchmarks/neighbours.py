@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import faiss
 import numpy as np
@@ -36,8 +37,10 @@ def clustered(count: int, width: int, seed: int = 0) -> np.ndarray:
     return vectors
 
 
-def same_neighbours(vectors: np.ndarray, asked: np.ndarray) -> Callable[[np.ndarray, np.ndarray], str]:
-    """A check that two (n, k) tables of rows name the same neighbours, up to ties in cosine distance.
+def same_neighbours(
+    vectors: np.ndarray, asked: np.ndarray, metric: Literal["cosine", "l2"] = "cosine"
+) -> Callable[[np.ndarray, np.ndarray], str]:
+    """A check that two (n, k) tables of rows name the same neighbours, up to ties in distance.
 
     Peers return the query itself as well, which is dropped by its row.
     """
@@ -49,11 +52,13 @@ def same_neighbours(vectors: np.ndarray, asked: np.ndarray) -> Callable[[np.ndar
 
         def far(rows: np.ndarray) -> np.ndarray:
             b = vectors[rows].astype(np.float64)
+            if metric == "l2":
+                return np.linalg.norm(a[:, None] - b, axis=2)
             dots = np.einsum("nd,nkd->nk", a, b)
             return 1 - dots / np.linalg.norm(a, axis=1)[:, None] / np.linalg.norm(b, axis=2)
 
         kth = far(mine)[:, -1:]
-        recall = float((far(other) <= kth + 1e-6).mean())
+        recall = float((far(other) <= kth + 1e-6 * np.maximum(kth, 1)).mean())
         return f"recall {recall:.3f} of the exact neighbours, ties counted ({len(mine)} queries compared)"
 
     return check
@@ -85,6 +90,29 @@ def neighbour_rows(scratch: Path, count: int, width: int, batch: int = 0, runs: 
     rows = [*_batch_rows(folder, features.layer("fc7"), batch, runs), *_single_rows(features, runs)]
     shutil.rmtree(folder)
     return rows
+
+
+def euclidean_rows(count: int, width: int, runs: int) -> list[Row]:
+    """All pairs by Euclidean distance, the default of scikit-learn's NearestNeighbors."""
+    vectors, asked = clustered(count, width), np.arange(count)
+    check = _exact(same_neighbours(vectors, asked, "l2"))
+
+    def pool5() -> np.ndarray:
+        search = ExactSearch(vectors, "l2")
+        return search.search(search.vectors, _K, exclude=asked)[1]
+
+    def sklearn() -> np.ndarray:
+        return NearestNeighbors(n_neighbors=_K + 1).fit(vectors).kneighbors(vectors, return_distance=False)
+
+    def flat() -> np.ndarray:
+        return faiss.knn(vectors, vectors, _K + 1, metric=faiss.METRIC_L2)[1]
+
+    peers = [
+        Peer("FAISS Flat", version("faiss-gpu"), timed(flat), check),
+        Peer("scikit-learn NearestNeighbors, defaults", version("scikit-learn"), timed(sklearn), check),
+    ]
+    given = f"{count} x {width}, Euclidean, k = {_K}"
+    return contest("neighbours, all pairs", given, "Pool5, exact", timed(pool5), peers, runs)
 
 
 def _batch_rows(folder: Path, vectors: np.ndarray, batch: int, runs: int) -> list[Row]:
