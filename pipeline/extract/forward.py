@@ -32,8 +32,9 @@ def load_forward(model_dir: Path | str, spec: Model, nodes: Sequence[str], extra
         If the device is not there, or a layer would come from weights that the checkpoint does not have.
     """
     card = read_card(model_dir)
-    check_layers(card, spec.architecture, spec.layers)
-    forward = Forward(load_network(model_dir), nodes, spec.preprocess, extract)
+    network = load_network(model_dir)
+    check_layers(card, spec.architecture, spec.layers, network)
+    forward = Forward(network, nodes, spec.preprocess, extract)
     if spec.preprocess.crop != card.crop:
         _check_crop(forward, spec, card.crop)
     return forward

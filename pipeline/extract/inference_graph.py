@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Sequence
 
 import torch
@@ -10,7 +11,7 @@ from torch import fx, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from pipeline.models.layers import LayerExtractor, layer_extractor
+from pipeline.models.layers import LayerExtractor, check_nodes
 
 
 def prepare(network: nn.Module, nodes: Sequence[str], *, fuse: bool) -> list[LayerExtractor]:
@@ -29,13 +30,10 @@ def prepare(network: nn.Module, nodes: Sequence[str], *, fuse: bool) -> list[Lay
         Compute a convolution, the addition and the ReLU after it in one pass over memory, with the same
         values: for float32 on CPUs, whose caches do not hold an activation.
     """
-    bare = [
-        node
-        for node in nodes
-        if _would_be_folded(layer_extractor(network, {node: node}).graph, network, node)
-    ]
+    ends = check_nodes(network, {node: node for node in nodes})
+    bare = [node for node in nodes if _would_be_folded(network, ends[node])]
     groups = [[node for node in nodes if node not in bare], bare]
-    modules = [layer_extractor(network, {node: node for node in group}) for group in groups if group]
+    modules = [LayerExtractor(network, {node: node for node in group}) for group in groups if group]
     for module in modules:
         _open_sequences(module.graph)
         if not set(module.layers) & set(bare):
@@ -47,11 +45,13 @@ def prepare(network: nn.Module, nodes: Sequence[str], *, fuse: bool) -> list[Lay
     return modules
 
 
-def _would_be_folded(graph: fx.GraphModule, network: nn.Module, node: str) -> bool:
-    """Whether `node` ends in a convolution that, in the whole network, a batch normalisation follows."""
-    (value,) = _outputs(graph).values()
-    if not _is_a(graph, value, nn.Conv2d):
+def _would_be_folded(network: nn.Module, node: str) -> bool:
+    """Whether a node of the graph is a convolution that a batch normalisation follows in the network."""
+    # a module that runs again is named with _1, _2, … at the end
+    modules = dict(network.named_modules())
+    if not any(isinstance(modules.get(n), nn.Conv2d) for n in (node, re.sub(r"_\d+$", "", node))):
         return False
+    (value,) = _outputs(LayerExtractor(network, {node: node}).graph).values()
     whole = fx.symbolic_trace(network)
     convolution = next(n for n in whole.graph.nodes if n.op == "call_module" and n.target == value.target)
     return any(_is_a(whole, user, nn.BatchNorm2d) for user in convolution.users)

@@ -49,8 +49,7 @@ def layer_extractor(network: nn.Module, layers: Mapping[str, str]) -> LayerExtra
     UserError
         For a node that is not there; lists those that are.
     """
-    for layer, node in layers.items():
-        _check_node(network, layer, node)
+    check_nodes(network, layers)
     return LayerExtractor(network, layers)
 
 
@@ -60,15 +59,25 @@ def nodes_of(network: nn.Module) -> list[str]:
     return nodes[1:]
 
 
-def _check_node(network: nn.Module, layer: str, node: str) -> None:
+def check_nodes(network: nn.Module, layers: Mapping[str, str]) -> dict[str, str]:
+    """The node of the graph that each layer's node stands for; `UserError` for one that is not there."""
     nodes = nodes_of(network)
-    if not any(name == node or name.startswith(f"{node}.") for name in nodes):
-        near = difflib.get_close_matches(node, nodes, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise UserError(f"layers.{layer}: the network has no node {node}{hint}; it has {', '.join(nodes)}")
+    found = {}
+    for layer, node in layers.items():
+        inside = [name for name in nodes if name == node or name.startswith(f"{node}.")]
+        if not inside:
+            near = difflib.get_close_matches(node, nodes, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise UserError(
+                f"layers.{layer}: the network has no node {node}{hint}; it has {', '.join(nodes)}"
+            )
+        found[layer] = inside[-1]
+    return found
 
 
-def check_layers(card: ModelCard, architecture: str, layers: Mapping[str, str]) -> None:
+def check_layers(
+    card: ModelCard, architecture: str, layers: Mapping[str, str], network: nn.Module | None = None
+) -> None:
     """Refuse layers that the model in a folder cannot give.
 
     Parameters
@@ -78,6 +87,8 @@ def check_layers(card: ModelCard, architecture: str, layers: Mapping[str, str]) 
     architecture : str
         What params.yaml asks for.
     layers : {layer: node}
+    network : nn.Module, optional
+        The folder's network, if it is at hand.
 
     Raises
     ------
@@ -90,9 +101,9 @@ def check_layers(card: ModelCard, architecture: str, layers: Mapping[str, str]) 
             f"architecture {architecture}: the stored model is a {card.architecture}; "
             "run `dvc repro` to make it again"
         )
-    network = on_shapes_alone(architecture, card.outputs, card.crop)
-    for layer, node in layers.items():
-        _check_node(network, layer, node)
+    if network is None:
+        network = on_shapes_alone(architecture, card.outputs, card.crop)
+    check_nodes(network, layers)
     if not card.missing:
         return
     for layer, node in layers.items():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import difflib
 import functools
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors
@@ -130,18 +132,29 @@ def load_network(model_dir: Path | str) -> nn.Module:
     model_dir = Path(model_dir)
     card = read_card(model_dir)
     weights = read_own_weights(model_dir, card)
-    with torch.random.fork_rng(devices=[]):
-        network = build_network(card.architecture, card.outputs, card.crop)
+    # on shapes alone, so that no weights are drawn only to be replaced
+    network = on_shapes_alone(card.architecture, card.outputs, card.crop)
     state = network.state_dict()
     for name in card.missing:
-        weights[name] = torch.full_like(state[name], float("nan"))
+        weights[name] = torch.full_like(state[name], float("nan"), device="cpu")
     try:
-        network.load_state_dict(weights)
+        load_weights(network, weights, assign=True)
     except RuntimeError:
         raise UserError(
             f"{model_dir / WEIGHTS_FILE}: not the weights of a {card.architecture}; {_again(model_dir)}"
         ) from None
+    if any(value.is_meta for value in network.buffers()):  # values that no state dict has
+        with torch.random.fork_rng(devices=[]):
+            network = build_network(card.architecture, card.outputs, card.crop)
+        load_weights(network, weights)
     return network.eval()
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, torch.Tensor], **options: bool) -> None:
+    """As `network.load_state_dict`, for weights from a file that keeps none of a state dict's metadata."""
+    state = collections.OrderedDict(weights)
+    state._metadata = network.state_dict()._metadata  # type: ignore[attr-defined]  # MNASNet needs its version
+    network.load_state_dict(state, **options)
 
 
 def read_own_weights(model_dir: Path, card: ModelCard) -> dict[str, torch.Tensor]:
@@ -154,7 +167,8 @@ def read_own_weights(model_dir: Path, card: ModelCard) -> dict[str, torch.Tensor
             raise UserError(
                 f"{path}: sha256 {found[:9]}…, its card says {card.weights_sha256[:9]}…; {_again(model_dir)}"
             )
-        return load_file(path)
+        # copied, since a mapped file must not be written to by a training
+        return {name: value.clone() for name, value in load_file(path).items()}
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; {_again(model_dir)}") from None
     except safetensors.SafetensorError as error:

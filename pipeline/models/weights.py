@@ -25,6 +25,7 @@ from pipeline.models.network import (
     build_network,
     check_buildable,
     head_name,
+    load_weights,
     num_outputs,
     on_shapes_alone,
     read_own_weights,
@@ -317,5 +318,5 @@ def _load(
     missing = tuple(k for k in own if k not in state and not k.endswith("num_batches_tracked"))
     if not any(key in state for key in own):
         raise UserError(f"model {name}: {origin} has none of the weights of a {wanted}")
-    network.load_state_dict(state, strict=False)
+    load_weights(network, state, strict=False)
     return missing

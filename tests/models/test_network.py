@@ -101,6 +101,20 @@ def test_a_stored_model_computes_the_same_in_eval_mode(stored):
     assert torch.equal(loaded(images), network.eval()(images))
 
 
+@pytest.mark.parametrize(
+    "architecture",
+    ["mnasnet0_5", "swin_t", "swin_v2_t", "regnet_y_400mf", "vit_b_32", "googlenet", "shufflenet_v2_x0_5"],
+)
+def test_every_family_comes_back_as_it_was(tmp_path, architecture):
+    torch.manual_seed(1)
+    network = build_network(architecture, 5, 96).eval()
+    about = {"outputs": 5, "crop": 96, "classes": (), "origin": "drawn"}
+    write_model(tmp_path / "net", network.state_dict(), architecture=architecture, **about)
+    images = torch.randn(1, 3, 96, 96)
+    with torch.inference_mode():
+        assert torch.equal(load_network(tmp_path / "net")(images), network(images))
+
+
 def test_the_same_weights_give_the_same_bytes(stored, tmp_path):
     folder, network = stored
     again = write_model(
