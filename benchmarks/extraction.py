@@ -240,6 +240,9 @@ def _limits(project: Project, precision: str, device: str) -> list[Peer]:
             f"torch {torch.__version__}",
             timed(functools.partial(_bare, trunk, batches, precision, device)),
             lambda ours, theirs: "as many images through the network; nothing is read or kept",
+            note="on a CPU, decoding takes its share of the cores that the pass has alone"
+            if device == "cpu"
+            else "",
         ),
         Peer(
             "decoding alone (limit)",

@@ -227,6 +227,7 @@ def _single_rows(features: FeatureFile, runs: int) -> list[Row]:
             f"NumPy {np.__version__}",
             timed(product),
             lambda ours, theirs: "every vector is read and multiplied once; nothing is ranked",
+            note="Pool5 also finds the query by its id, and measures the nearest in float64",
         ),
         Peer("scikit-learn NearestNeighbors", version("scikit-learn"), timed(sklearn), check),
         Peer(

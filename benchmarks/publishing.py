@@ -84,7 +84,10 @@ def publishing_rows(scratch: Path, count: int = 1_000_000, width: int = 512, run
         word = "" if max(peaks) < _MOST_MEGABYTES else DIFFERENT
         return f"{word}every byte written and synced; resident at most {max(peaks):.0f} MB"
 
-    peer = Peer("copying the published file", "sendfile and fsync", timed(copy), check)
+    note = (
+        "Pool5 gathers rows by digest and hashes every block; the copy does neither; both wait for the disk"
+    )
+    peer = Peer("copying the published file", "sendfile and fsync", timed(copy), check, note=note)
     given = f"{count:,} x {width} float16 from the row cache"
     rows = contest("publishing", given, "Pool5", ours, [peer], runs)
     shutil.rmtree(folder)
