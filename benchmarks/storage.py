@@ -12,7 +12,6 @@ from pipeline.store.feature_file import FeatureFile
 from pipeline.store.feature_key import FeatureKey
 from pipeline.store.feature_writer import write_feature_file
 
-
 _OPENING = (
     "5 ms of Pool5's time are opening HDF5 and checking the header's seal; they do not grow with the rows"
 )
