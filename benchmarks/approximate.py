@@ -36,13 +36,12 @@ def approximate_rows(scratch: Path, count: int, width: int, asked: int, runs: in
     search.apply(chosen.setting)
     np.save(folder / "database.npy", faiss_normalized(database))
     np.save(folder / "queries.npy", faiss_normalized(queries))
+    normal, unit = np.load(folder / "database.npy", "r"), np.load(folder / "queries.npy")
     truth = exact.search(queries, _K)[0]
 
     def recall(rows: np.ndarray) -> float:
         found = np.einsum("nd,nkd->nk", unit[: len(rows)], normal[rows])
         return recall_at((1 - found).astype(np.float32), truth + np.float32(1e-6))
-
-    normal, unit = np.load(folder / "database.npy", "r"), np.load(folder / "queries.npy")
 
     def told(ours: np.ndarray, theirs: np.ndarray) -> str:
         return f"recall@{_K} {recall(ours):.3f}, the peer's {recall(theirs):.3f}"

@@ -12,9 +12,7 @@ from pipeline.store.feature_file import FeatureFile
 from pipeline.store.feature_key import FeatureKey
 from pipeline.store.feature_writer import write_feature_file
 
-_OPENING = (
-    "5 ms of Pool5's time are opening HDF5 and checking the header's seal; they do not grow with the rows"
-)
+_OPENING = "Pool5's time has the opening of HDF5 and the check of its header, which do not grow with the rows"
 
 
 def synthetic_features(path: Path, vectors: np.ndarray, layer: str = "fc7") -> None:

@@ -104,13 +104,13 @@ def why(model: str, split: str) -> None:
     from pipeline.store.row_cache import RowCache
 
     params = load_params()
-    params.model(model)
+    spec = params.model(model)
     splits = list(dict.fromkeys([params.dataset.train, params.dataset.test]))
     if split not in splits:
         raise UserError(f"split {split} is not extracted; params.yaml names {' and '.join(splits)}")
     keys = feature_keys(params, model)
     manifest = read_manifest(Path("data/manifest") / f"{split}.csv")
-    if changed := model_difference(read_card(Path("data/models") / model), params.models[model]):
+    if changed := model_difference(read_card(Path("data/models") / model), spec):
         told = "; ".join(f"{name}: {old} -> {new}" for name, (old, new) in changed.items())
         click.echo(f"{model}: {told}: it will be made again, and with other weights all rows computed")
         return

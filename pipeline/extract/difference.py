@@ -62,9 +62,10 @@ def layer_differences(
 
 def model_difference(card: ModelCard, wanted: Model) -> dict[str, tuple[Any, Any]]:
     """Where a stored model's architecture and recipe differ from those wanted: {field: (stored, wanted)}."""
-    stored = {"architecture": card.architecture, "train": card.recipe}
+    recipe = msgspec.json.decode(msgspec.json.encode(wanted.train))  # as the card has it: no tuples
     return _differing(
-        stored, {"architecture": wanted.architecture, "train": msgspec.to_builtins(wanted.train)}
+        {"architecture": card.architecture, "train": card.recipe},
+        {"architecture": wanted.architecture, "train": recipe},
     )
 
 

@@ -8,7 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
+
+from pipeline.params import load_params
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -106,6 +109,13 @@ def test_why_says_that_a_model_of_another_recipe_is_made_again(made: Path) -> No
     told = pool5(made, "why", "net", "test").stdout
     assert told.startswith("net: train: None -> {")
     assert "made again" in told
+    card = made / "data/models/net/model.json"
+    recipe = load_params(made / "params.yaml").models["net"].train
+    about = json.loads(card.read_text()) | {"recipe": json.loads(msgspec.json.encode(recipe))}
+    card.write_text(json.dumps(about))
+    assert pool5(made, "why", "net", "test").stdout.startswith("images: the same")
+    set_param(made, "epochs: 2", "epochs: 3")
+    assert pool5(made, "why", "net", "test").stdout.startswith("net: train.epochs: 2 -> 3: it will be made")
     set_param(made, "architecture: mobilenet_v3_small", "architecture: resnet18")
     assert "architecture: mobilenet_v3_small -> resnet18" in pool5(made, "why", "net", "test").stdout
 
