@@ -37,7 +37,7 @@ def overhead_rows(scratch: Path, runs: int = 3) -> list[Row]:
                 f"dvc {version('dvc')}",
                 timed(lambda: _dvc(empty, "repro")),
                 lambda ours, theirs: (_up_to_date(ours) and _up_to_date(theirs)) or DIFFERENT + "stages ran",
-                note="DVC looks at every file and parameter that a stage depends on; an empty one has one file",
+                note="DVC looks at every file and parameter that a stage depends on; an empty one has one",
             )
         ],
         runs,
