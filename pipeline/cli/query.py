@@ -74,10 +74,12 @@ def _open(
     params: Params, model: str, layer: str, split: str | None, metric: str | None, approximate: bool
 ) -> Searcher:
     params.model(model)
-    path = feature_path(model, split or params.dataset.test)
-    others = sorted(other.stem for other in path.parent.glob("*.h5"))
-    if split is not None and split not in others:  # it may not lead elsewhere, as ../other/test would
-        raise UserError(f"--split {split}: no such split; there are {', '.join(others) or 'none'}")
+    path = feature_path(model, params.dataset.test)
+    if split is not None:
+        there = {other.stem: other for other in path.parent.glob("*.h5")}
+        if split not in there:  # nor may it lead elsewhere, as ../other/test would
+            raise UserError(f"--split {split}: no such split; there are {', '.join(sorted(there)) or 'none'}")
+        path = there[split]
     index = Path("data/indexes", model, f"{layer}.faiss") if approximate else None
     return Searcher.open(path, layer, metric or params.index.metric, index)  # type: ignore[arg-type]
 

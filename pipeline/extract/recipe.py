@@ -23,7 +23,7 @@ def feature_keys(
     UserError
         If the model has not been made yet.
     """
-    spec = params.models[model]
+    spec = params.model(model)
     card = read_card(Path(models_root) / model)
     return {
         layer: FeatureKey(

@@ -111,6 +111,7 @@ def project(tmp_path_factory):
         (("ap", "more"), "usage: python -m stages.ap;"),
         (("probe", "nosuch"), "no probe 'nosuch' in params.yaml; it has frozen"),
         (("model", "nosuch"), "no model 'nosuch' in params.yaml"),
+        (("extract", "nosuch"), "no model 'nosuch' in params.yaml"),
         (("index", "net"), "'net' names no layer; write <model>/<layer>"),
     ],
 )
