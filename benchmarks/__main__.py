@@ -23,7 +23,7 @@ def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
     from benchmarks.approximate import approximate_rows
     from benchmarks.extraction import again_rows, extraction_rows, extractor_rows
     from benchmarks.maps import map_rows
-    from benchmarks.neighbours import euclidean_rows, neighbour_rows
+    from benchmarks.neighbors import euclidean_rows, neighbor_rows
     from benchmarks.overhead import overhead_rows
     from benchmarks.precision import precision_rows
     from benchmarks.publishing import publishing_rows
@@ -36,10 +36,10 @@ def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
         "again": lambda: again_rows(scratch, images=128, runs=2),
         "storage": lambda: storage_rows(scratch),
         "publishing": lambda: publishing_rows(scratch),
-        "neighbours-5k": lambda: neighbour_rows(scratch, 4952, 6400, runs=2),
-        "neighbours-5k-l2": lambda: euclidean_rows(4952, 6400, runs=2),
-        "neighbours-60k": lambda: neighbour_rows(scratch, 60_000, 512, runs=1),
-        "neighbours-1m": lambda: neighbour_rows(scratch, 1_000_000, 512, batch=64, runs=1),
+        "neighbors-5k": lambda: neighbor_rows(scratch, 4952, 6400, runs=2),
+        "neighbors-5k-l2": lambda: euclidean_rows(4952, 6400, runs=2),
+        "neighbors-60k": lambda: neighbor_rows(scratch, 60_000, 512, runs=1),
+        "neighbors-1m": lambda: neighbor_rows(scratch, 1_000_000, 512, batch=64, runs=1),
         "approximate": lambda: approximate_rows(scratch, 60_000, 512, asked=1000, runs=3),
         "maps": lambda: [*map_rows(1000, 4096, runs=3), *map_rows(10_000, 512, runs=1)],
         "precision": precision_rows,

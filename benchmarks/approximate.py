@@ -1,4 +1,4 @@
-"""Approximate neighbours: what an index and the graphs of others find of the exact ones, and in what time."""
+"""Approximate neighbors: what an index and the graphs of others find of the exact ones, and in what time."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from pool5.search.exact import ExactSearch
+from pool5.search.faiss_index import IndexSearch, build_index
+from pool5.search.quality import query_rows, recall_at, recommended, sweep
 
 from benchmarks.contest import Peer, Row, contest, timed
-from benchmarks.neighbours import clustered, faiss_normalized
+from benchmarks.neighbors import clustered, faiss_normalized
 from benchmarks.peer_environment import PeerProcess
-from pipeline.search.exact import ExactSearch
-from pipeline.search.faiss_index import IndexSearch, build_index
-from pipeline.search.quality import query_rows, recall_at, recommended, sweep
 
 _K = 10
 _FACTORY = "IVF512,Flat"  # of 60,000 rows; `auto` would not leave exact search for so few
@@ -60,7 +60,7 @@ def approximate_rows(scratch: Path, count: int, width: int, asked: int, runs: in
             note = f"built beforehand, in {process.prepared:.0f} s; Pool5's index in {built:.0f} s"
             peers.append(Peer(name, process.version, run, saved(out), process.missing, note))
         return contest(
-            "neighbours, approximate",
+            "neighbors, approximate",
             f"{count} x {width}, cosine, k = {_K}; {asked} queries at once that are not among them",
             f"Pool5, {_FACTORY}, {chosen.name}",
             timed(lambda: search.search(queries, _K)[1]),

@@ -88,7 +88,7 @@ def contest(
 ) -> list[Row]:
     """Run ours and every peer `runs` times in turns; a row for each peer, from the medians.
 
-    The ratio is the median of the ratios of neighbouring runs, which a machine that others use as well
+    The ratio is the median of the ratios of neighboring runs, which a machine that others use as well
     disturbs less than a ratio of medians.
     """
     print(f"{row}: {input}", file=sys.stderr, flush=True)

@@ -17,20 +17,20 @@ import msgspec
 import numpy as np
 import torch
 import torchvision
+from pool5.datasets.inventory import take_inventory
+from pool5.datasets.manifest import read_manifest
+from pool5.extract.decoding import ImageTask
+from pool5.extract.extract_layers import extract_model
+from pool5.extract.reader import available_workers, read_batches
+from pool5.host_memory import reuse_freed_memory
+from pool5.models.weights import start_network, store_start
+from pool5.params import Params, load_params
+from pool5.store.feature_file import FeatureFile, feature_path
 from torch import nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from benchmarks.contest import DIFFERENT, Peer, Row, contest, timed
 from benchmarks.peer_environment import PeerProcess
-from pipeline.datasets.inventory import take_inventory
-from pipeline.datasets.manifest import read_manifest
-from pipeline.extract.decoding import ImageTask
-from pipeline.extract.extract_layers import extract_model
-from pipeline.extract.reader import available_workers, read_batches
-from pipeline.host_memory import reuse_freed_memory
-from pipeline.models.weights import start_network, store_start
-from pipeline.params import Params, load_params
-from pipeline.store.feature_file import FeatureFile, feature_path
 
 _PHOTOGRAPHS = Path("../shared/data/voc2012-animals")
 _BATCH = 32
@@ -112,7 +112,7 @@ def _dataset(folder: Path, images: int) -> tuple[Path, str]:
     """A VOC devkit with a split `bench` of so many images: real photographs where they are at hand."""
     source, split, kind = _PHOTOGRAPHS / "VOCdevkit" / "VOC2012", "test", "real photographs"
     if not source.is_dir():
-        from pipeline.datasets.images import provide_images
+        from pool5.datasets.images import provide_images
 
         document = msgspec.to_builtins(load_params("presets/sample.yaml"))["dataset"]
         document["sample"] |= {"train": 8, "val": 4, "test": images, "source": 8}
@@ -330,7 +330,7 @@ def again_rows(scratch: Path, images: int = 192, runs: int = 3) -> list[Row]:
 
 
 def _extract_some(project: Project, manifest, count: int) -> None:
-    from pipeline.datasets.manifest import write_manifest
+    from pool5.datasets.manifest import write_manifest
 
     path = project.folder / "manifest" / "bench.csv"
     write_manifest(manifest.take(np.arange(count)), path)
@@ -342,9 +342,9 @@ def _kill_at_half(project: Project, count: int) -> None:
     """Start an extraction in another process and kill it (SIGKILL) when about half of the time has passed."""
     code = (
         "import sys, msgspec; from pathlib import Path\n"
-        "import pipeline.extract.extractor as extractor\n"
+        "import pool5.extract.extractor as extractor\n"
         "extractor.FLUSH_SECONDS = 0.5\n"  # as half a minute is to a run of hours
-        "from pipeline.params import Params; from pipeline.extract.extract_layers import extract_model\n"
+        "from pool5.params import Params; from pool5.extract.extract_layers import extract_model\n"
         "folder = Path(sys.argv[1])\n"
         "params = msgspec.json.decode((folder / 'params.json').read_bytes(), type=Params)\n"
         "extract_model(sys.argv[2], params, models_root=folder / 'models', manifest_root=folder / 'manifest',"

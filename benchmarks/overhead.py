@@ -49,7 +49,7 @@ def overhead_rows(scratch: Path, runs: int = 3) -> list[Row]:
         return _dvc(project, "repro")
 
     def alone() -> str:
-        for command in (["stages.tsne", "resnet18/fc7"], ["stages.report"]):
+        for command in (["pool5.stages.tsne", "resnet18/fc7"], ["pool5.stages.report"]):
             _run(project, [sys.executable, "-m", *command])
         return ""
 
@@ -74,7 +74,7 @@ def overhead_rows(scratch: Path, runs: int = 3) -> list[Row]:
         runs,
     )
     inside = (
-        "import sys, time; from stages.tsne import main; main('resnet18/fc7'); t = time.perf_counter();"
+        "import sys, time; from pool5.stages.tsne import main; main('resnet18/fc7'); t = time.perf_counter();"
         " main('resnet18/fc7'); print(time.perf_counter() - t)"
     )
 
@@ -84,8 +84,8 @@ def overhead_rows(scratch: Path, runs: int = 3) -> list[Row]:
     stage = contest(
         "a stage beside the work inside it (tsne)",
         "150 images",
-        "python -m stages.tsne",
-        timed(lambda: _run(project, [sys.executable, "-m", "stages.tsne", "resnet18/fc7"])),
+        "python -m pool5.stages.tsne",
+        timed(lambda: _run(project, [sys.executable, "-m", "pool5.stages.tsne", "resnet18/fc7"])),
         [
             Peer(
                 "the same function in a process that has done it once (limit)",

@@ -25,12 +25,11 @@ Measured = dict[str, tuple[float, float]]  # {step: (seconds, peak MB of the pro
 def measure_extraction(count: int, folder: Path) -> Measured:
     """Drawn JPEGs through a small network, from files to a published feature file."""
     from PIL import Image
-
-    from pipeline.datasets.inventory import take_inventory
-    from pipeline.extract.extract_layers import extract_model
-    from pipeline.host_memory import reuse_freed_memory
-    from pipeline.models.weights import start_network, store_start
-    from pipeline.params import Params, load_params
+    from pool5.datasets.inventory import take_inventory
+    from pool5.extract.extract_layers import extract_model
+    from pool5.host_memory import reuse_freed_memory
+    from pool5.models.weights import start_network, store_start
+    from pool5.params import Params, load_params
 
     reuse_freed_memory()
     random = np.random.default_rng(0)
@@ -64,11 +63,12 @@ def measure_extraction(count: int, folder: Path) -> Measured:
 
 def measure_rows(count: int, folder: Path) -> Measured:
     """Publishing, indexing and querying synthetic rows."""
-    from benchmarks.neighbours import clustered
+    from pool5.search.exact import ExactSearch
+    from pool5.search.faiss_index import build_index
+    from pool5.store.feature_file import FeatureFile
+
+    from benchmarks.neighbors import clustered
     from benchmarks.storage import synthetic_features
-    from pipeline.search.exact import ExactSearch
-    from pipeline.search.faiss_index import build_index
-    from pipeline.store.feature_file import FeatureFile
 
     path = folder / f"{count}.h5"
     vectors = clustered(count, _WIDTH)

@@ -13,14 +13,13 @@ import time
 
 import numpy as np
 import torch
-
-from pipeline.host_memory import reuse_freed_memory
-from pipeline.models.device import choose_device, has_bf16
-from pipeline.models.network import build_network
-from pipeline.params import Augment, Preprocess, Train
-from pipeline.training.augmentation import augmented_batch, draw_changes
-from pipeline.training.loss import masked_loss
-from pipeline.training.optimizer import build_optimizer
+from pool5.host_memory import reuse_freed_memory
+from pool5.models.device import choose_device, has_bf16
+from pool5.models.network import build_network
+from pool5.params import Augment, Preprocess, Train
+from pool5.training.augmentation import augmented_batch, draw_changes
+from pool5.training.loss import masked_loss
+from pool5.training.optimizer import build_optimizer
 
 _STEPS = 4
 

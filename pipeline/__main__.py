@@ -1,5 +1,5 @@
-"""`python -m pipeline` is the program `pool5`."""
+"""`python -m pool5` is the program `pool5`."""
 
-from pipeline.cli import main
+from .cli import main
 
 main()

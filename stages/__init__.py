@@ -6,8 +6,8 @@ import inspect
 import sys
 from collections.abc import Callable
 
-from pipeline.errors import UserError, told_in_one_line
-from pipeline.host_memory import reuse_freed_memory
+from ..errors import UserError, told_in_one_line
+from ..host_memory import reuse_freed_memory
 
 reuse_freed_memory()
 

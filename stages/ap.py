@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from pipeline.analysis.ap_comparison import compare_models
-from pipeline.analysis.ap_tables import (
+from ..analysis.ap_comparison import compare_models
+from ..analysis.ap_tables import (
     ap_csv,
     ap_latex,
     ap_markdown,
@@ -12,11 +12,11 @@ from pipeline.analysis.ap_tables import (
     curves_csv,
     differences_csv,
 )
-from pipeline.analysis.model_scores import load_scores
-from pipeline.atomic_write import write_text
-from pipeline.figures.ap import draw_ap, draw_differences
-from pipeline.params import load_params
-from stages import run
+from ..analysis.model_scores import load_scores
+from ..figures.ap import draw_ap, draw_differences
+from ..files.atomic import write_text
+from ..params import load_params
+from . import run
 
 
 def main() -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.datasets.inventory import take_inventory
-from pipeline.params import load_params
-from stages import run
+from ..datasets.inventory import take_inventory
+from ..params import load_params
+from . import run
 
 
 def main() -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pipeline.analysis.duplicates import count_duplicates, find_duplicates, write_duplicates
-from pipeline.atomic_write import write_text
-from pipeline.datasets.manifest import image_paths, read_manifest
-from pipeline.figures.duplicates import draw_duplicates
-from pipeline.params import load_params
-from pipeline.store.feature_file import FeatureFile, feature_path
-from stages import run
+from ..analysis.duplicates import count_duplicates, find_duplicates, write_duplicates
+from ..datasets.manifest import image_paths, read_manifest
+from ..figures.duplicates import draw_duplicates
+from ..files.atomic import write_text
+from ..params import load_params
+from ..store.feature_file import FeatureFile, feature_path
+from . import run
 
 REPORTS = Path("reports/duplicates")
 

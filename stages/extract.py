@@ -1,10 +1,10 @@
-"""The stage extract@M: `python -m stages.extract M` stores the layers of model M on both splits."""
+"""The stage extract@M: `python -m pool5.stages.extract M` stores the layers of model M on both splits."""
 
 from __future__ import annotations
 
-from pipeline.extract.extract_layers import extract_model
-from pipeline.params import load_params
-from stages import run
+from ..extract.extract_layers import extract_model
+from ..params import load_params
+from . import run
 
 
 def main(model: str) -> None:

@@ -4,15 +4,15 @@ import json
 import re
 from pathlib import Path
 
-from pipeline.analysis.annotated_objects import read_object_statistics
-from pipeline.analysis.ap_comparison import compare_models
-from pipeline.analysis.hard_classes import as_json, best_model, choose_classes, examine_class
-from pipeline.analysis.model_scores import load_scores
-from pipeline.atomic_write import write_text
-from pipeline.datasets.manifest import image_paths, read_manifest
-from pipeline.figures.hard_classes import draw_class_sheet
-from pipeline.params import load_params
-from stages import run
+from ..analysis.annotated_objects import read_object_statistics
+from ..analysis.ap_comparison import compare_models
+from ..analysis.hard_classes import as_json, best_model, choose_classes, examine_class
+from ..analysis.model_scores import load_scores
+from ..datasets.manifest import image_paths, read_manifest
+from ..figures.hard_classes import draw_class_sheet
+from ..files.atomic import write_text
+from ..params import load_params
+from . import run
 
 
 def main() -> None:

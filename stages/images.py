@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.datasets.images import provide_images
-from pipeline.params import load_params
-from stages import run
+from ..datasets.images import provide_images
+from ..params import load_params
+from . import run
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Build the FAISS index over one layer of the test split, and measure what it finds.
 
-Usage: python -m stages.index <model>/<layer>
+Usage: python -m pool5.stages.index <model>/<layer>
 
 How long a search takes is no output: the same run must give the same bytes. The times go to stderr and to
 .cache/timings/search/<model>/<layer>.json; the outputs have the number of vectors compared, which is the same
@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.atomic_write import atomic_write, write_text
-from pipeline.figures.pareto import draw_pareto
-from pipeline.params import load_params, split_reference
-from pipeline.search.exact import ExactSearch
-from pipeline.search.factory import Choice, choose_factory
-from pipeline.search.faiss_index import IndexSearch, build_index, describe, save_index, to_gpu
-from pipeline.search.quality import (
+from ..figures.pareto import draw_pareto
+from ..files.atomic import atomic_write, write_text
+from ..params import load_params, split_reference
+from ..search.exact import ExactSearch
+from ..search.factory import Choice, choose_factory
+from ..search.faiss_index import IndexSearch, build_index, describe, save_index, to_gpu
+from ..search.quality import (
     OperatingPoint,
     measure_latency,
     pareto_front,
@@ -31,8 +31,8 @@ from pipeline.search.quality import (
     recommended,
     sweep,
 )
-from pipeline.store.feature_file import FeatureFile, feature_path
-from stages import run
+from ..store.feature_file import FeatureFile, feature_path
+from . import run
 
 
 def main(reference: str) -> None:

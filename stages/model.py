@@ -1,15 +1,15 @@
-"""The stage model@M: `python -m stages.model M` makes data/models/M, trained where the recipe says so."""
+"""The stage model@M makes data/models/M, trained where the recipe says so."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.datasets.manifest import read_manifest
-from pipeline.models.weights import start_network, store_start
-from pipeline.params import load_params
-from pipeline.training.curves import Curves
-from pipeline.training.train import train_model, write_metrics
-from stages import run
+from ..datasets.manifest import read_manifest
+from ..models.weights import start_network, store_start
+from ..params import load_params
+from ..training.curves import Curves
+from ..training.train import train_model, write_metrics
+from . import run
 
 
 def main(name: str) -> None:

@@ -7,23 +7,23 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.analysis.neighbours import ShownQuery, check_same_images, choose_queries, write_neighbours
-from pipeline.analysis.retrieval import (
+from ..analysis.retrieval import (
     NDCG_DEPTH,
     measure_queries,
     query_groups,
     summarize,
     write_retrieval,
 )
-from pipeline.atomic_write import write_text
-from pipeline.datasets.manifest import image_paths, read_manifest
-from pipeline.figures.canvas import save_figure
-from pipeline.figures.neighbours import neighbour_sheet
-from pipeline.params import load_params
-from pipeline.search.exact import exact_search
-from pipeline.search.searcher import Searcher
-from pipeline.store.feature_file import FeatureFile, feature_path
-from stages import run
+from ..analysis.shown_queries import ShownQuery, check_same_images, choose_queries, write_neighbors
+from ..datasets.manifest import image_paths, read_manifest
+from ..figures.canvas import save_figure
+from ..figures.neighbor_sheet import neighbor_sheet
+from ..files.atomic import write_text
+from ..params import load_params
+from ..search.exact import exact_search
+from ..search.searcher import Searcher
+from ..store.feature_file import FeatureFile, feature_path
+from . import run
 
 REPORTS = Path("reports/neighbors")
 
@@ -42,10 +42,10 @@ def main() -> None:
         query = str(features.ids[row])
         found = {name: searcher.query(query, asked.k) for name, searcher in searchers.items()}
         shown.append(ShownQuery(query, drawn_for, searchers[asked.of[0]].labels_of(row), found))
-    write_neighbours(shown, REPORTS / "neighbors.csv")
+    write_neighbors(shown, REPORTS / "neighbors.csv")
     manifest = read_manifest(f"data/manifest/{params.dataset.test}.csv")
-    title = "Nearest neighbours of the same queries in every representation"
-    sheet = neighbour_sheet(shown, image_paths(manifest, params.dataset.root), metric, title=title)
+    title = "Nearest neighbors of the same queries in every representation"
+    sheet = neighbor_sheet(shown, image_paths(manifest, params.dataset.root), metric, title=title)
     save_figure(sheet, REPORTS / "sheet")
 
     groups = query_groups(features.labels, features.classes)
@@ -53,8 +53,8 @@ def main() -> None:
     for name, searcher in searchers.items():
         vectors = searcher.features.layer(searcher.layer)
         depth = min(max(asked.k, NDCG_DEPTH), len(vectors) - 1)
-        _, neighbours = exact_search(vectors, vectors, depth, metric, exclude=np.arange(len(vectors)))
-        measures = measure_queries(features.labels, neighbours, asked.k)
+        _, neighbors = exact_search(vectors, vectors, depth, metric, exclude=np.arange(len(vectors)))
+        measures = measure_queries(features.labels, neighbors, asked.k)
         results[name] = summarize(measures, groups, asked.bootstrap, asked.seed)
     write_retrieval(results, REPORTS / "retrieval.csv")
     metrics: dict = {}

@@ -4,13 +4,13 @@ import json
 import sys
 from pathlib import Path
 
-from pipeline.atomic_write import write_text
-from pipeline.errors import UserError
-from pipeline.params import load_params, split_reference
-from pipeline.probe.linear_probe import check_finite, train_probe, write_weights
-from pipeline.store.feature_file import FeatureFile, feature_path
-from pipeline.store.logits_file import LogitsFile, write_logits
-from stages import run
+from ..errors import UserError
+from ..files.atomic import write_text
+from ..params import load_params, split_reference
+from ..probe.linear_probe import check_finite, train_probe, write_weights
+from ..store.feature_file import FeatureFile, feature_path
+from ..store.logits_file import LogitsFile, write_logits
+from . import run
 
 
 def main(name: str) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.params import load_params
-from pipeline.report.page import write_report
-from stages import run
+from ..params import load_params
+from ..report.page import write_report
+from . import run
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The stage tsne@M/L: `python -m stages.tsne M/L` maps a sample of the test split and measures the map."""
+"""The stage tsne maps a sample of the test split, and measures each map."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.analysis.tsne import (
+from ..analysis.tsne import (
     check_mappable,
     choose_backend,
     draw_sample,
@@ -18,11 +18,11 @@ from pipeline.analysis.tsne import (
     write_map,
     write_trust,
 )
-from pipeline.figures.palette import class_colours, hex_colours, mean_colour
-from pipeline.figures.tsne import draw_map, draw_panels
-from pipeline.params import load_params, split_reference
-from pipeline.store.feature_file import FeatureFile, feature_path
-from stages import run
+from ..figures.palette import class_colours, hex_colours, mean_colour
+from ..figures.tsne import draw_map, draw_panels
+from ..params import load_params, split_reference
+from ..store.feature_file import FeatureFile, feature_path
+from . import run
 
 
 def main(reference: str) -> None:

@@ -5,8 +5,7 @@ import subprocess
 import sys
 
 import pytest
-
-from pipeline.errors import UserError, told_in_one_line
+from pool5.errors import UserError, told_in_one_line
 
 
 def told(capsys, error: BaseException) -> tuple[int, str]:
@@ -48,7 +47,7 @@ def test_a_defect_of_ours_is_not_hidden():
 
 
 def test_a_reader_that_stops_reading_is_no_error():
-    code = "from pipeline.errors import told_in_one_line as t\nwith t():\n  while True: print('x' * 999)"
+    code = "from pool5.errors import told_in_one_line as t\nwith t():\n  while True: print('x' * 999)"
     writer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert writer.stdout is not None
     writer.stdout.readline()

@@ -8,7 +8,7 @@ import pytest
 PROGRAM = """
 import resource, sys
 import numpy as np
-from pipeline.host_memory import reuse_freed_memory
+from pool5.host_memory import reuse_freed_memory
 told = sys.argv[1] == "told" and reuse_freed_memory()
 if sys.argv[1] == "told" and not told:
     sys.exit(77)

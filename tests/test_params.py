@@ -5,9 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 import yaml
-
-from pipeline.errors import UserError
-from pipeline.params import load_params
+from pool5.errors import UserError
+from pool5.params import load_params
 
 ROOT = Path(__file__).parents[1]
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))

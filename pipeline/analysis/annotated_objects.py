@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets.manifest import Manifest
+from ..datasets.manifest import Manifest
 
 
 @dataclasses.dataclass(frozen=True)

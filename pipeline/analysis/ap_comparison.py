@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pipeline.analysis.average_precision import (
+from ..measures.average_precision import (
     average_precision,
     bootstrap_counts,
     chance_level,
     resampled_average_precision,
 )
-from pipeline.params import Protocol
+from ..params import Protocol
 
 MEAN = "mAP"
 LEVEL = 0.95  # of the intervals

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.analysis.ap_comparison import FEWEST_POSITIVES, LEVEL, MEAN, ApComparison, ApRow, DifferenceRow
-from pipeline.analysis.average_precision import precision_recall_curve
-from pipeline.params import Protocol
+from ..measures.average_precision import precision_recall_curve
+from ..params import Protocol
+from .ap_comparison import FEWEST_POSITIVES, LEVEL, MEAN, ApComparison, ApRow, DifferenceRow
 
 PROTOCOL_MEANING: dict[Protocol, str] = {
     "voc2007": "mean of the interpolated precision at recall 0, 0.1, …, 1 (VOC devkit 2007)",

@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.atomic_write import atomic_write
-from pipeline.errors import UserError
-from pipeline.search.exact import ExactSearch, TooManyPairsError
-from pipeline.store.feature_file import FeatureFile
+from ..errors import UserError
+from ..files.atomic import atomic_write
+from ..search.exact import ExactSearch, TooManyPairsError
+from ..store.feature_file import FeatureFile
 
 _COLUMNS = ["split_a", "id_a", "split_b", "id_b", "similarity", "identical_bytes"]
 _MOST_PAIRS = 1_000_000

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from pipeline.analysis.annotated_objects import ObjectStatistics
-from pipeline.analysis.ap_comparison import FEWEST_POSITIVES, MEAN, ApComparison, ApRow, DifferenceRow
-from pipeline.params import Protocol
+from ..params import Protocol
+from .annotated_objects import ObjectStatistics
+from .ap_comparison import FEWEST_POSITIVES, MEAN, ApComparison, ApRow, DifferenceRow
 
 _FEWEST_IN_GROUPS = 15  # positives; fewer are not split into groups
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import UserError
-from pipeline.params import Params
-from pipeline.store.feature_file import FeatureFile, feature_path
-from pipeline.store.logits_file import read_logits
+from ..errors import UserError
+from ..params import Params
+from ..store.feature_file import FeatureFile, feature_path
+from ..store.logits_file import read_logits
 
 
 @dataclasses.dataclass(frozen=True)

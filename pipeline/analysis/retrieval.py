@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.atomic_write import atomic_write
+from ..files.atomic import atomic_write
 
 NDCG_DEPTH = 100
 _COLUMNS = ["representation", "group", "measure", "value", "lo", "hi", "chance", "queries"]
@@ -45,7 +45,7 @@ class GroupMeasure:
     queries: int
 
 
-def measure_queries(labels: np.ndarray, neighbours: np.ndarray, k: int) -> QueryMeasures:
+def measure_queries(labels: np.ndarray, neighbors: np.ndarray, k: int) -> QueryMeasures:
     """P@k, mAP@k, Jaccard@k and NDCG@100 of every image as a query against the others.
 
     Two images are relevant to each other if they share a class (label 1; one with only difficult instances
@@ -58,7 +58,7 @@ def measure_queries(labels: np.ndarray, neighbours: np.ndarray, k: int) -> Query
     Parameters
     ----------
     labels : (N, C) int8
-    neighbours : (N, m) int
+    neighbors : (N, m) int
         Nearest first, without the query; m >= min(max(k, 100), N - 1).
     k : int
     """
@@ -78,7 +78,7 @@ def measure_queries(labels: np.ndarray, neighbours: np.ndarray, k: int) -> Query
         united = sizes[rows, None] + sizes - shared
         jaccard = np.divide(shared, united, out=np.zeros_like(shared), where=united > 0)
         jaccard[np.arange(len(rows)), rows] = 0
-        found = neighbours[rows]
+        found = neighbors[rows]
         gains = np.take_along_axis(shared, found[:, :deep], axis=1)
         hits = np.take_along_axis(shared, found[:, :k], axis=1) > 0
         relevant = (shared > 0).sum(axis=1)

@@ -2,7 +2,7 @@
 
 The practice is that of Kobak and Berens (2019, "The art of using t-SNE for single-cell transcriptomics"):
 a start from the first two principal components at a standard deviation of 1e-4, a learning rate of N/12
-(at least 200), early exaggeration 12 over 250 of 750 iterations, perplexity 30. The neighbours are exact and
+(at least 200), early exaggeration 12 over 250 of 750 iterations, perplexity 30. The neighbors are exact and
 Euclidean in the whole layer, not in its first principal components.
 """
 
@@ -27,8 +27,8 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
-from pipeline.atomic_write import atomic_write, write_text
-from pipeline.errors import UserError
+from ..errors import UserError
+from ..files.atomic import atomic_write, write_text
 
 Backend = Literal["sklearn", "opentsne"]
 
@@ -69,7 +69,7 @@ class Trust:
     ----------
     kl : float
     trustworthiness : float
-        Venna and Kaski (2001), of the `neighbors` nearest: 1 if no false neighbours are on the map.
+        Venna and Kaski (2001), of the `neighbors` nearest: 1 if no false neighbors are on the map.
     knn_preservation : float
         Share of the `neighbors` nearest images in the layer that are among the nearest on the map.
     stability : float or None
@@ -265,7 +265,7 @@ def measure_trust(
     features : (N, D) float array
         What the map was made of.
     labels : (N, C) int8 array
-        A neighbour in which the class is only difficult (0) counts neither for nor against it.
+        A neighbor in which the class is only difficult (0) counts neither for nor against it.
     tsne_map : TsneMap
     others : sequence of (N, 2) arrays
         Maps of the same images from other starts.
@@ -405,7 +405,7 @@ def _overlap(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _trustworthiness(features: np.ndarray, anchors: np.ndarray, on_map: np.ndarray) -> float:
-    """Venna and Kaski's measure, over the `anchors` only; `on_map` are their neighbours on the map."""
+    """Venna and Kaski's measure, over the `anchors` only; `on_map` are their neighbors on the map."""
     count, k = len(features), on_map.shape[1]
     squares = (features**2).sum(axis=1)
     penalty = 0

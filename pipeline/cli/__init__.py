@@ -11,18 +11,18 @@ import sys
 
 import click
 
-from pipeline import __version__
-from pipeline.errors import UserError, told_in_one_line
+from .. import __version__
+from ..errors import UserError, told_in_one_line
 
 _MODULE_OF = {
-    "cache": "pipeline.cli.cache",
-    "check": "pipeline.cli.check",
-    "export": "pipeline.cli.features",
-    "place": "pipeline.cli.place",
-    "query": "pipeline.cli.query",
-    "show": "pipeline.cli.features",
-    "verify": "pipeline.cli.features",
-    "why": "pipeline.cli.features",
+    "cache": "pool5.cli.cache",
+    "check": "pool5.cli.check",
+    "export": "pool5.cli.features",
+    "place": "pool5.cli.place",
+    "query": "pool5.cli.query",
+    "show": "pool5.cli.features",
+    "verify": "pool5.cli.features",
+    "why": "pool5.cli.features",
 }
 
 

@@ -21,8 +21,8 @@ def stats(as_json: bool) -> None:
     """Say what is in the row cache, by model, layer and size."""
     import json
 
-    from pipeline.params import load_params
-    from pipeline.store.cache_usage import cache_usage
+    from ..params import load_params
+    from ..store.cache_usage import cache_usage
 
     params = load_params()
     names = _keys_in_use(params)
@@ -65,9 +65,9 @@ def gc(max_size: str | None, more: tuple[Path, ...]) -> None:
 
     In use are params.yaml and every file given by --params. Not while an extraction is running.
     """
-    from pipeline.errors import UserError
-    from pipeline.params import load_params
-    from pipeline.store.cache_usage import remove_unused, shrink_to
+    from ..errors import UserError
+    from ..params import load_params
+    from ..store.cache_usage import remove_unused, shrink_to
 
     params = load_params()
     root = params.extract.cache
@@ -96,7 +96,7 @@ def _card(model: str) -> Path:
 
 def _keys_in_use(params) -> dict[str, list[str]]:
     """{feature key: [<model>/<layer>, …]} of every model that has been made."""
-    from pipeline.extract.recipe import feature_keys
+    from ..extract.keys import feature_keys
 
     names: dict[str, list[str]] = {}
     for model in params.models:
@@ -107,7 +107,7 @@ def _keys_in_use(params) -> dict[str, list[str]]:
 
 
 def _bytes(text: str) -> int:
-    from pipeline.errors import UserError
+    from ..errors import UserError
 
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", text.strip().lower())
     if found is None:

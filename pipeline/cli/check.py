@@ -11,7 +11,7 @@ import click
 @click.argument("file", type=click.Path(path_type=Path), default=Path("params.yaml"))
 def check(file: Path) -> None:
     """Check FILE (params.yaml) and say in one line what is wrong with it, if anything."""
-    from pipeline.params import load_params
+    from ..params import load_params
 
     params = load_params(file)
     layers = sum(len(model.layers) for model in params.models.values())

@@ -19,7 +19,7 @@ def show(file: Path, as_json: bool) -> None:
 
     import numpy as np
 
-    from pipeline.store.feature_file import FeatureFile
+    from ..store.feature_file import FeatureFile
 
     features = FeatureFile.open(file)
     positives = np.count_nonzero(features.labels == 1, axis=0).tolist()
@@ -67,8 +67,8 @@ def verify(files: tuple[Path, ...]) -> None:
 
     Without FILES: all of data/features, and the row cache that params.yaml names.
     """
-    from pipeline.errors import UserError
-    from pipeline.store.verify import shards_of, verify_cache, verify_feature_file
+    from ..errors import UserError
+    from ..store.verify import shards_of, verify_cache, verify_feature_file
 
     problems, checked = [], []
     paths = list(files) or _stored_files()
@@ -94,14 +94,14 @@ def verify(files: tuple[Path, ...]) -> None:
 @click.argument("split")
 def why(model: str, split: str) -> None:
     """Say which rows of MODEL on SPLIT would be computed again, and which field of the key changed."""
-    from pipeline.datasets.manifest import read_manifest
-    from pipeline.errors import UserError
-    from pipeline.extract.difference import image_changes, layer_differences, model_difference
-    from pipeline.extract.recipe import feature_keys
-    from pipeline.models.card import read_card
-    from pipeline.params import load_params
-    from pipeline.store.feature_file import FeatureFile, feature_path
-    from pipeline.store.row_cache import RowCache
+    from ..datasets.manifest import read_manifest
+    from ..errors import UserError
+    from ..extract.difference import image_changes, layer_differences, model_difference
+    from ..extract.keys import feature_keys
+    from ..models.card import read_card
+    from ..params import load_params
+    from ..store.feature_file import FeatureFile, feature_path
+    from ..store.row_cache import RowCache
 
     params = load_params()
     spec = params.model(model)
@@ -139,8 +139,8 @@ def why(model: str, split: str) -> None:
 @click.option("--out", type=_PATH, help="Folder to write to.  [default: exports/<model>-<split>-<kind>]")
 def export(file: Path, kind: str, layers: tuple[str, ...], out: Path | None) -> None:
     """Write the feature file FILE in a form that other programs read."""
-    from pipeline.store.export import export_npy, export_parquet, export_tensorboard
-    from pipeline.store.feature_file import FeatureFile
+    from ..store.export import export_npy, export_parquet, export_tensorboard
+    from ..store.feature_file import FeatureFile
 
     features = FeatureFile.open(file)
     folder = out or Path("exports") / f"{features.model}-{features.split}-{kind}"
@@ -153,7 +153,7 @@ def export(file: Path, kind: str, layers: tuple[str, ...], out: Path | None) -> 
 
 
 def _stored_files() -> list[Path]:
-    from pipeline.errors import UserError
+    from ..errors import UserError
 
     paths: list[Path] = []
     if _FEATURES.is_dir():
@@ -166,7 +166,7 @@ def _stored_files() -> list[Path]:
 
 
 def _cache_root() -> Path | None:
-    from pipeline.params import load_params
+    from ..params import load_params
 
     if not Path("params.yaml").exists():
         return None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.errors import UserError
+from ..errors import UserError
 
 
 @click.command()
@@ -27,10 +27,10 @@ def place(ids: tuple[str, ...], images: tuple[Path, ...], model: str, layer: str
 
     import numpy as np
 
-    from pipeline.analysis.tsne import place_points, read_map
-    from pipeline.cli.subjects import embed_files, stored_image
-    from pipeline.params import load_params
-    from pipeline.store.feature_file import FeatureFile, feature_path
+    from ..analysis.tsne import place_points, read_map
+    from ..params import load_params
+    from ..store.feature_file import FeatureFile, feature_path
+    from .subjects import embed_files, stored_image
 
     if not ids and not images:
         raise UserError("give the ids of images, or --image FILE")

@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 import numpy as np
 
-from pipeline.cli.subjects import embed_files, stored_image
-from pipeline.errors import UserError
-from pipeline.params import Params, load_params
-from pipeline.search.searcher import Neighbors, Searcher
-from pipeline.store.feature_file import feature_path
+from ..errors import UserError
+from ..params import Params, load_params
+from ..search.searcher import Neighbors, Searcher
+from ..store.feature_file import feature_path
+from .subjects import embed_files, stored_image
 
 _PATH = click.Path(path_type=Path)
 
@@ -22,7 +22,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--image", type=_PATH, help="Ask with an image file instead of an id.")
 @click.option("--model", required=True, help="A model of params.yaml.")
 @click.option("--layer", required=True, help="One of its stored layers.")
-@click.option("-k", default=4, show_default=True, help="How many neighbours.")
+@click.option("-k", default=4, show_default=True, help="How many neighbors.")
 @click.option("--split", help="Search this split.  [default: dataset.test of params.yaml]")
 @click.option(
     "--class", "classes", multiple=True, help="Only images of this class; repeat for any of several."
@@ -48,8 +48,8 @@ def query(
 ) -> None:
     """Find the images nearest to ID, or to each of several.
 
-    An image is never its own neighbour; its duplicates are, at distance 0. An ID that the searched split does
-    not have is looked for in the model's other splits. With one ID, --json prints the list of its neighbours;
+    An image is never its own neighbor; its duplicates are, at distance 0. An ID that the searched split does
+    not have is looked for in the model's other splits. With one ID, --json prints the list of its neighbors;
     with several, a list of {query, neighbors}.
     """
     if bool(ids) == (image is not None):
@@ -87,7 +87,7 @@ def _open(
 def _ask_by_id(
     searcher: Searcher, ids: Sequence[str], k: int, classes: Sequence[str]
 ) -> tuple[list[Neighbors], list[tuple[str, ...]]]:
-    """The neighbours of each id, and the labels of each."""
+    """The neighbors of each id, and the labels of each."""
     answers, labels = [], []
     for name in ids:
         other, row = stored_image(searcher.features, searcher.layer, name)
@@ -134,10 +134,10 @@ def _draw(
     path: Path,
     asked_by_file: bool,
 ) -> None:
-    from pipeline.analysis.neighbours import ShownQuery
-    from pipeline.datasets.manifest import image_paths, read_manifest
-    from pipeline.figures.canvas import save_figure
-    from pipeline.figures.neighbours import neighbour_sheet
+    from ..analysis.shown_queries import ShownQuery
+    from ..datasets.manifest import image_paths, read_manifest
+    from ..figures.canvas import save_figure
+    from ..figures.neighbor_sheet import neighbor_sheet
 
     images: dict[str, Path] = {}
     for stored in sorted(searcher.features.path.parent.glob("*.h5")):
@@ -152,6 +152,6 @@ def _draw(
         ShownQuery(name, f"query {number}" if len(names) > 1 else "", own, {representation: found})
         for number, (name, own, found) in enumerate(zip(names, labels, answers, strict=True), start=1)
     ]
-    title = f"Nearest neighbours in split {searcher.features.split}"
-    figure = neighbour_sheet(shown, images, searcher.metric, title=title)
+    title = f"Nearest neighbors in split {searcher.features.split}"
+    figure = neighbor_sheet(shown, images, searcher.metric, title=title)
     save_figure(figure, path.with_suffix(""), suffixes=[path.suffix])

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import UserError
-from pipeline.params import Params
-from pipeline.store.feature_file import FeatureFile
+from ..errors import UserError
+from ..params import Params
+from ..store.feature_file import FeatureFile
 
 
 def stored_image(features: FeatureFile, layer: str, name: str) -> tuple[FeatureFile, int]:
@@ -40,7 +40,7 @@ def embed_files(
     UserError
         If a file is no image, or `features` have another key than params.yaml and data/models ask for.
     """
-    from pipeline.datasets.image_file import UnreadableImage, read_image
+    from ..datasets.image_file import UnreadableImage, read_image
 
     _check_key(params, model, layer, features)
     try:
@@ -48,13 +48,13 @@ def embed_files(
             read_image(image)  # what is no image is refused before the network is built
     except UnreadableImage as error:
         raise UserError(f"--image {error.path}: {error.reason}; give another file") from None
-    from pipeline.extract.embed import embed_images
+    from ..extract.embed import embed_images
 
     return embed_images(images, model, params, layers=[layer])[layer]
 
 
 def _check_key(params: Params, model: str, layer: str, features: FeatureFile) -> None:
-    from pipeline.extract.recipe import feature_keys
+    from ..extract.keys import feature_keys
 
     stored, wanted = features.key(layer), feature_keys(params, model).get(layer)
     if wanted is None:

@@ -15,8 +15,8 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.error import URLError
 
-from pipeline.atomic_write import sync_directory
-from pipeline.errors import UserError
+from ..errors import UserError
+from ..files.atomic import sync_directory
 
 YEARS = {"voc2007": ("2007", "2007-test"), "voc2012": ("2012",)}
 DOWNLOADS = Path(".cache/downloads")

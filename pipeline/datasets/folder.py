@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets.listing import Listing, did_you_mean
-from pipeline.errors import UserError
+from ..errors import UserError
+from .listing import Listing, did_you_mean
 
 SUFFIXES = frozenset([
     ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff",

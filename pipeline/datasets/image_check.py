@@ -13,8 +13,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from pipeline.datasets.image_file import UnreadableImage, decode, read_bytes
-from pipeline.progress import progress
+from ..progress import progress
+from .image_file import UnreadableImage, decode, read_bytes
 
 _WORTH_A_POOL = 200  # below this, starting processes costs more than they bring
 

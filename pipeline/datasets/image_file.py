@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from pipeline.errors import UserError
-from pipeline.params import Preprocess
+from ..errors import UserError
+from ..params import Preprocess
 
 # Named one by one: Pillow would otherwise hand an EPS to Ghostscript, which is a program in itself.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")

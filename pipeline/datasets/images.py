@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.atomic_write import write_text
-from pipeline.datasets.download import YEARS, download_devkit, voc_archives
-from pipeline.datasets.sample import draw_sample
-from pipeline.errors import UserError
-from pipeline.params import Dataset
+from ..errors import UserError
+from ..files.atomic import write_text
+from ..params import Dataset
+from ..sample.devkit import draw_sample
+from .download import YEARS, download_devkit, voc_archives
 
 IN_PLACE = "in-place.txt"
 

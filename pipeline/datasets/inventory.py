@@ -13,14 +13,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pipeline.atomic_write import write_text
-from pipeline.datasets.folder import list_folder
-from pipeline.datasets.image_check import BadImage, ImageFact, check_images
-from pipeline.datasets.listing import Disagreement, Listing, ObjectBox
-from pipeline.datasets.manifest import Manifest, write_manifest
-from pipeline.datasets.voc import list_voc
-from pipeline.errors import UserError
-from pipeline.params import Dataset
+from ..errors import UserError
+from ..files.atomic import write_text
+from ..params import Dataset
+from .folder import list_folder
+from .image_check import BadImage, ImageFact, check_images
+from .listing import Disagreement, Listing, ObjectBox
+from .manifest import Manifest, write_manifest
+from .voc import list_voc
 
 _NAMED = 10  # so many of a kind are named in one line; summary.json has them all
 

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from pipeline.errors import UserError
+from ..errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.atomic_write import atomic_write
-from pipeline.errors import UserError
+from ..errors import UserError
+from ..files.atomic import atomic_write
 
 _COLUMNS = ["id", "path", "digest", "width", "height"]
 

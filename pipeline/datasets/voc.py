@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets.listing import (
+from ..errors import UserError
+from ..progress import progress
+from .listing import (
     Disagreement,
     Listing,
     ObjectBox,
@@ -18,8 +20,6 @@ from pipeline.datasets.listing import (
     refuse_duplicates,
     refuse_unsafe,
 )
-from pipeline.errors import UserError
-from pipeline.progress import progress
 
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",

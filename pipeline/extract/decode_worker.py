@@ -1,6 +1,6 @@
 """A process that decodes: paths in, pixels into memory that it shares with its parent.
 
-Started by `reader.py` as `python -m pipeline.extract.decode_worker`, so it imports neither torch nor
+Started by `reader.py` as `python -m pool5.extract.decode_worker`, so it imports neither torch nor
 the parent's main script. It ends when its parent does, however that happens.
 """
 
@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from pipeline.extract.decoding import decode_into
+from .decoding import decode_into
 
 
 def _main(ring: int, slots: int, pipe: int, niceness: int) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.datasets.image_file import UnreadableImage, crop_centre, decode, read_bytes
-from pipeline.params import Preprocess
+from ..datasets.image_file import UnreadableImage, crop_centre, decode, read_bytes
+from ..params import Preprocess
 
 
 @dataclasses.dataclass(frozen=True)

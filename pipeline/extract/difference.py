@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from pipeline.datasets.manifest import Manifest
-from pipeline.models.card import ModelCard
-from pipeline.params import Model
-from pipeline.store.feature_file import FeatureFile
-from pipeline.store.feature_key import FeatureKey
-from pipeline.store.row_cache import RowCache
+from ..datasets.manifest import Manifest
+from ..models.card import ModelCard
+from ..params import Model
+from ..store.feature_file import FeatureFile
+from ..store.feature_key import FeatureKey
+from ..store.row_cache import RowCache
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets.image_file import UnreadableImage, read_bytes
-from pipeline.extract.decoding import ImageTask
-from pipeline.extract.extract_layers import reading_of
-from pipeline.extract.forward import load_forward
-from pipeline.extract.reader import read_batches
-from pipeline.params import Params
+from ..datasets.image_file import UnreadableImage, read_bytes
+from ..params import Params
+from .decoding import ImageTask
+from .extract_layers import reading_of
+from .forward import load_forward
+from .reader import read_batches
 
 
 def embed_images(

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.atomic_write import write_text
-from pipeline.datasets.manifest import Manifest, read_manifest
-from pipeline.errors import UserError
-from pipeline.extract.extractor import Images, Network, Outcome, Reading, compute_missing
-from pipeline.extract.reader import available_workers
-from pipeline.extract.recipe import feature_keys
-from pipeline.params import Extract, Params, Preprocess
-from pipeline.store.feature_file import FeatureFile, feature_path
-from pipeline.store.feature_key import FeatureKey
-from pipeline.store.feature_writer import FileHead
-from pipeline.store.publish import publish, publishing_to
-from pipeline.store.row_cache import RowCache, StoredRows, is_in
+from ..datasets.manifest import Manifest, read_manifest
+from ..errors import UserError
+from ..files.atomic import write_text
+from ..params import Extract, Params, Preprocess
+from ..store.feature_file import FeatureFile, feature_path
+from ..store.feature_key import FeatureKey
+from ..store.feature_writer import FileHead
+from ..store.publish import publish, publishing_to
+from ..store.row_cache import RowCache, StoredRows, is_in
+from .extractor import Images, Network, Outcome, Reading, compute_missing
+from .keys import feature_keys
+from .reader import available_workers
 
 _BATCH_STEP = 16
 _NICENESS = 5  # on few cores the network goes first: decoding only has to keep up with it
@@ -77,7 +77,7 @@ def extract_model(
     spec = params.models[model]
 
     def load_network() -> Network:
-        from pipeline.extract.forward import load_forward  # brings torch, which a run with nothing new spares
+        from .forward import load_forward  # brings torch, which a run with nothing new spares
 
         nodes = list(dict.fromkeys(spec.layers.values()))
         return load_forward(Path(models_root) / model, spec, nodes, params.extract)

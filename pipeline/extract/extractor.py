@@ -11,14 +11,14 @@ from typing import Protocol
 
 import numpy as np
 
-from pipeline.datasets.image_file import UnreadableImage
-from pipeline.errors import UserError
-from pipeline.extract.decoding import Failure, ImageTask
-from pipeline.extract.reader import Batch, read_batches
-from pipeline.params import Preprocess
-from pipeline.progress import progress
-from pipeline.store.feature_key import FeatureKey
-from pipeline.store.row_cache import CacheWriter, StoredRows
+from ..datasets.image_file import UnreadableImage
+from ..errors import UserError
+from ..params import Preprocess
+from ..progress import progress
+from ..store.feature_key import FeatureKey
+from ..store.row_cache import CacheWriter, StoredRows
+from .decoding import Failure, ImageTask
+from .reader import Batch, read_batches
 
 FLUSH_SECONDS = 30.0  # of work that a kill may cost; half of the minute that is promised
 FLUSH_BYTES = 64 << 20

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from pipeline.errors import UserError
-from pipeline.extract.inference_graph import prepare
-from pipeline.models.card import read_card
-from pipeline.models.device import choose_device
-from pipeline.models.layers import check_layers
-from pipeline.models.network import load_network
-from pipeline.params import Extract, Model, Preprocess
+from ..errors import UserError
+from ..models.card import read_card
+from ..models.device import choose_device
+from ..models.layers import check_layers
+from ..models.network import load_network
+from ..params import Extract, Model, Preprocess
+from .inference_graph import prepare
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -11,7 +11,7 @@ from torch import fx, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from pipeline.models.layers import LayerExtractor, check_nodes
+from ..models.layers import LayerExtractor, check_nodes
 
 
 def prepare(network: nn.Module, nodes: Sequence[str], *, fuse: bool) -> list[LayerExtractor]:

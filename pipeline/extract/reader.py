@@ -12,14 +12,12 @@ import subprocess
 import sys
 from collections.abc import Generator, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 
 import numpy as np
 
-import pipeline
-from pipeline.errors import UserError
-from pipeline.extract.decoding import Failure, ImageTask, decode_into
-from pipeline.params import Preprocess
+from ..errors import UserError
+from ..params import Preprocess
+from .decoding import Failure, ImageTask, decode_into
 
 _TASKS_A_WORKER = 2  # one at work and one at hand, so that a worker never waits for its parent
 _SLOTS_SPARE = 1  # the batch that the network is at
@@ -111,11 +109,11 @@ class _Workers:
             ours, theirs = socket.socketpair()
             arguments = [ring, self._slots, theirs.fileno(), self._niceness]
             process = subprocess.Popen(
-                [sys.executable, "-m", "pipeline.extract.decode_worker", *map(str, arguments)],
+                [sys.executable, "-m", "pool5.extract.decode_worker", *map(str, arguments)],
                 pass_fds=(ring, theirs.fileno()),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                env=os.environ | {"PYTHONPATH": _import_path(), "OMP_NUM_THREADS": "1"},
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
             )
             theirs.close()
             connection = Connection(ours.detach())
@@ -161,12 +159,6 @@ class _Workers:
                 yield _batch(self._pixels[slot], tasks, failures)
                 free.append(slot)
                 hand_out()
-
-
-def _import_path() -> str:
-    """PYTHONPATH under which a child finds this very package, wherever it is run from."""
-    here = str(Path(pipeline.__file__).parents[1])
-    return os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def available_workers() -> int:

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pipeline.analysis.ap_comparison import MEAN, ApComparison
-from pipeline.figures.canvas import new_figure, save_figure
-from pipeline.params import Protocol
+from ..analysis.ap_comparison import MEAN, ApComparison
+from ..params import Protocol
+from .canvas import new_figure, save_figure
 
 # Okabe and Ito's colours, which every kind of colour vision tells apart; the markers say it once more
 _COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"]

@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from pipeline.atomic_write import atomic_write
+from ..files.atomic import atomic_write
 
 # the salt and the missing metadata keep dates, versions and random ids out of the files;
 # text stays text in SVG, so that it can be searched and read aloud

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline.analysis.duplicates import DuplicatePair
-from pipeline.figures.sheets import Tile, draw_sheet
+from ..analysis.duplicates import DuplicatePair
+from .sheets import Tile, draw_sheet
 
 _PAIRS_A_ROW = 4
 _MOST_PAIRS = 24

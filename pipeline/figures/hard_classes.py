@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.analysis.annotated_objects import ObjectStatistics
-from pipeline.analysis.hard_classes import HardClass
-from pipeline.figures.sheets import Frame, Tile, draw_sheet
+from ..analysis.annotated_objects import ObjectStatistics
+from ..analysis.hard_classes import HardClass
+from .sheets import Frame, Tile, draw_sheet
 
 _TILES = 6
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import LogFormatter
 
-from pipeline.figures.canvas import new_figure, save_figure
-from pipeline.search.quality import OperatingPoint, pareto_front
+from ..search.quality import OperatingPoint, pareto_front
+from .canvas import new_figure, save_figure
 
 _COLOURS = ("#56b4e9", "#0072b2", "#000000")
 

@@ -16,8 +16,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.textpath import text_to_path
 from PIL import Image
 
-from pipeline.datasets.image_file import read_image
-from pipeline.figures.canvas import new_figure, save_figure
+from ..datasets.image_file import read_image
+from .canvas import new_figure, save_figure
 
 Frame = Literal["query", "hit", "miss", "plain"]
 
@@ -25,8 +25,8 @@ Frame = Literal["query", "hit", "miss", "plain"]
 _COLOUR: dict[Frame, str] = {"query": "#111111", "hit": "#0072b2", "miss": "#d55e00", "plain": "#c8c8c8"}
 _WIDTH: dict[Frame, float] = {"query": 3.0, "hit": 2.0, "miss": 2.0, "plain": 0.8}
 _MARK: dict[Frame, str] = {"query": "query", "hit": "✓", "miss": "✗", "plain": ""}
-# what the frames of a neighbour sheet say
-NEIGHBOUR_LEGEND: Mapping[Frame, str] = {
+# what the frames of a neighbor sheet say
+NEIGHBOR_LEGEND: Mapping[Frame, str] = {
     "query": "the query",
     "hit": "shares a label with the query",
     "miss": "shares none",

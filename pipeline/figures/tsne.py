@@ -11,9 +11,9 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pipeline.analysis.tsne import Trust
-from pipeline.figures.canvas import new_figure, save_figure
-from pipeline.figures.palette import NO_CLASS, class_colours, mean_colour
+from ..analysis.tsne import Trust
+from .canvas import new_figure, save_figure
+from .palette import NO_CLASS, class_colours, mean_colour
 
 _MOST_CLASSES = 40  # shown in the legend and as panels; the most frequent where there are more
 _LEGEND_ROWS = 24

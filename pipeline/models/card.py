@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.atomic_write import write_text
-from pipeline.errors import UserError
+from ..errors import UserError
+from ..files.atomic import write_text
 
 WEIGHTS_FILE = "weights.safetensors"
 CARD_FILE = "model.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from pipeline.errors import UserError
+from ..errors import UserError
 
 
 def choose_device(setting: str, key: str) -> torch.device:

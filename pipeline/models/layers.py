@@ -9,9 +9,9 @@ import torch
 from torch import fx, nn
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
-from pipeline.errors import UserError
-from pipeline.models.card import ModelCard
-from pipeline.models.network import on_shapes_alone
+from ..errors import UserError
+from .card import ModelCard
+from .network import on_shapes_alone
 
 
 class LayerExtractor(nn.Module):

@@ -15,9 +15,9 @@ import torchvision
 from safetensors.torch import load_file
 from torch import nn
 
-from pipeline.errors import UserError
-from pipeline.models import caffenet
-from pipeline.models.card import WEIGHTS_FILE, ModelCard, read_card
+from ..errors import UserError
+from . import caffenet
+from .card import WEIGHTS_FILE, ModelCard, read_card
 
 
 def architectures() -> list[str]:

@@ -18,10 +18,11 @@ import torchvision
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from pipeline.atomic_write import atomic_write
-from pipeline.errors import UserError
-from pipeline.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard, read_card, write_card
-from pipeline.models.network import (
+from ..errors import UserError
+from ..files.atomic import atomic_write
+from ..params import Model
+from .card import CARD_FILE, WEIGHTS_FILE, ModelCard, read_card, write_card
+from .network import (
     build_network,
     check_buildable,
     head_name,
@@ -30,7 +31,6 @@ from pipeline.models.network import (
     on_shapes_alone,
     read_own_weights,
 )
-from pipeline.params import Model
 
 _CONNECT_SECONDS = 30
 

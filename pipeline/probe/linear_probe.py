@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
-from pipeline.atomic_write import atomic_write
-from pipeline.errors import UserError
-from pipeline.probe.logistic_regression import LinearClassifier, LogisticRegression
-from pipeline.probe.regularisation import choose_regularisation
+from ..errors import UserError
+from ..files.atomic import atomic_write
+from .logistic_regression import LinearClassifier, LogisticRegression
+from .regularisation import choose_regularisation
 
 _TOLERANCE = 1e-5
 

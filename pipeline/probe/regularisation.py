@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.analysis.average_precision import (
+from ..measures.average_precision import (
     average_precision,
     bootstrap_counts,
     resampled_average_precision,
 )
-from pipeline.probe.logistic_regression import LogisticRegression
-from pipeline.progress import progress
+from ..progress import progress
+from .logistic_regression import LogisticRegression
 
 _RESAMPLES = 200
 _STANDARD_ERRORS = 2.0

@@ -6,8 +6,8 @@ import collections
 import dataclasses
 from pathlib import Path
 
-from pipeline.params import Duplicates
-from pipeline.report.precision_tables import read_rows
+from ..params import Duplicates
+from .precision_tables import read_rows
 
 _PAIRS_LISTED = 50
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.report.pictures import Picture
+from .pictures import Picture
 
 _CONFUSIONS_SHOWN = 5
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline.report.pictures import Picture, chart
+from .pictures import Picture, chart
 
 
 @dataclasses.dataclass(frozen=True)

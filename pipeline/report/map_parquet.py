@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from pipeline.atomic_write import atomic_write
-from pipeline.report.atlas import Neighbourhood, PointMap, TestSplit
+from ..files.atomic import atomic_write
+from .map_data import Neighborhood, PointMap, TestSplit
 
 _THUMBNAIL = (96, 96)
-_NEIGHBOURS = pa.struct([("ids", pa.list_(pa.int64())), ("distances", pa.list_(pa.float32()))])
+_NEIGHBORS = pa.struct([("ids", pa.list_(pa.int64())), ("distances", pa.list_(pa.float32()))])
 
 
 def write_map_parquet(
@@ -23,19 +23,19 @@ def write_map_parquet(
     split: TestSplit,
     rows: np.ndarray,
     maps: Sequence[PointMap],
-    neighbourhoods: Sequence[Neighbourhood],
+    neighborhoods: Sequence[Neighborhood],
     pictures: Mapping[int, Image.Image],
 ) -> None:
-    """Write one row an image: id, labels, a small picture, and per layer its place and its neighbours.
+    """Write one row an image: id, labels, a small picture, and per layer its place and its neighbors.
 
     The columns of a layer are `x <model>/<layer>`, `y <model>/<layer>` and `neighbors <model>/<layer>`. A
-    neighbour is given by its row in this file, as embedding-atlas wants it.
+    neighbor is given by its row in this file, as embedding-atlas wants it.
 
     Parameters
     ----------
     rows : (n,) int64
         The rows of the split that are written.
-    neighbourhoods : sequence of Neighbourhood
+    neighborhoods : sequence of Neighborhood
         Their `rows` are row numbers of the file, from 0 to n - 1.
     pictures : {row of the split: small image}
         Rows without one have none in the file.
@@ -55,10 +55,10 @@ def write_map_parquet(
         places[point_map.rows] = point_map.places
         for axis, name in enumerate("xy"):
             columns[f"{name} {point_map.name}"] = pa.array(places[rows, axis], from_pandas=True)
-    for near in neighbourhoods:
+    for near in neighborhoods:
         pairs = zip(near.rows.tolist(), near.distances.tolist(), strict=True)
         columns[f"neighbors {near.name}"] = pa.array(
-            [{"ids": ids, "distances": distances} for ids, distances in pairs], _NEIGHBOURS
+            [{"ids": ids, "distances": distances} for ids, distances in pairs], _NEIGHBORS
         )
     with atomic_write(path) as temporary:
         pq.write_table(pa.table(columns), temporary, compression="zstd")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclasses.dataclass(frozen=True)
 class Purity:
-    """The share of a class's nearest neighbours that show the class: on the map, in the layer, by chance."""
+    """The share of a class's nearest neighbors that show the class: on the map, in the layer, by chance."""
 
     name: str
     on_map: float
@@ -43,7 +43,7 @@ def read_trust(path: Path) -> MapTrust | None:
             "trustworthiness",
             f"1 if no image of the {k} nearest on the map is far in the layer",
         ),
-        "knn_preservation": ("neighbours kept", f"share of the {k} nearest in the layer that the map keeps"),
+        "knn_preservation": ("neighbors kept", f"share of the {k} nearest in the layer that the map keeps"),
         "stability": ("stability", f"share of the {k} nearest on the map that other seeds' maps have too"),
         "kl": ("KL divergence", "what t-SNE minimises; comparable between maps of one layer only"),
     }

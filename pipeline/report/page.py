@@ -11,11 +11,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.atomic_write import write_text
-from pipeline.datasets.manifest import read_manifest
-from pipeline.params import Params, split_reference
-from pipeline.report.atlas import (
-    NEIGHBOURS,
+from ..datasets.manifest import read_manifest
+from ..files.atomic import write_text
+from ..params import Params, split_reference
+from ..store.feature_file import FeatureFile, feature_path
+from .duplicate_pairs import DuplicateReport, read_duplicates
+from .hard_classes import HardClass, read_hard_classes
+from .index_quality import IndexQuality, read_index_quality
+from .map_data import (
+    NEIGHBORS,
     PointMap,
     TestSplit,
     nearest,
@@ -23,19 +27,15 @@ from pipeline.report.atlas import (
     read_map,
     shown_images,
 )
-from pipeline.report.duplicate_pairs import DuplicateReport, read_duplicates
-from pipeline.report.hard_classes import HardClass, read_hard_classes
-from pipeline.report.index_quality import IndexQuality, read_index_quality
-from pipeline.report.map_parquet import write_map_parquet
-from pipeline.report.map_trust import MapTrust, read_trust
-from pipeline.report.pictures import Picture, chart, sheets
-from pipeline.report.precision_tables import ClassTable, difference_tables, precision_tables
-from pipeline.report.provenance import Provenance, read_provenance
-from pipeline.report.rendering import render
-from pipeline.report.retrieval_tables import Retrieval, read_retrieval
-from pipeline.report.thumbnails import make_sprites, shrink_images
-from pipeline.report.training_curves import Chart, training_charts
-from pipeline.store.feature_file import FeatureFile, feature_path
+from .map_parquet import write_map_parquet
+from .map_trust import MapTrust, read_trust
+from .pictures import Picture, chart, sheets
+from .precision_tables import ClassTable, difference_tables, precision_tables
+from .provenance import Provenance, read_provenance
+from .rendering import render
+from .retrieval_tables import Retrieval, read_retrieval
+from .thumbnails import make_sprites, shrink_images
+from .training_curves import Chart, training_charts
 
 # of the page's 15 MB; base64 makes four characters of three bytes
 THUMBNAIL_BYTES = 6_300_000
@@ -48,7 +48,7 @@ class Pictures:
 
     precision: Picture | None
     differences: Picture | None
-    neighbours: Picture | None
+    neighbors: Picture | None
     duplicates: Picture | None
     panels: Mapping[str, Picture]
 
@@ -82,7 +82,7 @@ class Page:
             ("differences", "Differences between models", self.differences),
             ("map", "Map of the test images", self.map_data),
             ("hard", "Hard and easy classes", self.hard),
-            ("neighbours", "Nearest neighbours", self.pictures.neighbours or self.retrieval),
+            ("neighbors", "Nearest neighbors", self.pictures.neighbors or self.retrieval),
             ("duplicates", "Near-duplicates", self.duplicates),
             ("search", "Search quality", self.search),
             ("training", "Training", self.training),
@@ -149,7 +149,7 @@ def write_report(params: Params, data: Path = Path("data"), reports: Path = Path
     sprites = make_sprites(small, THUMBNAIL_BYTES) if maps else None
     everything = np.arange(len(test))
     near = [
-        nearest(name, _vectors(name, split, everything, data), shown, params.index.metric, NEIGHBOURS)
+        nearest(name, _vectors(name, split, everything, data), shown, params.index.metric, NEIGHBORS)
         for name in (layers if maps else ())
     ]
     map_data = page_data(split, shown, sprites, maps, near, params.index.metric) if sprites else None
@@ -179,7 +179,7 @@ def write_report(params: Params, data: Path = Path("data"), reports: Path = Path
         pictures=Pictures(
             precision=_chart(reports / "ap/ap.png"),
             differences=_chart(reports / "ap/differences.png"),
-            neighbours=shrunk.get(reports / "neighbors/sheet.png"),
+            neighbors=shrunk.get(reports / "neighbors/sheet.png"),
             duplicates=shrunk.get(reports / "duplicates/sheet.png"),
             panels={m.name: p for m in maps if (p := _chart(reports / "tsne" / m.name / "panels.png"))},
         ),
@@ -209,7 +209,7 @@ def _write_parquet(
     rows = np.unique(np.concatenate([m.rows for m in maps])) if maps else np.arange(len(split.ids))
     everyone = np.arange(len(rows))
     near = [
-        nearest(m.name, _vectors(m.name, split, rows, data), everyone, params.index.metric, NEIGHBOURS)
+        nearest(m.name, _vectors(m.name, split, rows, data), everyone, params.index.metric, NEIGHBORS)
         for m in maps
     ]
     write_map_parquet(path, split, rows, maps, near, pictures)

@@ -12,10 +12,10 @@ import msgspec
 import numpy as np
 import yaml
 
-from pipeline.datasets.manifest import Manifest, read_manifest
-from pipeline.models.card import ModelCard, read_card
-from pipeline.params import Params
-from pipeline.store.feature_file import FeatureFile, feature_path
+from ..datasets.manifest import Manifest, read_manifest
+from ..models.card import ModelCard, read_card
+from ..params import Params
+from ..store.feature_file import FeatureFile, feature_path
 
 
 @dataclasses.dataclass(frozen=True)

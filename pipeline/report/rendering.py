@@ -17,9 +17,9 @@ PROTOCOLS = {
 
 
 def render(page: object) -> str:
-    """The page as HTML; `page` is a `pipeline.report.page.Page`."""
+    """The page as HTML; `page` is a `page.Page`."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pipeline.report"),
+        loader=jinja2.PackageLoader("pool5.report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline.report.precision_tables import Estimate, number, read_rows
+from .precision_tables import Estimate, number, read_rows
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.datasets.image_file import decode, read_bytes
-from pipeline.progress import progress
+from ..datasets.image_file import decode, read_bytes
+from ..progress import progress
 
 PER_ROW = 8
 PER_SHEET = PER_ROW * PER_ROW

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from pipeline.errors import UserError
-from pipeline.params import Metric
-from pipeline.search.metrics import distances_from, pair_distances, squared_norms
+from ..errors import UserError
+from ..params import Metric
+from .metrics import distances_from, pair_distances, squared_norms
 
 _QUERY_BLOCK = 1024
 _ALL_PAIRS_BLOCK = 5120  # rows; a block with itself costs BLAS half (syrk), so that large blocks pay
@@ -76,7 +76,7 @@ class ExactSearch:
             `vectors` itself asks for all pairs, at half the cost.
         k : int
         exclude : (n,) int, optional
-            For each query a row that is never its neighbour (its own), or -1.
+            For each query a row that is never its neighbor (its own), or -1.
         allowed : (N,) bool, optional
             The rows that may be found.
 
@@ -96,7 +96,7 @@ class ExactSearch:
         if not count:
             return np.empty((0, k), np.float32), np.empty((0, k), np.int64)
         if allowed is None and count * self.vectors.size >= _DEVICE_WORK:
-            from pipeline.search import (
+            from . import (
                 gpu_narrowing,
             )  # imports FAISS, which a small question does not wait for
 
@@ -179,7 +179,7 @@ class ExactSearch:
     def check_enough(self, k: int, exclude: np.ndarray | None, allowed: np.ndarray | None) -> None:
         """Refuse a `k` that is more than some query can find; see `search`."""
         if k < 1:
-            raise UserError(f"k is {k}; ask for 1 neighbour or more")
+            raise UserError(f"k is {k}; ask for 1 neighbor or more")
         there = len(self.vectors) if allowed is None else int(allowed.sum())
         if exclude is not None:
             own = exclude[exclude >= 0]
@@ -374,7 +374,7 @@ def exact_search(
     k : int
     metric : cosine, l2 or ip
     exclude : (n,) int, optional
-        For each query a row that is never its neighbour (its own), or -1.
+        For each query a row that is never its neighbor (its own), or -1.
 
     Returns
     -------

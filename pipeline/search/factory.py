@@ -6,7 +6,7 @@ import dataclasses
 import math
 import re
 
-from pipeline.errors import UserError
+from ..errors import UserError
 
 # faiss.ClusteringParameters: fewer points a centroid leave it badly placed, more are thrown away
 MIN_POINTS_PER_CENTROID = 39

@@ -12,12 +12,12 @@ import faiss
 import msgspec
 import numpy as np
 
-from pipeline.atomic_write import atomic_write, write_text
-from pipeline.errors import UserError
-from pipeline.params import Metric
-from pipeline.search.exact import ExactSearch, as_float32, unit_rows
-from pipeline.search.factory import MAX_POINTS_PER_CENTROID, MIN_POINTS_PER_CENTROID, centroid_count
-from pipeline.store.feature_file import FeatureFile
+from ..errors import UserError
+from ..files.atomic import atomic_write, write_text
+from ..params import Metric
+from ..store.feature_file import FeatureFile
+from .exact import ExactSearch, as_float32, unit_rows
+from .factory import MAX_POINTS_PER_CENTROID, MIN_POINTS_PER_CENTROID, centroid_count
 
 _FORMAT = "pool5-index"
 _FORMAT_VERSION = 1
@@ -151,7 +151,7 @@ class IndexSearch:
     """Search through an index: it gives a shortlist, which is then ranked by the stored vectors.
 
     So distances are exact and ties stand in row order, as in exact search; what an index can do is to miss a
-    neighbour. A query for which it finds fewer than k (short lists) is answered by exact search.
+    neighbor. A query for which it finds fewer than k (short lists) is answered by exact search.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ class IndexSearch:
                 faiss.ParameterSpace().set_index_parameter(self.index, name, value)
 
     def shortlist(self, queries: np.ndarray, k: int) -> np.ndarray:
-        """The (n, c) int64 rows that the index finds for k neighbours and the query itself; -1: no more."""
+        """The (n, c) int64 rows that the index finds for k neighbors and the query itself; -1: no more."""
         times = self.setting.get("shortlist", 1)
         count = (max(k, 10) * times if times > 1 else k) + 1
         asked = as_float32(queries)

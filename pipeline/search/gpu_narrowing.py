@@ -7,8 +7,8 @@ from collections.abc import Callable
 import faiss
 import numpy as np
 
-from pipeline.params import Metric
-from pipeline.search.exact import as_float32, unit_rows
+from ..params import Metric
+from .exact import as_float32, unit_rows
 
 _BLOCK_BYTES = 4 << 30
 _MARGIN = 64  # more than k, so that near-ties at the k-th place are all there

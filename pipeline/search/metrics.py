@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.params import Metric
+from ..params import Metric
 
 __all__ = ["Metric", "distances_from", "pair_distances", "squared_norms"]
 

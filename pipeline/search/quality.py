@@ -12,9 +12,9 @@ from typing import Any
 import faiss
 import numpy as np
 
-from pipeline.search.exact import ExactSearch
-from pipeline.search.faiss_index import GPU_LIMIT, IndexSearch
-from pipeline.search.metrics import pair_distances
+from .exact import ExactSearch
+from .faiss_index import GPU_LIMIT, IndexSearch
+from .metrics import pair_distances
 
 DEPTHS = (1, 10, 100)
 TARGET_RECALL = 0.95  # of the recommended setting, at depth 10

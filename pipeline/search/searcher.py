@@ -13,10 +13,10 @@ from typing import overload
 
 import numpy as np
 
-from pipeline.errors import UserError
-from pipeline.params import Metric
-from pipeline.search.exact import ExactSearch
-from pipeline.store.feature_file import FeatureFile
+from ..errors import UserError
+from ..params import Metric
+from ..store.feature_file import FeatureFile
+from .exact import ExactSearch
 
 _THUMBNAIL = 128
 
@@ -43,7 +43,7 @@ class Neighbor:
 
 
 class Neighbors(list[Neighbor]):
-    """The neighbours of one query, nearest first; in a notebook, a table with thumbnails.
+    """The neighbors of one query, nearest first; in a notebook, a table with thumbnails.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class Neighbors(list[Neighbor]):
         # Pillow only where a picture is shown: a query in the shell does not wait for it
         from PIL import Image
 
-        from pipeline.datasets.image_file import read_image
+        from ..datasets.image_file import read_image
 
         image = Image.fromarray(read_image(self._images[name]))
         image.thumbnail((_THUMBNAIL, _THUMBNAIL), reducing_gap=3.0)
@@ -112,7 +112,7 @@ class Searcher:
         self._exact = ExactSearch(features.layer(layer), metric)
         self._index = None
         if index is not None:
-            from pipeline.search.faiss_index import open_index  # FAISS takes half a second to import
+            from .faiss_index import open_index  # FAISS takes half a second to import
 
             self._index = open_index(index, features, layer, self._exact)
 
@@ -163,7 +163,7 @@ class Searcher:
         Parameters
         ----------
         what : an id, several ids, or (n, D) vectors
-            An image that is asked for by its id is never its own neighbour, though its duplicates are.
+            An image that is asked for by its id is never its own neighbor, though its duplicates are.
         k : int
         classes : sequence of str
             Only images that show at least one of these classes. A filtered query is always exact.

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Collection
 from pathlib import Path
 
-from pipeline.store.feature_key import FeatureKey
-from pipeline.store.row_cache import RowCache
-from pipeline.store.row_shard import SUFFIX, DamagedShard, read_shard
+from .feature_key import FeatureKey
+from .row_cache import RowCache
+from .row_shard import SUFFIX, DamagedShard, read_shard
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.atomic_write import atomic_write, write_text
-from pipeline.store.feature_file import FeatureFile
+from ..files.atomic import atomic_write, write_text
+from .feature_file import FeatureFile
 
 _BLOCK_ROWS = 8192
 

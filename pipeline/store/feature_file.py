@@ -13,11 +13,11 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
-from pipeline.errors import UserError
-from pipeline.store.checksums import block_checksums
-from pipeline.store.feature_key import FeatureKey
-from pipeline.store.feature_writer import layer_digest, write_feature_file
-from pipeline.store.seal import FORMAT, check_seal
+from ..errors import UserError
+from .checksums import block_checksums
+from .feature_key import FeatureKey
+from .feature_writer import layer_digest, write_feature_file
+from .header import FORMAT, check_seal
 
 __all__ = ["FeatureFile", "feature_path", "write_feature_file"]
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from pipeline.atomic_write import atomic_write
-from pipeline.errors import UserError
-from pipeline.store.checksums import CHECKSUM_BYTES, block_checksums, rows_per_block
-from pipeline.store.feature_key import FeatureKey
-from pipeline.store.seal import FORMAT, FORMAT_VERSION, seal_size, write_seal
+from ..errors import UserError
+from ..files.atomic import atomic_write
+from .checksums import CHECKSUM_BYTES, block_checksums, rows_per_block
+from .feature_key import FeatureKey
+from .header import FORMAT, FORMAT_VERSION, seal_size, write_seal
 
 _FILL_BYTES = 16 << 20  # asked of a source at once
 _IN_FLIGHT = 3

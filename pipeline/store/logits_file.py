@@ -10,8 +10,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pipeline.atomic_write import atomic_write
-from pipeline.errors import UserError
+from ..errors import UserError
+from ..files.atomic import atomic_write
 
 FORMAT = "pool5-logits"
 FORMAT_VERSION = 1

@@ -9,9 +9,9 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pipeline.errors import UserError
-from pipeline.store.feature_writer import FileHead, LayerSource, stream_feature_file
-from pipeline.store.row_cache import StoredRows
+from ..errors import UserError
+from .feature_writer import FileHead, LayerSource, stream_feature_file
+from .row_cache import StoredRows
 
 
 def publish(path: Path | str, head: FileHead, layers: Mapping[str, StoredRows]) -> None:

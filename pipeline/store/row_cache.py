@@ -21,10 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.atomic_write import sync_directory
-from pipeline.errors import UserError
-from pipeline.store.feature_key import FeatureKey
-from pipeline.store.row_shard import SUFFIX, DamagedShard, Shard, read_shard, write_shard
+from ..errors import UserError
+from ..files.atomic import sync_directory
+from .feature_key import FeatureKey
+from .row_shard import SUFFIX, DamagedShard, Shard, read_shard, write_shard
 
 _DAMAGED = ".damaged"
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.store.checksums import checksum
-from pipeline.store.feature_key import FeatureKey
+from .checksums import checksum
+from .feature_key import FeatureKey
 
 SUFFIX = ".rows"
 _FIRST_LINE = re.compile(rb"pool5-rows 1 ([0-9]+)\n")

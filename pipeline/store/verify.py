@@ -5,10 +5,10 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pipeline.errors import UserError
-from pipeline.store.feature_file import FeatureFile, StoredArray
-from pipeline.store.row_cache import RowCache
-from pipeline.store.row_shard import SUFFIX, DamagedShard, read_shard
+from ..errors import UserError
+from .feature_file import FeatureFile, StoredArray
+from .row_cache import RowCache
+from .row_shard import SUFFIX, DamagedShard, read_shard
 
 
 def verify_feature_file(path: Path | str) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn.functional import grid_sample
 
-from pipeline.params import Augment, Preprocess
+from ..params import Augment, Preprocess
 
 _TRIES = 10  # as torchvision's RandomResizedCrop
 _GREY = (0.2989, 0.587, 0.114)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from pipeline.atomic_write import atomic_write
+from ..files.atomic import atomic_write
 
 _FILE = "state.pt"
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.datasets.image_file import read_image, resize_and_crop
-from pipeline.params import Preprocess
-from pipeline.progress import progress
+from ..datasets.image_file import read_image, resize_and_crop
+from ..params import Preprocess
+from ..progress import progress
 
 _LONGEST = 4  # times the short side; a panorama's middle is enough, its ends would fill the memory
 _AHEAD = 256  # images that are decoded before they are kept

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from pipeline.models.network import head_name
-from pipeline.params import Train
+from ..models.network import head_name
+from ..params import Train
 
 
 def build_optimizer(network: nn.Module, recipe: Train) -> torch.optim.Optimizer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pipeline.params import Train
+from ..params import Train
 
 
 def rate_factor(step: int, steps_per_epoch: int, recipe: Train) -> float:

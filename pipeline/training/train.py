@@ -20,24 +20,24 @@ import numpy as np
 import torch
 from torch import nn
 
-from pipeline.atomic_write import write_text
-from pipeline.datasets.manifest import Manifest
-from pipeline.errors import UserError
-from pipeline.models.card import ModelCard
-from pipeline.models.device import choose_device, has_bf16
-from pipeline.models.network import head_name
-from pipeline.models.weights import Start, write_model
-from pipeline.params import Model, Train
-from pipeline.progress import progress
-from pipeline.training.augmentation import augmented_batch, draw_changes, plain_batch
-from pipeline.training.checkpoint import Checkpoints
-from pipeline.training.curves import Curves
-from pipeline.training.images import decode_for_testing, decode_for_training
-from pipeline.training.loss import class_losses, masked_loss
-from pipeline.training.moving_average import MovingAverage
-from pipeline.training.optimizer import build_optimizer
-from pipeline.training.schedule import rate_factor
-from pipeline.training.validation import mean_average_precision
+from ..datasets.manifest import Manifest
+from ..errors import UserError
+from ..files.atomic import write_text
+from ..models.card import ModelCard
+from ..models.device import choose_device, has_bf16
+from ..models.network import head_name
+from ..models.weights import Start, write_model
+from ..params import Model, Train
+from ..progress import progress
+from .augmentation import augmented_batch, draw_changes, plain_batch
+from .checkpoint import Checkpoints
+from .curves import Curves
+from .images import decode_for_testing, decode_for_training
+from .loss import class_losses, masked_loss
+from .moving_average import MovingAverage
+from .optimizer import build_optimizer
+from .schedule import rate_factor
+from .validation import mean_average_precision
 
 # raise it when the same recipe would give other weights, so that no old checkpoint is taken up
 _LOOP_VERSION = 1

@@ -1,7 +1,6 @@
 import numpy as np
-
-from pipeline.analysis.annotated_objects import read_object_statistics
-from pipeline.datasets.manifest import Manifest
+from pool5.analysis.annotated_objects import read_object_statistics
+from pool5.datasets.manifest import Manifest
 
 
 def test_largest_and_number_leave_out_difficult_objects_and_other_splits(tmp_path):

@@ -3,9 +3,8 @@ import io
 
 import numpy as np
 import pytest
-
-from pipeline.analysis.ap_comparison import compare_models
-from pipeline.analysis.ap_tables import (
+from pool5.analysis.ap_comparison import compare_models
+from pool5.analysis.ap_tables import (
     ap_csv,
     ap_latex,
     ap_markdown,
@@ -14,7 +13,7 @@ from pipeline.analysis.ap_tables import (
     differences_csv,
     gains,
 )
-from pipeline.analysis.average_precision import average_precision
+from pool5.measures.average_precision import average_precision
 
 CLASSES = ("cat", "dining_table & co", "emu")
 

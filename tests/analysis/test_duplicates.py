@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from pipeline.analysis.duplicates import count_duplicates, find_duplicates, write_duplicates
-from pipeline.errors import UserError
-from pipeline.store.feature_file import FeatureFile, write_feature_file
-from pipeline.store.feature_key import FeatureKey
+from pool5.analysis.duplicates import count_duplicates, find_duplicates, write_duplicates
+from pool5.errors import UserError
+from pool5.store.feature_file import FeatureFile, write_feature_file
+from pool5.store.feature_key import FeatureKey
 
 KEY = FeatureKey("net", "0" * 64, "fc", {}, "fp32", "float32", 1)
 
@@ -92,7 +91,7 @@ def test_the_csv_names_both_images_and_their_splits(files, tmp_path):
 
 
 def test_a_threshold_that_nearly_every_pair_passes_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.analysis.duplicates._MOST_PAIRS", 1000)
+    monkeypatch.setattr("pool5.analysis.duplicates._MOST_PAIRS", 1000)
     vectors = np.ones((150, 4), np.float32)
     digests = np.zeros((150, 16), np.uint8)
     with pytest.raises(UserError, match=r"duplicates\.threshold: at 0\.5 .* raise it"):

@@ -2,10 +2,9 @@ import json
 
 import numpy as np
 import pytest
-
-from pipeline.analysis.annotated_objects import ObjectStatistics
-from pipeline.analysis.ap_comparison import compare_models
-from pipeline.analysis.hard_classes import as_json, best_model, choose_classes, describe, examine_class
+from pool5.analysis.annotated_objects import ObjectStatistics
+from pool5.analysis.ap_comparison import compare_models
+from pool5.analysis.hard_classes import as_json, best_model, choose_classes, describe, examine_class
 
 CLASSES = ("cat", "dog", "emu", "person")
 

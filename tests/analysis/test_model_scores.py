@@ -1,14 +1,13 @@
 import msgspec
 import numpy as np
 import pytest
-
-from pipeline.analysis.model_scores import load_scores
-from pipeline.errors import UserError
-from pipeline.params import load_params
-from pipeline.store.feature_file import feature_path
-from pipeline.store.feature_key import FeatureKey
-from pipeline.store.feature_writer import write_feature_file
-from pipeline.store.logits_file import LogitsFile, write_logits
+from pool5.analysis.model_scores import load_scores
+from pool5.errors import UserError
+from pool5.params import load_params
+from pool5.store.feature_file import feature_path
+from pool5.store.feature_key import FeatureKey
+from pool5.store.feature_writer import write_feature_file
+from pool5.store.logits_file import LogitsFile, write_logits
 
 IDS = np.array(["000001", "000002", "000004"])
 LABELS = np.array([[1, -1], [0, 1], [-1, -1]], np.int8)

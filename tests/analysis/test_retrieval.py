@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pool5.analysis.retrieval import measure_queries, query_groups, summarize, write_retrieval
 from sklearn.metrics import ndcg_score
-
-from pipeline.analysis.retrieval import measure_queries, query_groups, summarize, write_retrieval
 
 CLASSES = ("cat", "dog", "person")
 
@@ -81,8 +80,8 @@ def test_chance_on_voc_2007_is_as_published(shared: Path):
         columns.append([int(line.split()[1]) for line in path.read_text().splitlines()])
     labels = np.array(columns, np.int8).T
     assert labels.shape == (4952, 20)
-    neighbours = np.tile(np.arange(1, 101), (4952, 1))
-    measures = measure_queries(labels, neighbours, 4)
+    neighbors = np.tile(np.arange(1, 101), (4952, 1))
+    measures = measure_queries(labels, neighbors, 4)
     chance = measures.chance["P@4"]
     groups = query_groups(labels, classes)
     assert np.nanmean(chance) == pytest.approx(0.22, abs=0.006)

@@ -8,10 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from sklearn.manifold import trustworthiness
-from sklearn.neighbors import NearestNeighbors
-
-from pipeline.analysis.tsne import (
+from pool5.analysis.tsne import (
     TsneMap,
     check_mappable,
     choose_backend,
@@ -22,7 +19,9 @@ from pipeline.analysis.tsne import (
     place_points,
     write_map,
 )
-from pipeline.errors import UserError
+from pool5.errors import UserError
+from sklearn.manifold import trustworthiness
+from sklearn.neighbors import NearestNeighbors
 
 
 def clusters(count: int, width: int = 64, of: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -113,7 +112,7 @@ def test_trustworthiness_of_many_images_is_estimated_on_some():
     )
 
 
-def test_knn_preservation_and_stability_agree_with_sets_of_neighbours():
+def test_knn_preservation_and_stability_agree_with_sets_of_neighbors():
     features, cluster = clusters(200)
     points, other = (features[:, i : i + 2].astype(np.float64) for i in (0, 1))
     trust = measure_trust(features, one_hot(cluster), TsneMap(points, 0.0), [other, points])
@@ -130,7 +129,7 @@ def test_knn_preservation_and_stability_agree_with_sets_of_neighbours():
     assert measure_trust(features, one_hot(cluster), TsneMap(points, 0.0)).stability is None
 
 
-def test_purity_counts_neighbours_of_the_class_and_leaves_difficult_ones_out():
+def test_purity_counts_neighbors_of_the_class_and_leaves_difficult_ones_out():
     # two groups far apart on a line; the second class is certain in the first group's first half only
     points = np.array([[i, 0.0] for i in range(6)] + [[100.0 + i, 0.0] for i in range(6)])
     labels = np.full((12, 3), -1, np.int8)

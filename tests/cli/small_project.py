@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-
-from pipeline.datasets.manifest import Manifest, write_manifest
-from pipeline.search.faiss_index import build_index, describe, save_index
-from pipeline.store.feature_file import FeatureFile
+from pool5.datasets.manifest import Manifest, write_manifest
+from pool5.search.faiss_index import build_index, describe, save_index
+from pool5.store.feature_file import FeatureFile
 
 PARAMS = """
 dataset: {name: toy, kind: folder, root: data/raw/toy, train: train, test: test}
@@ -65,9 +64,9 @@ def images(folder: Path, split: str, prefix: str, count: int, seed: int) -> Mani
 
 def make_project(folder: Path) -> None:
     """A project with one extracted model and its index."""
-    from pipeline.extract.extract_layers import extract_model
-    from pipeline.models.weights import start_network, store_start
-    from pipeline.params import load_params
+    from pool5.extract.extract_layers import extract_model
+    from pool5.models.weights import start_network, store_start
+    from pool5.params import load_params
 
     (folder / "params.yaml").write_text(PARAMS)
     write_manifest(images(folder, "test", "0", TEST_ROWS, 0), folder / "data/manifest/test.csv")

@@ -10,15 +10,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
-
-from pipeline.params import load_params
+from pool5.params import load_params
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def pool5(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "pipeline", *arguments],
+        [sys.executable, "-m", "pool5", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,

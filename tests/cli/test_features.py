@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-
-from pipeline.store.feature_file import FeatureFile, write_feature_file
-from pipeline.store.feature_key import FeatureKey
+from pool5.store.feature_file import FeatureFile, write_feature_file
+from pool5.store.feature_key import FeatureKey
 
 
 @pytest.fixture
@@ -37,7 +36,7 @@ def file(tmp_path: Path) -> Path:
 
 def pool5(folder: Path, *arguments: object) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "pipeline", *map(str, arguments)],
+        [sys.executable, "-m", "pool5", *map(str, arguments)],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -96,7 +95,7 @@ def test_a_reader_that_has_gone_is_no_error(tmp_path: Path, file: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     environment = {"PYTHONPATH": str(Path(__file__).resolve().parents[2]), "PATH": "/usr/bin:/bin"}
-    command = [sys.executable, "-m", "pipeline", "show", str(file)]
+    command = [sys.executable, "-m", "pool5", "show", str(file)]
     done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=environment, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, b"")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pool5.analysis.tsne import make_map, place_points, read_map, write_map
+from pool5.cli import main
+from pool5.store.feature_file import feature_path
+from pool5.store.feature_key import FeatureKey
+from pool5.store.feature_writer import write_feature_file
 
-from pipeline.analysis.tsne import make_map, place_points, read_map, write_map
-from pipeline.cli import main
-from pipeline.store.feature_file import feature_path
-from pipeline.store.feature_key import FeatureKey
-from pipeline.store.feature_writer import write_feature_file
 from tests.cli.small_project import PARAMS
 
 KEY = FeatureKey("net", "0" * 64, "flatten", {}, "fp32", "float32", 1)
@@ -118,7 +118,7 @@ def test_a_damaged_map_is_told(place, text, told):
 
 def test_a_file_is_not_taken_for_the_stored_image_of_its_name(place, layers, monkeypatch):
     monkeypatch.setattr(
-        "pipeline.cli.subjects.embed_files", lambda images, *_: np.stack([layers["test"][110]] * len(images))
+        "pool5.cli.subjects.embed_files", lambda images, *_: np.stack([layers["test"][110]] * len(images))
     )
     _, out, _ = place("--layer", "pooled", "--json", "--image", "test007", "--image", "other", "test007")
     stored, file, other = json.loads(out)

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pool5.cli import main
+from pool5.store.feature_file import FeatureFile
 
-from pipeline.cli import main
-from pipeline.store.feature_file import FeatureFile
 from tests.cli.small_project import CLASSES, PARAMS
 
 
@@ -87,7 +87,7 @@ def test_one_id_gives_a_list_of_rank_id_distance_and_labels(answer, project):
     ]
 
 
-def test_the_table_has_a_line_a_neighbour_and_a_heading_a_query(ask):
+def test_the_table_has_a_line_a_neighbor_and_a_heading_a_query(ask):
     code, out, _ = ask("000003", "-k", 2)
     assert code == 0
     lines = out.splitlines()
@@ -173,7 +173,7 @@ def test_an_image_is_refused_where_the_stored_features_were_made_otherwise(ask, 
 def test_a_query_by_id_imports_nothing_slow(project):
     code = (
         "import sys; sys.argv = 'pool5 query 000003 --model net --layer pooled'.split()\n"
-        "from pipeline.cli import main\n"
+        "from pool5.cli import main\n"
         "try: main()\n"
         "except SystemExit as done: assert not done.code\n"
         "slow = {'torch', 'faiss', 'matplotlib', 'sklearn', 'scipy', 'PIL', 'dvc', 'pandas', 'numpy.ma'}\n"

@@ -12,10 +12,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-
-from pipeline.datasets.download import Archive, download_devkit, voc_archives
-from pipeline.datasets.voc import list_voc
-from pipeline.errors import UserError
+from pool5.datasets.download import Archive, download_devkit, voc_archives
+from pool5.datasets.voc import list_voc
+from pool5.errors import UserError
 
 
 class Server(http.server.ThreadingHTTPServer):

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 from devkit import write_image
-
-from pipeline.datasets.folder import list_folder
-from pipeline.errors import UserError
+from pool5.datasets.folder import list_folder
+from pool5.errors import UserError
 
 
 def write(root, *names):

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import torchvision
 from PIL import Image
-
-from pipeline.datasets.image_file import MAX_PIXELS, UnreadableImage, read_image, resize_and_crop
-from pipeline.params import Preprocess
+from pool5.datasets.image_file import MAX_PIXELS, UnreadableImage, read_image, resize_and_crop
+from pool5.params import Preprocess
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

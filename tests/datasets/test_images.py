@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import pytest
 from devkit import write_devkit
-
-from pipeline.datasets.images import provide_images
-from pipeline.errors import UserError
-from pipeline.params import Dataset, Sample
+from pool5.datasets.images import provide_images
+from pool5.errors import UserError
+from pool5.params import Dataset, Sample
 
 TINY = Sample(train=1, val=1, test=1, source=1)
 

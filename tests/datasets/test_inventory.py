@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from devkit import write_annotation, write_devkit, write_image
 from PIL import Image
-
-from pipeline.datasets.image_check import BadImage, ImageFact, check_images
-from pipeline.datasets.inventory import take_inventory
-from pipeline.datasets.manifest import read_manifest
-from pipeline.errors import UserError
-from pipeline.params import Dataset
+from pool5.datasets.image_check import BadImage, ImageFact, check_images
+from pool5.datasets.inventory import take_inventory
+from pool5.datasets.manifest import read_manifest
+from pool5.errors import UserError
+from pool5.params import Dataset
 
 
 @pytest.fixture

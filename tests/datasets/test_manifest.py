@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from pipeline.datasets.manifest import Manifest, read_manifest, write_manifest
-from pipeline.errors import UserError
+from pool5.datasets.manifest import Manifest, read_manifest, write_manifest
+from pool5.errors import UserError
 
 
 def manifest(n: int) -> Manifest:

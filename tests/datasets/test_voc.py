@@ -8,9 +8,8 @@ import pytest
 from devkit import write_annotation, write_devkit, write_list
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from pipeline.datasets.voc import VOC_CLASSES, find_devkit, in_order, list_voc
-from pipeline.errors import UserError
+from pool5.datasets.voc import VOC_CLASSES, find_devkit, in_order, list_voc
+from pool5.errors import UserError
 
 # the development kit's own tables: positives and only-difficult, class by class
 TRAINVAL_2007 = (

@@ -50,7 +50,7 @@ def test_a_class_without_positives_has_no_average_precision(ap):
     assert ap["mAP"]["ap"]
 
 
-def test_four_of_five_neighbours_share_a_label(project):
+def test_four_of_five_neighbors_share_a_label(project):
     with (project.folder / "reports/neighbors/retrieval.csv").open() as file:
         rows = {(row["representation"], row["group"], row["measure"]): row for row in csv.DictReader(file)}
     assert float(rows["mobilenet_v2/pooled", "all", "P@4"]["value"]) >= 0.81

@@ -64,7 +64,7 @@ def test_another_perplexity_runs_only_the_maps_and_the_report(project):
     assert project.repro().stages == [*(f"tsne@{layer}" for layer in project.params["tsne"]["of"]), "report"]
 
 
-def test_another_k_runs_only_the_neighbours_and_the_report(project):
+def test_another_k_runs_only_the_neighbors_and_the_report(project):
     project.set(neighbors__k=3)
     assert project.repro().stages == ["neighbors", "report"]
 

@@ -22,15 +22,14 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-
-from pipeline.datasets.manifest import Manifest
-from pipeline.errors import told_in_one_line
-from pipeline.extract import extractor
-from pipeline.extract.extract_layers import Job, extract_layers
-from pipeline.params import Extract, Preprocess
-from pipeline.store.feature_key import FeatureKey
-from pipeline.store.row_cache import RowCache
-from pipeline.store.verify import verify_cache, verify_feature_file
+from pool5.datasets.manifest import Manifest
+from pool5.errors import told_in_one_line
+from pool5.extract import extractor
+from pool5.extract.extract_layers import Job, extract_layers
+from pool5.params import Extract, Preprocess
+from pool5.store.feature_key import FeatureKey
+from pool5.store.row_cache import RowCache
+from pool5.store.verify import verify_cache, verify_feature_file
 
 PREPROCESS = Preprocess(resize=20, crop=16)
 ROWS_A_SHARD = 24

@@ -17,14 +17,13 @@ import pytest
 import small_jobs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pool5.datasets.image_file import UnreadableImage, read_image, resize_and_crop
+from pool5.errors import UserError
+from pool5.extract.extract_layers import Job, extract_layers
+from pool5.params import Extract
+from pool5.store.feature_file import FeatureFile
+from pool5.store.row_cache import RowCache
 from small_jobs import PREPROCESS, PixelNetwork, key_of, manifest_of, rows_in, run, write_images
-
-from pipeline.datasets.image_file import UnreadableImage, read_image, resize_and_crop
-from pipeline.errors import UserError
-from pipeline.extract.extract_layers import Job, extract_layers
-from pipeline.params import Extract
-from pipeline.store.feature_file import FeatureFile
-from pipeline.store.row_cache import RowCache
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -159,7 +158,7 @@ def test_worker_processes_give_the_bytes_of_none(base: Path, workers: int) -> No
 _TWO = """
 import sys, time
 from pathlib import Path
-from pipeline.extract import extractor
+from pool5.extract import extractor
 from small_jobs import PixelNetwork, manifest_of, run
 base, log = Path(sys.argv[1]), Path(sys.argv[2])
 manifest = manifest_of(base / "images")

@@ -8,16 +8,15 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from pool5.errors import UserError
+from pool5.extract.embed import embed_images
+from pool5.extract.forward import Forward
+from pool5.extract.inference_graph import prepare
+from pool5.extract.keys import RECIPE_VERSION
+from pool5.models.layers import nodes_of
+from pool5.models.network import build_network
+from pool5.params import Extract, Preprocess
 from torch import nn
-
-from pipeline.errors import UserError
-from pipeline.extract.embed import embed_images
-from pipeline.extract.forward import Forward
-from pipeline.extract.inference_graph import prepare
-from pipeline.extract.recipe import RECIPE_VERSION
-from pipeline.models.layers import nodes_of
-from pipeline.models.network import build_network
-from pipeline.params import Extract, Preprocess
 
 PREPROCESS = Preprocess(resize=72, crop=64)
 
@@ -102,7 +101,7 @@ def test_a_shared_convolution_is_not_folded() -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_bits_do_not_depend_on_neighbours_order_batch_or_other_nodes(precision: str) -> None:
+def test_bits_do_not_depend_on_neighbors_order_batch_or_other_nodes(precision: str) -> None:
     images = pixels(48)
     whole = forward(["flatten"], precision=precision).start(images)()["flatten"]
     order = np.random.default_rng(1).permutation(48)
@@ -191,8 +190,7 @@ GOLDEN = Path(__file__).with_name("golden.json")
 
 def golden_feature(tmp_path: Path) -> np.ndarray:
     from PIL import Image
-
-    from pipeline.datasets.image_file import read_image, resize_and_crop
+    from pool5.datasets.image_file import read_image, resize_and_crop
 
     Image.fromarray(golden_image()).save(tmp_path / "golden.png")
     crop = resize_and_crop(read_image(tmp_path / "golden.png"), PREPROCESS)
@@ -215,9 +213,8 @@ def test_golden_feature(tmp_path: Path) -> None:
 
 def test_a_query_image_gets_the_very_bits_that_the_extraction_stores(tmp_path: Path) -> None:
     from PIL import Image
-
-    from pipeline.models.weights import write_model
-    from pipeline.params import Model
+    from pool5.models.weights import write_model
+    from pool5.params import Model
 
     network = resnet()
     write_model(

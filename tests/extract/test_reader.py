@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import small_jobs
+from pool5.datasets.image_file import read_image, resize_and_crop
+from pool5.errors import UserError
+from pool5.extract.decoding import ImageTask
+from pool5.extract.reader import read_batches
 from small_jobs import PREPROCESS, write_images
-
-from pipeline.datasets.image_file import read_image, resize_and_crop
-from pipeline.errors import UserError
-from pipeline.extract.decoding import ImageTask
-from pipeline.extract.reader import read_batches
 
 
 def tasks_of(folder: Path) -> list[ImageTask]:

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 from PIL import Image
-
-from pipeline.analysis.ap_comparison import compare_models
-from pipeline.figures.ap import draw_ap, draw_differences
+from pool5.analysis.ap_comparison import compare_models
+from pool5.figures.ap import draw_ap, draw_differences
 
 CLASSES = ("cat", "dining_table", "emu", "$fox$")
 

@@ -1,10 +1,9 @@
 import numpy as np
 from PIL import Image
-
-from pipeline.analysis.annotated_objects import ObjectStatistics
-from pipeline.analysis.ap_comparison import compare_models
-from pipeline.analysis.hard_classes import examine_class
-from pipeline.figures.hard_classes import draw_class_sheet
+from pool5.analysis.annotated_objects import ObjectStatistics
+from pool5.analysis.ap_comparison import compare_models
+from pool5.analysis.hard_classes import examine_class
+from pool5.figures.hard_classes import draw_class_sheet
 
 
 def test_a_sheet_shows_hits_misses_and_false_alarms_with_scores(tmp_path):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from pipeline.figures.palette import NO_CLASS, class_colours, hex_colours, mean_colour
+from pool5.figures.palette import NO_CLASS, class_colours, hex_colours, mean_colour
 
 VOC_CLASSES = [
     "aeroplane",

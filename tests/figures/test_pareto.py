@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.figures.pareto import draw_pareto
-from pipeline.search.quality import OperatingPoint
+from pool5.figures.pareto import draw_pareto
+from pool5.search.quality import OperatingPoint
 
 POINTS = [
     OperatingPoint({"nprobe": n}, {1: min(1, 0.9 + n / 100), 10: 0.7 + n / 30, 100: 0.5 + n / 20}, 100.0 * n)

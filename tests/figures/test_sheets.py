@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-
-from pipeline.errors import UserError
-from pipeline.figures.sheets import NEIGHBOUR_LEGEND, Tile, draw_sheet
+from pool5.errors import UserError
+from pool5.figures.sheets import NEIGHBOR_LEGEND, Tile, draw_sheet
 
 COLOURS = [(220, 30, 30), (30, 160, 40), (40, 60, 200)]
 
@@ -44,7 +43,7 @@ def test_the_same_images_give_the_same_bytes(photos, tmp_path):
         ("cat", [Tile(photos[0], "000001", "cat", "query"), Tile(photos[1], "000002", "0.1\ncat", "hit")])
     ]
     for name in ("a", "b"):
-        draw_sheet(rows, tmp_path / name, title="Twice", caption="caption", legend=NEIGHBOUR_LEGEND)
+        draw_sheet(rows, tmp_path / name, title="Twice", caption="caption", legend=NEIGHBOR_LEGEND)
     for suffix in (".png", ".svg"):
         assert (tmp_path / "a").with_suffix(suffix).read_bytes() == (tmp_path / "b").with_suffix(
             suffix
@@ -63,7 +62,7 @@ def test_words_are_text_in_the_svg_and_stay_inside_it(photos, tmp_path):
         tmp_path / "sheet",
         title="A title",
         columns=[("", 1), ("caffenet/pool5", 2)],
-        legend=NEIGHBOUR_LEGEND,
+        legend=NEIGHBOR_LEGEND,
     )
     words = words_of(tmp_path / "sheet.svg")
     assert {"A title", "cat", "000001", "$a_b$", "query", "✓", "✗", "caffenet/pool5"} <= set(words)

@@ -7,9 +7,8 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 from PIL import Image
-
-from pipeline.analysis.tsne import Trust
-from pipeline.figures.tsne import draw_map, draw_panels
+from pool5.analysis.tsne import Trust
+from pool5.figures.tsne import draw_map, draw_panels
 
 
 def a_map(count: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], Trust]:

@@ -8,11 +8,9 @@ import hashlib
 import pytest
 import torch
 import torchvision
-from safetensors.torch import load_file, save_file
-
-from pipeline.errors import UserError
-from pipeline.models.card import read_card, write_card
-from pipeline.models.network import (
+from pool5.errors import UserError
+from pool5.models.card import read_card, write_card
+from pool5.models.network import (
     architectures,
     build_network,
     head_name,
@@ -21,7 +19,8 @@ from pipeline.models.network import (
     on_shapes_alone,
     takes_crop,
 )
-from pipeline.models.weights import write_model
+from pool5.models.weights import write_model
+from safetensors.torch import load_file, save_file
 
 HEADS = {
     "alexnet": "classifier.6",

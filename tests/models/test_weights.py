@@ -12,13 +12,12 @@ import threading
 import pytest
 import torch
 import torchvision
-
-from pipeline.errors import UserError
-from pipeline.models.card import read_card
-from pipeline.models.layers import check_layers, layer_extractor
-from pipeline.models.network import build_network, load_network, num_outputs
-from pipeline.models.weights import fetch, start_network, store_start
-from pipeline.params import Model, Preprocess, Train
+from pool5.errors import UserError
+from pool5.models.card import read_card
+from pool5.models.layers import check_layers, layer_extractor
+from pool5.models.network import build_network, load_network, num_outputs
+from pool5.models.weights import fetch, start_network, store_start
+from pool5.params import Model, Preprocess, Train
 
 CLASSES = ("cat", "dog", "horse")
 RECIPE = Train(epochs=1, batch_size=2, lr=0.1, seed=3)

@@ -3,10 +3,9 @@ import time
 
 import numpy as np
 import pytest
+from pool5.errors import UserError
+from pool5.probe.linear_probe import check_finite, normalise, train_probe, write_weights
 from safetensors import safe_open
-
-from pipeline.errors import UserError
-from pipeline.probe.linear_probe import check_finite, normalise, train_probe, write_weights
 
 GRID = (0.1, 1.0, 10.0, 100.0)
 

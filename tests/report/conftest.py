@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-
-from pipeline.datasets.manifest import Manifest, write_manifest
-from pipeline.figures.palette import class_colours, hex_colours, mean_colour
-from pipeline.models.card import ModelCard, write_card
-from pipeline.params import Params, load_params
-from pipeline.store.feature_file import feature_path, write_feature_file
-from pipeline.store.feature_key import FeatureKey
+from pool5.datasets.manifest import Manifest, write_manifest
+from pool5.figures.palette import class_colours, hex_colours, mean_colour
+from pool5.models.card import ModelCard, write_card
+from pool5.params import Params, load_params
+from pool5.store.feature_file import feature_path, write_feature_file
+from pool5.store.feature_key import FeatureKey
 
 CLASSES = ("aeroplane", "bird", "car", "cat", "dog", "person")
 LAYERS = ("caffenet/pool5", "resnet18/fc7")

@@ -9,8 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-
-from pipeline.report.page import write_report
+from pool5.report.page import write_report
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +27,7 @@ def test_one_row_a_point_with_its_place_on_every_map(run, table):
         np.testing.assert_allclose(table[f"y {name}"], places[rows, 1], rtol=1e-5)
 
 
-def test_neighbours_are_rows_of_the_file_and_their_distances(run, table):
+def test_neighbors_are_rows_of_the_file_and_their_distances(run, table):
     ids = table["id"].to_pylist()
     for name, vectors in run.features.items():
         own = vectors[[run.ids.index(image) for image in ids]].astype(np.float64)

@@ -13,9 +13,8 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-
-from pipeline.errors import UserError
-from pipeline.report.page import write_report
+from pool5.errors import UserError
+from pool5.report.page import write_report
 
 
 def digests(run) -> list[str]:
@@ -59,10 +58,10 @@ def test_where_the_run_lies_is_not_on_it(run, html, copy):
     assert str(run.folder) not in html
 
 
-def test_the_neighbours_are_the_nearest_of_the_whole_split(run, html):
+def test_the_neighbors_are_the_nearest_of_the_whole_split(run, html):
     data = data_of(html)
     assert data["searched"] == len(run.ids)
-    for near in data["neighbourhoods"]:
+    for near in data["neighborhoods"]:
         vectors = run.features[near["name"]].astype(np.float64)
         unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         distances = 1 - unit @ unit.T
@@ -124,7 +123,7 @@ def test_a_run_without_maps_and_tables_tells_what_was_run(bare_run):
         ("reports/duplicates", "duplicates"),
         ("reports/training", "training"),
         ("reports/metrics/search", "search"),
-        ("reports/neighbors", "neighbours"),
+        ("reports/neighbors", "neighbors"),
     ],
 )
 def test_a_part_that_is_not_there_is_left_out(copy, missing, anchor):

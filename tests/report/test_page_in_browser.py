@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-
-from pipeline.report.page import write_report
+from pool5.report.page import write_report
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -202,13 +201,13 @@ def test_choosing_a_dot_lists_its_nearest_images_in_every_representation(reader,
             assert ("✓" if shares else "✗") in tile.inner_text()
 
 
-def test_choosing_a_neighbour_goes_on_to_its_neighbours(reader, apart):
+def test_choosing_a_neighbor_goes_on_to_its_neighbors(reader, apart):
     reader.page.mouse.click(*reader.point_of(apart))
     tile = reader.page.locator(".tile").first
     image = tile.get_attribute("aria-label").split(":")[0]
     tile.click()
     reader.settle()
-    assert image in reader.page.locator("#map-neighbours h3").inner_text()
+    assert image in reader.page.locator("#map-neighbors h3").inner_text()
 
 
 def test_a_class_filters_the_map(reader):
@@ -275,7 +274,7 @@ def test_another_layer_moves_the_points(reader, apart):
     assert np.corrcoef(drawn[:, 1], -y)[0, 1] > 0.9999
 
 
-def test_the_keyboard_alone_reaches_neighbours_and_selection(reader):
+def test_the_keyboard_alone_reaches_neighbors_and_selection(reader):
     page = reader.page
     page.locator("#map-images").focus()
     page.keyboard.press("Tab")
@@ -292,11 +291,11 @@ def test_the_keyboard_alone_reaches_neighbours_and_selection(reader):
     assert "1 image selected" in page.locator("#map-selection").inner_text()
     page.keyboard.press("Enter")
     reader.settle()
-    assert second in page.locator("#map-neighbours h3").inner_text()
+    assert second in page.locator("#map-neighbors h3").inner_text()
     page.keyboard.press("+")
     assert reader.plot("plot.view.zoom") > 1
     page.keyboard.press("Escape")
-    assert not page.locator("#map-neighbours").is_visible()
+    assert not page.locator("#map-neighbors").is_visible()
     assert not page.locator("#map-selection").is_visible()
 
 
@@ -363,7 +362,7 @@ def test_a_finger_chooses_and_two_zoom(browser, written, apart):
     reader = Reader(browser, written, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     reader.page.touchscreen.tap(*reader.point_of(apart))
     reader.settle()
-    assert apart in reader.page.locator("#map-neighbours h3").inner_text()
+    assert apart in reader.page.locator("#map-neighbors h3").inner_text()
     session = reader.context.new_cdp_session(reader.page)
     reader.page.locator("#map-stage").scroll_into_view_if_needed()
     box = reader.page.locator("#map-stage").bounding_box()

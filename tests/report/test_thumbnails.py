@@ -7,9 +7,8 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-
-from pipeline.errors import UserError
-from pipeline.report.thumbnails import PER_SHEET, make_sprites, shrink_images
+from pool5.errors import UserError
+from pool5.report.thumbnails import PER_SHEET, make_sprites, shrink_images
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Small feature files with known neighbours."""
+"""Small feature files with known neighbors."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from pipeline.store.feature_file import write_feature_file
-from pipeline.store.feature_key import FeatureKey
+from pool5.store.feature_file import write_feature_file
+from pool5.store.feature_key import FeatureKey
 
 CLASSES = ("cat", "dog", "person")
 

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pool5.errors import UserError
+from pool5.search.exact import ExactSearch, exact_search
 from sklearn.neighbors import NearestNeighbors
-
-from pipeline.errors import UserError
-from pipeline.search.exact import ExactSearch, exact_search
 
 METRICS = ["cosine", "l2", "ip"]
 
@@ -41,7 +40,7 @@ def features(seed: int, rows: int, width: int, dtype: type = np.float32) -> np.n
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 @pytest.mark.parametrize("metric", METRICS)
 def test_all_pairs_equal_brute_force_across_blocks(metric, dtype, monkeypatch):
-    monkeypatch.setattr("pipeline.search.exact._ALL_PAIRS_BLOCK", 300)
+    monkeypatch.setattr("pool5.search.exact._ALL_PAIRS_BLOCK", 300)
     x = features(0, 1000, 48, dtype)
     own = np.arange(len(x))
     distances, rows = exact_search(x, x, 7, metric, exclude=own)
@@ -53,7 +52,7 @@ def test_all_pairs_equal_brute_force_across_blocks(metric, dtype, monkeypatch):
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_all_pairs_may_exclude_any_row_and_allow_some(metric, monkeypatch):
-    monkeypatch.setattr("pipeline.search.exact._ALL_PAIRS_BLOCK", 200)
+    monkeypatch.setattr("pool5.search.exact._ALL_PAIRS_BLOCK", 200)
     x = features(3, 700, 24)
     x[650:] = x[:50]  # duplicates, blocks apart
     random = np.random.default_rng(0)
@@ -162,7 +161,7 @@ def test_a_value_that_is_not_finite_is_refused_with_its_row(dtype, value):
 
 
 @pytest.mark.parametrize(("k", "exclude"), [(6, None), (5, np.array([2])), (0, None)])
-def test_more_neighbours_than_there_are_is_refused(k, exclude):
+def test_more_neighbors_than_there_are_is_refused(k, exclude):
     x = features(7, 5, 4)
     with pytest.raises(UserError, match=rf"k is {k}"):
         exact_search(x[2:3], x, k, "l2", exclude=exclude)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import faiss
 import pytest
-
-from pipeline.errors import UserError
-from pipeline.search.factory import centroid_count, choose_factory
+from pool5.errors import UserError
+from pool5.search.factory import centroid_count, choose_factory
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,10 @@ from pathlib import Path
 import faiss
 import numpy as np
 import pytest
-
-from pipeline.errors import UserError
-from pipeline.search import Searcher
-from pipeline.search.exact import ExactSearch
-from pipeline.search.faiss_index import (
+from pool5.errors import UserError
+from pool5.search import Searcher
+from pool5.search.exact import ExactSearch
+from pool5.search.faiss_index import (
     IndexSearch,
     build_index,
     describe,
@@ -21,8 +20,8 @@ from pipeline.search.faiss_index import (
     to_gpu,
     training_sample,
 )
-from pipeline.search.quality import sweep
-from pipeline.store.feature_file import FeatureFile
+from pool5.search.quality import sweep
+from pool5.store.feature_file import FeatureFile
 
 FACTORIES = ["Flat", "IVF8,Flat", "IVF8,PQ6x4", "HNSW8", "IVF8,PQ6x4,RFlat", "PCA8,Flat", "SQ8"]
 

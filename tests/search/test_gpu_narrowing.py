@@ -1,4 +1,4 @@
-"""Narrowing by FAISS's nearest-neighbour kernel, on a device and, with the same arithmetic, without one."""
+"""Narrowing by FAISS's nearest-neighbor kernel, on a device and, with the same arithmetic, without one."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from functools import partial
 import faiss
 import numpy as np
 import pytest
-
-from pipeline.search import gpu_narrowing
-from pipeline.search.exact import ExactSearch
+from pool5.search import gpu_narrowing
+from pool5.search.exact import ExactSearch
 
 from .conftest import clustered
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from pipeline.search.exact import ExactSearch
-from pipeline.search.faiss_index import IndexSearch, build_index
-from pipeline.search.quality import (
+from pool5.search.exact import ExactSearch
+from pool5.search.faiss_index import IndexSearch, build_index
+from pool5.search.quality import (
     OperatingPoint,
     pareto_front,
     query_rows,

@@ -1,4 +1,4 @@
-"""The door to the search: ids in, typed neighbours out."""
+"""The door to the search: ids in, typed neighbors out."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pool5.errors import UserError
+from pool5.search import Neighbor, Searcher
+from pool5.store.feature_file import FeatureFile
 
-from pipeline.errors import UserError
-from pipeline.search import Neighbor, Searcher
-from pipeline.store.feature_file import FeatureFile
 
-
-def test_neighbours_come_with_rank_id_distance_and_labels(write_features):
+def test_neighbors_come_with_rank_id_distance_and_labels(write_features):
     path = write_features()
     features = FeatureFile.open(path)
     found = Searcher.open(path, "fc7").query("000003", k=3)

@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-
-from pipeline.datasets.manifest import Manifest, write_manifest
-from pipeline.store.feature_file import feature_path
-from pipeline.store.feature_key import FeatureKey
-from pipeline.store.feature_writer import write_feature_file
+from pool5.datasets.manifest import Manifest, write_manifest
+from pool5.store.feature_file import feature_path
+from pool5.store.feature_key import FeatureKey
+from pool5.store.feature_writer import write_feature_file
 
 pytestmark = pytest.mark.slow
 
@@ -79,7 +78,7 @@ def make_project(folder: Path) -> None:
 
 def run_stage(folder: Path, *command: str) -> subprocess.CompletedProcess:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    arguments = [sys.executable, "-m", f"stages.{command[0]}", *command[1:]]
+    arguments = [sys.executable, "-m", f"pool5.stages.{command[0]}", *command[1:]]
     return subprocess.run(
         arguments, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
     )
@@ -107,8 +106,8 @@ def project(tmp_path_factory):
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        (("probe",), "usage: python -m stages.probe NAME"),
-        (("ap", "more"), "usage: python -m stages.ap;"),
+        (("probe",), "usage: python -m pool5.stages.probe NAME"),
+        (("ap", "more"), "usage: python -m pool5.stages.ap;"),
         (("probe", "nosuch"), "no probe 'nosuch' in params.yaml; it has frozen"),
         (("model", "nosuch"), "no model 'nosuch' in params.yaml"),
         (("extract", "nosuch"), "no model 'nosuch' in params.yaml"),

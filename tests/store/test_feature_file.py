@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from pipeline.errors import UserError
-from pipeline.store.feature_file import FeatureFile, feature_path, write_feature_file
-from pipeline.store.feature_key import FeatureKey
-from pipeline.store.verify import verify_feature_file
+from pool5.errors import UserError
+from pool5.store.feature_file import FeatureFile, feature_path, write_feature_file
+from pool5.store.feature_key import FeatureKey
+from pool5.store.verify import verify_feature_file
 
 
 def content(rows: int = 7, seed: int = 0) -> dict:

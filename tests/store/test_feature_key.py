@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from pipeline.store.feature_key import FeatureKey
+from pool5.store.feature_key import FeatureKey
 
 KEY = FeatureKey(
     "resnet18", "ab" * 32, "flatten", {"resize": 256, "mean": [0.485, 0.5]}, "fp32", "float16", 3
@@ -60,7 +59,7 @@ class Colour(enum.IntEnum):
         np.float64(0.5),
         {1, 2},
         b"bytes",
-        object(),
+        
         float("nan"),
         float("inf"),
         Colour.RED,
@@ -103,6 +102,6 @@ _TORCHLESS = [
 
 @pytest.mark.parametrize("module", _TORCHLESS)
 def test_the_store_and_a_run_with_nothing_new_need_no_torch(module: str) -> None:
-    code = f"import sys, pipeline.{module}; sys.exit('torch' in sys.modules)"
+    code = f"import sys, pool5.{module}; sys.exit('torch' in sys.modules)"
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0

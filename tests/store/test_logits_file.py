@@ -3,9 +3,8 @@ import dataclasses
 import h5py
 import numpy as np
 import pytest
-
-from pipeline.errors import UserError
-from pipeline.store.logits_file import LogitsFile, read_logits, write_logits
+from pool5.errors import UserError
+from pool5.store.logits_file import LogitsFile, read_logits, write_logits
 
 
 @pytest.fixture

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from pipeline.errors import UserError
-from pipeline.store.cache_usage import cache_usage, remove_unused, shrink_to
-from pipeline.store.feature_key import FeatureKey
-from pipeline.store.row_cache import RowCache, is_in
-from pipeline.store.row_shard import DamagedShard, read_shard, write_shard
-from pipeline.store.verify import verify_cache
+from pool5.errors import UserError
+from pool5.store.cache_usage import cache_usage, remove_unused, shrink_to
+from pool5.store.feature_key import FeatureKey
+from pool5.store.row_cache import RowCache, is_in
+from pool5.store.row_shard import DamagedShard, read_shard, write_shard
+from pool5.store.verify import verify_cache
 
 KEY = FeatureKey("net", "0" * 64, "fc", {"crop": 224}, "fp32", "float32", 1)
 OTHER = FeatureKey("net", "0" * 64, "pool", {"crop": 224}, "fp32", "float16", 1)

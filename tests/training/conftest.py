@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-
-from pipeline.datasets.manifest import Manifest
-from pipeline.params import Model, Preprocess, Train
+from pool5.datasets.manifest import Manifest
+from pool5.params import Model, Preprocess, Train
 
 
 class Toy(NamedTuple):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import torch
-
-from pipeline.models.network import build_network
-from pipeline.params import Train
-from pipeline.training.optimizer import build_optimizer
+from pool5.models.network import build_network
+from pool5.params import Train
+from pool5.training.optimizer import build_optimizer
 
 
 def settings_by_name(recipe: Train, network) -> dict[str, tuple[float, float]]:

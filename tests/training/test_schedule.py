@@ -6,9 +6,8 @@ import math
 
 import pytest
 import torch
-
-from pipeline.params import Train
-from pipeline.training.schedule import rate_factor
+from pool5.params import Train
+from pool5.training.schedule import rate_factor
 
 
 def factors(**options) -> list[float]:

@@ -14,13 +14,12 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-
-from pipeline.errors import UserError
-from pipeline.models.card import read_card
-from pipeline.models.network import build_network, load_network
-from pipeline.models.weights import start_network
-from pipeline.params import Augment, Train
-from pipeline.training.train import train_model
+from pool5.errors import UserError
+from pool5.models.card import read_card
+from pool5.models.network import build_network, load_network
+from pool5.models.weights import start_network
+from pool5.params import Augment, Train
+from pool5.training.train import train_model
 
 RECIPE = Train(
     epochs=3,
@@ -87,8 +86,8 @@ def test_two_trainings_give_the_same_bytes_and_leave_no_checkpoint(toy, tmp_path
 _CHILD = """
 import pickle, sys
 from pathlib import Path
-from pipeline.models.weights import start_network
-from pipeline.training.train import train_model
+from pool5.models.weights import start_network
+from pool5.training.train import train_model
 root, train, val, model, out = pickle.loads(Path(sys.argv[1]).read_bytes())
 train_model("toy", model, start_network("toy", model, train.classes), train, val, root=root,
             model_dir=out / "model", curves_dir=out / "curves", metrics_file=out / "metrics.json",

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-
-from pipeline.datasets.inventory import take_inventory
-from pipeline.datasets.sample import draw_sample
-from pipeline.models.card import read_card
-from pipeline.models.layers import check_layers
-from pipeline.params import Sample, load_params
+from pool5.datasets.inventory import take_inventory
+from pool5.models.card import read_card
+from pool5.models.layers import check_layers
+from pool5.params import Sample, load_params
+from pool5.sample.devkit import draw_sample
 
 ROOT = Path(__file__).resolve().parents[2]
 PRESET = ROOT / "presets/voc2007.yaml"

@@ -1,4 +1,4 @@
-// What stands around the map: layers, classes, the card under the pointer, neighbours, and the selection.
+// What stands around the map: layers, classes, the card under the pointer, neighbors, and the selection.
 
 const data = JSON.parse(document.getElementById("map-data").textContent);
 const thumbnails = new Thumbnails(data.sprites);
@@ -43,7 +43,7 @@ const imageOf = (point) => plot.points.images[point];
 
 const plot = new ScatterPlot(part("stage"), thumbnails, {
   hover: showCard,
-  choose: (point) => showNeighbours(imageOf(point)),
+  choose: (point) => showNeighbors(imageOf(point)),
   lasso: (points) => select(points.map(imageOf)),
   toggle: (point) => {
     const chosen = new Set(plot.marks.selected);
@@ -56,7 +56,7 @@ const plot = new ScatterPlot(part("stage"), thumbnails, {
   },
   clear: () => {
     select([]);
-    closeNeighbours();
+    closeNeighbors();
     showCard(null);
     plot.marks.cursor = null;
     plot.draw();
@@ -101,24 +101,24 @@ function tile(image, note, verdict, action) {
   return element("li", {}, button);
 }
 
-function showNeighbours(image) {
-  const panel = part("neighbours");
+function showNeighbors(image) {
+  const panel = part("neighbors");
   const close = element("button", { type: "button", class: "plain push" }, "Close");
   close.addEventListener("click", () => {
-    closeNeighbours();
+    closeNeighbors();
     part("stage").focus({ preventScroll: true });
   });
-  const about = element("div", {}, element("h3", {}, "Neighbours of ", element("span", { class: "id" }, ids[image])), labels(image));
+  const about = element("div", {}, element("h3", {}, "Neighbors of ", element("span", { class: "id" }, ids[image])), labels(image));
   const head = element("div", { class: "panel-head" }, thumbnails.canvas(image, ids[image]), about, close);
   const columns = element("div", { class: "representations" });
-  for (const { name, images, distances } of data.neighbourhoods) {
+  for (const { name, images, distances } of data.neighborhoods) {
     const near = images[image];
     const hits = near.filter((other) => shareLabel(image, other)).length;
     const list = element("ol", { class: "tiles" });
     near.forEach((other, rank) => {
       const hit = shareLabel(image, other);
       const note = `${hit ? "✓" : "✗"} ${distance(distances[image][rank])}`;
-      list.append(tile(other, note, hit ? "hit" : "miss", () => thumbnails.has(other) && showNeighbours(other)));
+      list.append(tile(other, note, hit ? "hit" : "miss", () => thumbnails.has(other) && showNeighbors(other)));
     });
     columns.append(element("div", { "data-representation": name }, element("h4", {}, name), element("p", { class: "note" }, `${hits} of ${near.length} share a label`), list));
   }
@@ -127,26 +127,26 @@ function showNeighbours(image) {
   panel.hidden = false;
   plot.marks.chosen = image;
   plot.marks.cursor = plot.number.get(image) ?? null;
-  markNeighbours();
+  markNeighbors();
   if (plot.marks.cursor !== null) plot.bringIntoView(plot.marks.cursor);
   plot.draw();
-  say(`Neighbours of ${inWords(image)} are listed below the map.`);
+  say(`Neighbors of ${inWords(image)} are listed below the map.`);
 }
 
-// rings on the map: the neighbours in the layer that it shows
-function markNeighbours() {
+// rings on the map: the neighbors in the layer that it shows
+function markNeighbors() {
   const { chosen } = plot.marks;
-  const own = data.neighbourhoods.find(({ name }) => name === data.maps[currentMap].name);
-  plot.marks.neighbours = chosen === null || !own ? [] : own.images[chosen].map((image) => {
+  const own = data.neighborhoods.find(({ name }) => name === data.maps[currentMap].name);
+  plot.marks.neighbors = chosen === null || !own ? [] : own.images[chosen].map((image) => {
     const hit = shareLabel(chosen, image);
     return { image, hit, colour: hit ? "--hit" : "--miss" };
   });
 }
 
-function closeNeighbours() {
-  part("neighbours").hidden = true;
+function closeNeighbors() {
+  part("neighbors").hidden = true;
   plot.marks.chosen = null;
-  plot.marks.neighbours = [];
+  plot.marks.neighbors = [];
   plot.draw();
 }
 
@@ -169,7 +169,7 @@ function select(images, shown = SELECTED_SHOWN) {
     part("stage").focus({ preventScroll: true });
   });
   const list = element("ul", { class: "tiles" });
-  for (const image of images.slice(0, shown)) list.append(tile(image, "", "", () => showNeighbours(image)));
+  for (const image of images.slice(0, shown)) list.append(tile(image, "", "", () => showNeighbors(image)));
   const text = element("textarea", { readonly: "", "aria-label": "Ids of the selected images", spellcheck: "false" });
   text.value = images.map((image) => ids[image]).join("\n");
   text.addEventListener("focus", () => text.select());
@@ -231,7 +231,7 @@ function showMap(number) {
   showCard(null);
   showClasses();
   filterChanged();
-  markNeighbours();
+  markNeighbors();
 }
 
 data.maps.forEach((map, number) => {

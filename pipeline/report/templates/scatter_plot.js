@@ -16,7 +16,7 @@ class ScatterPlot {
     this.visible = () => true;
     this.looks = () => ["#888888", false];
     this.view = { zoom: 1, x: 0.5, y: 0.5 }; // the point of the unit square in the middle of the stage
-    this.marks = { hovered: null, cursor: null, chosen: null, neighbours: [], selected: new Set() };
+    this.marks = { hovered: null, cursor: null, chosen: null, neighbors: [], selected: new Set() };
     this.lassoing = false;
     this.showImages = false;
     this.stamps = new Map();
@@ -208,11 +208,11 @@ class ScatterPlot {
         context.stroke();
       }
     };
-    const { hovered, cursor, chosen, neighbours, selected } = this.marks;
+    const { hovered, cursor, chosen, neighbors, selected } = this.marks;
     const r = this.radius;
     for (const image of selected) ring(image, r + 2, accent, 1.5);
     const centre = this.number?.get(chosen);
-    for (const { image, colour, hit } of neighbours) {
+    for (const { image, colour, hit } of neighbors) {
       const i = this.number?.get(image);
       if (i === undefined || centre === undefined) continue;
       context.setLineDash([]);
@@ -265,7 +265,7 @@ class ScatterPlot {
     } else context.arc(0, 0, radius, 0, 2 * Math.PI);
     context.fillStyle = colour;
     context.fill();
-    // a thin rim keeps neighbours apart, and dark colours visible on a dark ground
+    // a thin rim keeps neighbors apart, and dark colours visible on a dark ground
     const dark = matchMedia("(prefers-color-scheme: dark)").matches;
     context.strokeStyle = dark ? "#ffffff8c" : "#ffffffd9";
     context.lineWidth = dark ? 0.9 : 0.8;

@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from pipeline.atomic_write import sync_directory
-from pipeline.datasets.shapes import SHAPES, Colour, Shape, any_paint, paint, shade
-from pipeline.errors import UserError
-from pipeline.params import Sample
-from pipeline.progress import progress
+from ..errors import UserError
+from ..files.atomic import sync_directory
+from ..params import Sample
+from ..progress import progress
+from .shapes import SHAPES, Colour, Shape, any_paint, paint, shade
 
 CLASSES = tuple(SHAPES)
 SPLITS = ("train", "val", "test", "source")

@@ -11,7 +11,7 @@ import msgspec
 import yaml
 from msgspec import Meta
 
-from pipeline.errors import UserError
+from ..errors import UserError
 
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 _MOST = 1e12  # YAML has .inf, which no setting means
@@ -144,7 +144,7 @@ class Index(_Section, frozen=True, kw_only=True):
 
 
 class Neighbors(_Section, frozen=True, kw_only=True):
-    """The neighbour sheets and the retrieval metrics."""
+    """The neighbor sheets and the retrieval metrics."""
 
     of: LayerRefs
     queries: Count = 3

@@ -6,11 +6,10 @@ import csv
 
 import numpy as np
 import pytest
-
-from pipeline.analysis.neighbours import ShownQuery, choose_queries, write_neighbours
-from pipeline.errors import UserError
-from pipeline.search import Neighbor
-from pipeline.search.searcher import Neighbors
+from pool5.analysis.shown_queries import ShownQuery, choose_queries, write_neighbors
+from pool5.errors import UserError
+from pool5.search import Neighbor
+from pool5.search.searcher import Neighbors
 
 CLASSES = ("cat", "dog", "person", "sofa")
 
@@ -46,7 +45,7 @@ def test_too_few_classes_are_told(tmp_path):
 def test_the_csv_keeps_ids_as_they_are_and_says_what_shares_a_label(tmp_path):
     found = Neighbors([Neighbor(1, "000012", 0.25, ("cat", "sofa")), Neighbor(2, "7e3", 0.5, ("dog",))])
     query = ShownQuery("000001", "cat", ("cat", "person"), {"net/fc7": found})
-    write_neighbours([query], tmp_path / "neighbors.csv")
+    write_neighbors([query], tmp_path / "neighbors.csv")
     rows = list(csv.reader((tmp_path / "neighbors.csv").open()))
     assert rows == [
         ["query", "representation", "rank", "id", "distance", "labels", "shares_label"],

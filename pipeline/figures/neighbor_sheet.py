@@ -8,10 +8,10 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from pipeline.analysis.neighbours import ShownQuery
-from pipeline.figures.sheets import NEIGHBOUR_LEGEND, Frame, Tile, compose_sheet
-from pipeline.params import Metric
-from pipeline.search.searcher import Neighbor
+from ..analysis.shown_queries import ShownQuery
+from ..params import Metric
+from ..search.searcher import Neighbor
+from .sheets import NEIGHBOR_LEGEND, Frame, Tile, compose_sheet
 
 _TILES_A_LINE = 8
 
@@ -22,7 +22,7 @@ DISTANCE = {
 }
 
 
-def neighbour_sheet(
+def neighbor_sheet(
     queries: Sequence[ShownQuery], images: Mapping[str, Path], metric: Metric, *, title: str
 ) -> Figure:
     """A row a query: the query, then a group of columns for each representation, nearest first.
@@ -52,8 +52,8 @@ def neighbour_sheet(
     knows_labels = any(query.labels for query in queries)
     caption = f"Above each image its rank and id; below, {DISTANCE[metric]}, then its labels."
     if knows_labels:
-        caption += " The query itself is never its own neighbour."
-    legend = NEIGHBOUR_LEGEND if knows_labels else None
+        caption += " The query itself is never its own neighbor."
+    legend = NEIGHBOR_LEGEND if knows_labels else None
     return compose_sheet(rows, title=title, caption=caption, columns=columns, legend=legend)
 
 

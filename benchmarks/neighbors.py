@@ -1,4 +1,4 @@
-"""Nearest neighbours, all pairs and single queries: beside exact peers and the product's rate."""
+"""Nearest neighbors, all pairs and single queries: beside exact peers and the product's rate."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Literal
 
 import faiss
 import numpy as np
+from pool5.search import Searcher
+from pool5.search.exact import ExactSearch
+from pool5.store.feature_file import FeatureFile
 from sklearn.neighbors import NearestNeighbors
 
 from benchmarks.contest import DIFFERENT, Peer, Row, contest, timed
 from benchmarks.peer_environment import PeerProcess
 from benchmarks.storage import synthetic_features
-from pipeline.search import Searcher
-from pipeline.search.exact import ExactSearch
-from pipeline.store.feature_file import FeatureFile
 
 _K = 10
 
@@ -37,10 +37,10 @@ def clustered(count: int, width: int, seed: int = 0) -> np.ndarray:
     return vectors
 
 
-def same_neighbours(
+def same_neighbors(
     vectors: np.ndarray, asked: np.ndarray, metric: Literal["cosine", "l2"] = "cosine"
 ) -> Callable[[np.ndarray, np.ndarray], str]:
-    """A check that two (n, k) tables of rows name the same neighbours, up to ties in distance.
+    """A check that two (n, k) tables of rows name the same neighbors, up to ties in distance.
 
     Peers return the query itself as well, which is dropped by its row.
     """
@@ -59,13 +59,13 @@ def same_neighbours(
 
         kth = far(mine)[:, -1:]
         recall = float((far(other) <= kth + 1e-6 * np.maximum(kth, 1)).mean())
-        return f"recall {recall:.3f} of the exact neighbours, ties counted ({len(mine)} queries compared)"
+        return f"recall {recall:.3f} of the exact neighbors, ties counted ({len(mine)} queries compared)"
 
     return check
 
 
 def without_self(rows: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """Drop each query from its own k + 1 neighbours."""
+    """Drop each query from its own k + 1 neighbors."""
     own = rows == asked[:, None]
     own[~own.any(axis=1), -1] = True
     return rows[~own].reshape(len(rows), -1)
@@ -81,9 +81,9 @@ def _exact(check: Callable[[np.ndarray, np.ndarray], str]) -> Callable[[np.ndarr
     return strict
 
 
-def neighbour_rows(scratch: Path, count: int, width: int, batch: int = 0, runs: int = 3) -> list[Row]:
+def neighbor_rows(scratch: Path, count: int, width: int, batch: int = 0, runs: int = 3) -> list[Row]:
     """All pairs (or `batch` queries at once) and single queries among `count` vectors."""
-    folder = scratch / f"neighbours-{count}"
+    folder = scratch / f"neighbors-{count}"
     folder.mkdir()
     synthetic_features(folder / "test.h5", clustered(count, width))
     features = FeatureFile.open(folder / "test.h5")
@@ -95,7 +95,7 @@ def neighbour_rows(scratch: Path, count: int, width: int, batch: int = 0, runs: 
 def euclidean_rows(count: int, width: int, runs: int) -> list[Row]:
     """All pairs by Euclidean distance, the default of scikit-learn's NearestNeighbors."""
     vectors, asked = clustered(count, width), np.arange(count)
-    check = _exact(same_neighbours(vectors, asked, "l2"))
+    check = _exact(same_neighbors(vectors, asked, "l2"))
 
     def pool5() -> np.ndarray:
         search = ExactSearch(vectors, "l2")
@@ -112,7 +112,7 @@ def euclidean_rows(count: int, width: int, runs: int) -> list[Row]:
         Peer("scikit-learn NearestNeighbors, defaults", version("scikit-learn"), timed(sklearn), check),
     ]
     given = f"{count} x {width}, Euclidean, k = {_K}"
-    return contest("neighbours, all pairs", given, "Pool5, exact", timed(pool5), peers, runs)
+    return contest("neighbors, all pairs", given, "Pool5, exact", timed(pool5), peers, runs)
 
 
 def _batch_rows(folder: Path, vectors: np.ndarray, batch: int, runs: int) -> list[Row]:
@@ -126,7 +126,7 @@ def _batch_rows(folder: Path, vectors: np.ndarray, batch: int, runs: int) -> lis
     unit = faiss_normalized(vectors)
     np.save(folder / "database.npy", unit)
     np.save(folder / "queries.npy", unit[asked])
-    check = same_neighbours(vectors, asked)
+    check = same_neighbors(vectors, asked)
 
     def pool5() -> np.ndarray:
         search = ExactSearch(vectors, "cosine")
@@ -163,7 +163,7 @@ def _batch_rows(folder: Path, vectors: np.ndarray, batch: int, runs: int) -> lis
     with contextlib.ExitStack() as processes:
         peers.append(_usearch(folder, processes, _exact(check), count * len(asked) * width < 3e12))
         return contest(
-            "neighbours, all pairs" if not batch else f"neighbours, {batch} queries at once",
+            "neighbors, all pairs" if not batch else f"neighbors, {batch} queries at once",
             f"{count} x {width}, cosine, k = {_K}",
             "Pool5, exact",
             timed(pool5),
@@ -205,7 +205,7 @@ def _single_rows(features: FeatureFile, runs: int) -> list[Row]:
     normal = faiss_normalized(vectors)
     flat = faiss.IndexFlatIP(width)
     flat.add(normal)
-    check = _exact(same_neighbours(vectors, asked))
+    check = _exact(same_neighbors(vectors, asked))
 
     def pool5() -> np.ndarray:
         return np.array([features.rows([n.id for n in searcher.query(name, _K)]) for name in ids])
@@ -240,5 +240,5 @@ def _single_rows(features: FeatureFile, runs: int) -> list[Row]:
     ]
     given = f"{count} x {width}, cosine, k = {_K}; 10 queries by id, one after the other"
     return contest(
-        "neighbours, single queries", given, "Pool5, exact", timed(pool5), peers, max(runs, 3), True
+        "neighbors, single queries", given, "Pool5, exact", timed(pool5), peers, max(runs, 3), True
     )

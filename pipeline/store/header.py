@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.errors import UserError
+from ..errors import UserError
 
 FORMAT = "pool5-features"
 FORMAT_VERSION = 1

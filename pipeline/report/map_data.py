@@ -1,4 +1,4 @@
-"""What the interactive map shows: points, images, and each image's neighbours in every representation."""
+"""What the interactive map shows: points, images, and each image's neighbors in every representation."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.errors import UserError
-from pipeline.figures.palette import class_colours, hex_colours, mean_colour
-from pipeline.params import Metric
-from pipeline.report.thumbnails import PER_ROW, PER_SHEET, Sprites
-from pipeline.search.exact import exact_search
+from ..errors import UserError
+from ..figures.palette import class_colours, hex_colours, mean_colour
+from ..params import Metric
+from ..search.exact import exact_search
+from .thumbnails import PER_ROW, PER_SHEET, Sprites
 
 MAX_IMAGES = 5000  # with a thumbnail; a page of more would take too long to load
-NEIGHBOURS = 6
+NEIGHBORS = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,7 @@ class PointMap:
 
 
 @dataclasses.dataclass(frozen=True)
-class Neighbourhood:
+class Neighborhood:
     """The nearest of some images, for some of them.
 
     Attributes
@@ -102,16 +102,16 @@ def shown_images(maps: Sequence[PointMap], total: int) -> np.ndarray:
     return np.sort(np.concatenate([on_maps, others]))
 
 
-def nearest(name: str, vectors: np.ndarray, queries: np.ndarray, metric: Metric, k: int) -> Neighbourhood:
+def nearest(name: str, vectors: np.ndarray, queries: np.ndarray, metric: Metric, k: int) -> Neighborhood:
     """The `k` nearest rows of `vectors` for some of its rows, by exact search; fewer if there are no more."""
     k = min(k, len(vectors) - 1)
     if k < 1:
         empty = np.empty((len(queries), 0))
-        return Neighbourhood(name, empty.astype(np.int64), empty.astype(np.float32))
+        return Neighborhood(name, empty.astype(np.int64), empty.astype(np.float32))
     # the whole array, asked as itself, costs half
     asked = vectors if np.array_equal(queries, np.arange(len(vectors))) else vectors[queries]
     distances, found = exact_search(asked, vectors, k, metric, exclude=queries)
-    return Neighbourhood(name, found, distances)
+    return Neighborhood(name, found, distances)
 
 
 def page_data(
@@ -119,15 +119,15 @@ def page_data(
     shown: np.ndarray,
     sprites: Sprites,
     maps: Sequence[PointMap],
-    neighbourhoods: Sequence[Neighbourhood],
+    neighborhoods: Sequence[Neighborhood],
     metric: Metric,
 ) -> dict[str, Any]:
     """The map's data in the plain types of JSON; images are numbered by their place in `images`.
 
     The images with a thumbnail come first, in the order of the sprites; then those that are only somebody's
-    neighbours.
+    neighbors.
     """
-    mentioned = np.unique(np.concatenate([shown, *(n.rows.ravel() for n in neighbourhoods)]))
+    mentioned = np.unique(np.concatenate([shown, *(n.rows.ravel() for n in neighborhoods)]))
     rows = np.concatenate([shown, np.setdiff1d(mentioned, shown)])
     number = np.full(len(split.ids), -1)
     number[rows] = np.arange(len(rows))
@@ -149,13 +149,13 @@ def page_data(
             "sizes": sprites.sizes.tolist(),
         },
         "maps": [_points(m, number, len(shown)) for m in maps],
-        "neighbourhoods": [
+        "neighborhoods": [
             {
                 "name": n.name,
                 "images": number[n.rows].tolist(),
                 "distances": [[float(f"{d:.4g}") for d in row] for row in n.distances.tolist()],
             }
-            for n in neighbourhoods
+            for n in neighborhoods
         ],
         "metric": metric,
         "searched": len(split.ids),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.models.card import read_card
-from pipeline.params import Params, Preprocess
-from pipeline.store.feature_key import FeatureKey
+from ..models.card import read_card
+from ..params import Params, Preprocess
+from ..store.feature_key import FeatureKey
 
 # Raise it with every change that changes values: decoding, resizing, normalising, folding, padding.
 # tests/extract/test_forward.py says when it must be.

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.atomic_write import atomic_write
-from pipeline.errors import UserError
-from pipeline.search.searcher import Neighbors
-from pipeline.store.feature_file import FeatureFile
+from ..errors import UserError
+from ..files.atomic import atomic_write
+from ..search.searcher import Neighbors
+from ..store.feature_file import FeatureFile
 
 _COLUMNS = ["query", "representation", "rank", "id", "distance", "labels", "shares_label"]
 
 
 @dataclasses.dataclass(frozen=True)
 class ShownQuery:
-    """A query, and its neighbours in every representation.
+    """A query, and its neighbors in every representation.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ def choose_queries(
     )
 
 
-def write_neighbours(queries: Sequence[ShownQuery], path: Path | str) -> None:
+def write_neighbors(queries: Sequence[ShownQuery], path: Path | str) -> None:
     """Write the lists as CSV, each query itself as rank 0; ids stay as they are, labels are space-joined."""
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import sparse
 
-from pipeline.params import Protocol
+from ..params import Protocol
 
 _BLOCK = 256  # resamples at a time: what one class needs of them stays in the processor's cache
 

@@ -4,8 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-
-from pipeline.atomic_write import write_text
+from pool5.files.atomic import write_text
 
 
 def names_in(folder: Path) -> list[str]:

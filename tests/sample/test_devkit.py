@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-
-from pipeline.datasets.sample import CLASSES, SPLITS, VERSION, draw_image, draw_sample
-from pipeline.errors import UserError
-from pipeline.params import Sample
+from pool5.errors import UserError
+from pool5.params import Sample
+from pool5.sample.devkit import CLASSES, SPLITS, VERSION, draw_image, draw_sample
 
 SMALL = Sample(seed=3, train=24, val=4, test=20, source=20)
 

@@ -1,0 +1,1 @@
+"""What the stored features tell: arrays and feature files in, records out."""

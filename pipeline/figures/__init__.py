@@ -1,0 +1,1 @@
+"""Figures: PNG and SVG whose bytes depend on what they show alone."""

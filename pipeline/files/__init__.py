@@ -1,0 +1,1 @@
+"""Files: whole or not there, canonical, and with digests."""

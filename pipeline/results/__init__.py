@@ -1,0 +1,1 @@
+"""Results: what a stage found, as a typed record that everything else reads."""

@@ -1,0 +1,1 @@
+"""The sample: a devkit in VOC layout, drawn by the program."""
