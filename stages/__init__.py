@@ -1,4 +1,4 @@
-"""One thin script a DVC stage: params in, the library called, outputs written."""
+"""One thin script a DVC stage: params in, the library called, a record and its renderings out."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import inspect
 import sys
 from collections.abc import Callable
 
-from ..errors import UserError, told_in_one_line
-from ..host_memory import reuse_freed_memory
-
-reuse_freed_memory()
+from ..cli.telling import told_in_one_line
+from ..errors import UserError
 
 
 def run(main: Callable[..., None]) -> None:

@@ -12,7 +12,8 @@ import sys
 import click
 
 from .. import __version__
-from ..errors import UserError, told_in_one_line
+from ..errors import UserError
+from .telling import told_in_one_line
 
 _MODULE_OF = {
     "cache": "pool5.cli.cache",

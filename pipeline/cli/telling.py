@@ -1,0 +1,73 @@
+"""How the faces tell what the library raises and logs: one line on stderr, exit code 2."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import sys
+from collections.abc import Iterator
+
+from ..errors import UserError
+
+
+def in_words(error: UserError) -> str:
+    """The message and the remedy in one line."""
+    line = " ".join(str(error).split())
+    if error.rerun is None:
+        return line
+    return f"{line}; run `dvc repro {'-f ' if error.force else ''}{error.rerun}`"
+
+
+@contextlib.contextmanager
+def told_in_one_line() -> Iterator[None]:
+    """Turn what a user can cause into one line on stderr and exit code 2; wraps every command and stage."""
+    _log_to_stderr()
+    try:
+        yield
+    except UserError as error:
+        _stop(in_words(error))
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to go on from here", file=sys.stderr)
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        # the reader of our output (`| head`) has gone: no error, and nothing left to flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+    except OSError as error:
+        if (line := _about_the_system(error)) is None:
+            raise
+        _stop(line)
+
+
+def _about_the_system(error: OSError) -> str | None:
+    """What is wrong with the disk or a path; None where the error names neither."""
+    # h5py raises its own OSError, whose errno is only in the text
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or f"errno = {errno.ENOSPC}" in str(error):
+        where = f" while writing {error.filename}" if error.filename else ""
+        return f"no space left on the disk{where}; free some and run again: finished work is kept"
+    if isinstance(error, PermissionError):
+        return f"no permission for {error.filename}; change its owner or mode and run again"
+    if error.filename is not None:  # a folder where a file should be, a name that is too long, ...
+        return f"{error.filename}: {(error.strerror or str(error)).lower()}; check this path and run again"
+    return None
+
+
+def _log_to_stderr() -> None:
+    """Show what the library logs; without a prefix, which belongs to the line that ends a run."""
+    logger = logging.getLogger("pool5")
+    if not logger.handlers:
+        logger.addHandler(_Stderr())
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+
+
+class _Stderr(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        print(record.getMessage(), file=sys.stderr)
+
+
+def _stop(line: str) -> None:
+    print(f"pool5: {line}", file=sys.stderr)
+    raise SystemExit(2) from None

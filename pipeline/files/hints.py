@@ -1,0 +1,12 @@
+"""What a mistyped name may have meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(name: str, known: Iterable[str], most: int = 1) -> str:
+    """A hint in brackets with a space before it, such as ` (did you mean fc7?)`, or nothing."""
+    near = difflib.get_close_matches(str(name), list(known), n=most)
+    return f" (did you mean {' or '.join(near)}?)" if near else ""

@@ -1,0 +1,70 @@
+"""What decides a stage's outputs, beside its input files: its recipe version and some parameters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..errors import UserError
+from .sections import Params
+
+# how the work is done: decides no value, so that a change of it reruns nothing
+HOW = ("extract.device", "extract.batch_size", "extract.workers", "extract.cache", "models.*.train.device")
+
+
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A line of recipes.yaml.
+
+    Attributes
+    ----------
+    version : int
+        Raised when the same inputs and parameters would give other values.
+    params : tuple of str
+        Dotted keys of params.yaml; `models.*.layers` is of the one model that the stage is about.
+    """
+
+    version: int
+    params: tuple[str, ...]
+
+    @property
+    def has_items(self) -> bool:
+        """Whether the stage is run once for each model."""
+        return any("*" in key for key in self.params)
+
+
+def read_recipes(path: Path | str) -> dict[str, Recipe]:
+    """The recipe of every stage; `UserError` where the file is missing or is none."""
+    try:
+        return msgspec.yaml.decode(Path(path).read_bytes(), type=dict[str, Recipe])
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; `pool5 init` writes it beside dvc.yaml") from None
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise UserError(f"{path}: {error}; `pool5 init` writes it again") from None
+
+
+def deciding_values(params: Params, recipe: Recipe, item: str | None = None) -> dict[str, Any]:
+    """{key: value} of all parameters that the recipe names, defaults filled in, as plain JSON values."""
+    plain = msgspec.to_builtins(params)
+    for how in HOW:
+        _remove(plain, how.split("."))
+    return {key: _value(plain, key.split("."), item) for key in recipe.params}
+
+
+def _value(plain: dict[str, Any], steps: list[str], item: str | None) -> Any:
+    value: Any = plain
+    for step in steps:
+        value = value[item if step == "*" else step]
+    return value
+
+
+def _remove(plain: dict[str, Any] | None, steps: list[str]) -> None:
+    first, *rest = steps
+    if plain is None:
+        return
+    if not rest:
+        plain.pop(first, None)
+        return
+    for name in plain if first == "*" else [first]:
+        _remove(plain[name], rest)

@@ -1,0 +1,223 @@
+"""The sections of params.yaml and their defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from ..errors import UserError
+
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+_MOST = 1e12  # YAML has .inf, which no setting means
+Positive = Annotated[float, Meta(gt=0, le=_MOST)]
+NonNegative = Annotated[float, Meta(ge=0, le=_MOST)]
+Count = Annotated[int, Meta(ge=1)]
+Seed = Annotated[int, Meta(ge=0, lt=2**32)]
+Device = Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+NAME = r"^\w[\w.-]*$"  # of a file or folder: no path, not . or ..
+NAME_IN_WORDS = "letters, digits, '_', '-' and '.', the first a letter or digit"
+Name = Annotated[str, Meta(pattern=NAME)]
+LayerRef = Annotated[str, Meta(pattern=r"^[^/\s]+/[^/\s]+$")]  # <model>/<layer>
+LayerRefs = tuple[LayerRef, ...]
+
+Precision = Literal["fp32", "bf16", "fp16"]
+Metric = Literal["cosine", "l2", "ip"]
+Protocol = Literal["voc2007", "area", "sklearn"]
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A section of params.yaml: immutable, and strict about its keys."""
+
+
+class Sample(_Section, frozen=True, kw_only=True):
+    """How many images the embedded sample draws, and from which seed."""
+
+    seed: Seed = 0
+    train: Count = 450
+    val: Count = 150
+    test: Count = 400
+    source: Count = 1200
+
+
+class Dataset(_Section, frozen=True, kw_only=True):
+    """Where the images are and which splits to use."""
+
+    name: Name
+    kind: Literal["voc", "folder"]
+    root: Annotated[str, Meta(min_length=1)]
+    train: Name
+    test: Name
+    val: Name | None = None  # a part of `train` that trainings may hold out
+    sample: Sample | None = None  # set: the devkit at `root` is drawn by the program
+
+
+class Preprocess(_Section, frozen=True, kw_only=True):
+    """What is done to an image before the network sees it: resize the short side, crop the centre."""
+
+    resize: Count
+    crop: Count
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
+
+
+class Augment(_Section, frozen=True, kw_only=True):
+    """Random changes to a training image; the defaults change nothing but the crop's place and side."""
+
+    scale: tuple[Fraction, Fraction] | None = None  # RandomResizedCrop: share of the area; None: a plain crop
+    ratio: tuple[Positive, Positive] = (0.75, 4 / 3)
+    flip: Fraction = 0.5
+    brightness: NonNegative = 0.0
+    contrast: NonNegative = 0.0
+    saturation: NonNegative = 0.0
+    hue: Annotated[float, Meta(ge=0, le=0.5)] = 0.0
+
+
+class Train(_Section, frozen=True, kw_only=True):
+    """A training recipe."""
+
+    epochs: Count
+    batch_size: Count
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    lr: Positive
+    head_lr_factor: Positive = 1.0  # the fresh head's learning rate over the trunk's
+    momentum: Fraction = 0.9
+    weight_decay: NonNegative = 0.0
+    schedule: Literal["cosine", "step"] = "cosine"
+    steps: tuple[Fraction, ...] = (0.6, 0.85)  # of the epochs; `step` divides the rate by ten at each
+    warmup_epochs: NonNegative = 0.0
+    ema: Annotated[float, Meta(ge=0, lt=1)] | None = None
+    precision: Literal["auto", "fp32", "bf16"] = "fp32"
+    augment: Augment = Augment()
+    split: Name | None = None  # None: dataset.train
+    hold_out: bool = False  # leave dataset.val out of the training and measure on it
+    keep: Literal["last", "best"] = "last"  # best: the epoch with the highest mAP on dataset.val
+    freeze: Literal["nothing", "statistics", "trunk"] = "nothing"  # statistics: those of the batch norms
+    head_epochs: Annotated[int, Meta(ge=0)] = 0  # the first epochs, in which the head alone learns
+    seed: Seed = 0
+    deterministic: bool = True
+    device: Device = "auto"
+
+
+class Model(_Section, frozen=True, kw_only=True):
+    """An architecture, where its weights come from, and the layers to store."""
+
+    architecture: str
+    weights: str  # random | imagenet | the name of another model | a file in data/models
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None = None
+    layers: Annotated[dict[str, str], Meta(min_length=1)]
+    preprocess: Preprocess
+    train: Train | None = None
+
+    @property
+    def weights_are_a_file(self) -> bool:
+        return Path(self.weights).suffix in {".pth", ".pt", ".bin", ".safetensors"}
+
+
+class Extract(_Section, frozen=True, kw_only=True):
+    """How features are computed and stored."""
+
+    device: Device = "auto"
+    precision: Precision = "fp32"
+    dtype: Literal["float32", "float16"] = "float32"
+    batch_size: Count = 32
+    workers: Annotated[int, Meta(ge=0)] | Literal["auto"] = "auto"
+    on_bad_image: Literal["fail", "skip"] = "fail"
+    cache: Annotated[str, Meta(min_length=1)] = ".cache/features"
+
+
+class Index(_Section, frozen=True, kw_only=True):
+    """Which layers get a FAISS index, and which kind."""
+
+    of: LayerRefs = ()
+    factory: str = "Flat"
+    metric: Metric = "cosine"
+    memory_gb: Positive = 4.0  # what `factory: auto` may spend on one index
+    queries: Count = 200  # held-out queries of the quality report
+    seed: Seed = 0
+
+
+class Neighbors(_Section, frozen=True, kw_only=True):
+    """The neighbor graphs, the sheets and the retrieval measures."""
+
+    of: LayerRefs = ()
+    depth: Count = 100  # of the graph: so many nearest rows in each split are kept of every row
+    exact_up_to: Count = (
+        200_000  # rows searched; beyond it an index finds the neighbors, and its recall is told
+    )
+    queries: Count = 3
+    k: Count = 4
+    seed: Seed = 0
+    bootstrap: Count = 1000
+
+
+class Duplicates(_Section, frozen=True, kw_only=True):
+    """Near-duplicate pairs within and between the splits.
+
+    The threshold's default is for ImageNet features of photographs. In mobilenet_v2's pooled layer the two
+    most similar of 1200 different photographs of VOC 2012 have .885; a copy that was compressed again,
+    mirrored or cropped by a tenth has .92 or more, one of half the size .92 in the median. Layers differ.
+    """
+
+    of: LayerRef | None = None
+    threshold: Annotated[float, Meta(gt=-1, le=1)] = 0.9  # cosine similarity from which a pair is listed
+
+
+class Tsne(_Section, frozen=True, kw_only=True):
+    """The t-SNE maps."""
+
+    of: LayerRefs = ()
+    sample: Count = 1000
+    perplexity: Positive = 30.0
+    seed: Seed = 0
+    backend: Literal["auto", "sklearn", "opentsne"] = "auto"
+    stability_seeds: Annotated[int, Meta(ge=0)] = 2  # further maps to measure the stability with
+
+
+class Probe(_Section, frozen=True, kw_only=True):
+    """A linear classifier on one stored layer."""
+
+    of: LayerRef
+    C: Annotated[tuple[Positive, ...], Meta(min_length=1)] = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
+    folds: Annotated[int, Meta(ge=2, le=100)] = 5
+    seed: Seed = 0
+
+
+class Ap(_Section, frozen=True, kw_only=True):
+    """The average-precision tables."""
+
+    of: tuple[str, ...] = ()
+    protocols: Annotated[tuple[Protocol, ...], Meta(min_length=1)] = ("voc2007", "area")
+    bootstrap: Count = 1000
+    seed: Seed = 0
+
+
+class Params(_Section, frozen=True, kw_only=True):
+    """The whole of params.yaml; every section but the first two may be left out."""
+
+    dataset: Dataset
+    models: Annotated[dict[str, Model], Meta(min_length=1)]
+    extract: Extract = Extract()
+    index: Index = Index()
+    neighbors: Neighbors = Neighbors()
+    duplicates: Duplicates = Duplicates()
+    tsne: Tsne = Tsne()
+    probe: dict[str, Probe] = {}
+    ap: Ap = Ap()
+
+    def model(self, name: str) -> Model:
+        """The model of that name; `UserError` if there is none."""
+        if name not in self.models:
+            raise UserError(f"no model {name!r} in params.yaml; it has {', '.join(self.models)}")
+        return self.models[name]
+
+
+def split_reference(reference: str) -> tuple[str, str]:
+    """The model and the layer of a `<model>/<layer>`; `UserError` if it is none."""
+    model, _, layer = reference.partition("/")
+    if not model or not layer or "/" in layer:
+        raise UserError(f"{reference!r} names no layer; write <model>/<layer>")
+    return model, layer

@@ -1,0 +1,106 @@
+"""Where everything of a project lies: the one place that knows the names of its files and folders."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Project:
+    """A project's folder; `Project()` is the working folder.
+
+    What it names need not exist. A `layer` is written `<model>/<layer>`.
+    """
+
+    root: Path = Path()
+
+    @property
+    def params(self) -> Path:
+        return self.root / "params.yaml"
+
+    @property
+    def recipes(self) -> Path:
+        return self.root / "recipes.yaml"
+
+    def resolved(self, stage: str, item: str | None = None) -> Path:
+        """What decides a stage's outputs: its parameters, defaults filled in, and its recipe version."""
+        return self._data("params", *([stage, f"{item}.json"] if item else [f"{stage}.json"]))
+
+    def raw(self, dataset: str) -> Path:
+        return self._data("raw", dataset)
+
+    def images(self, dataset_root: str) -> Path:
+        """The folder that a manifest's paths start from; `dataset.root` may be absolute."""
+        return self.root / dataset_root
+
+    @property
+    def manifests(self) -> Path:
+        return self._data("manifest")
+
+    def manifest(self, split: str) -> Path:
+        return self.manifests / f"{split}.csv"
+
+    @property
+    def objects(self) -> Path:
+        return self.manifests / "objects.csv"
+
+    @property
+    def models(self) -> Path:
+        return self._data("models")
+
+    def model(self, name: str) -> Path:
+        return self.models / name
+
+    @property
+    def feature_folders(self) -> Path:
+        return self._data("features")
+
+    def features(self, model: str, split: str) -> Path:
+        return self.feature_folders / model / f"{split}.h5"
+
+    def neighbors(self, layer: str) -> Path:
+        return self._data("neighbors", f"{layer}.h5")
+
+    def index(self, layer: str) -> Path:
+        return self._data("indexes", f"{layer}.faiss")
+
+    def probe(self, name: str) -> Path:
+        """Its test logits; its weights stand beside them, as .safetensors."""
+        return self._data("probes", f"{name}.h5")
+
+    def result(self, name: str) -> Path:
+        """A record: `ap`, `tsne/<model>/<layer>`, …"""
+        return self._data("results", f"{name}.json")
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    def report(self, *parts: str) -> Path:
+        return self.reports.joinpath(*parts)
+
+    def metrics(self, name: str) -> Path:
+        return self.report("metrics", f"{name}.json")
+
+    def row_cache(self, setting: str) -> Path:
+        """The row cache that `extract.cache` names."""
+        return self.root / setting
+
+    @property
+    def unit_cache(self) -> Path:
+        return self.root / ".cache/units"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / ".cache/training"
+
+    def timings(self, *parts: str) -> Path:
+        return self.root.joinpath(".cache/timings", *parts)
+
+    @property
+    def exports(self) -> Path:
+        return self.root / "exports"
+
+    def _data(self, *parts: str) -> Path:
+        return self.root.joinpath("data", *parts)

@@ -1,0 +1,81 @@
+"""How a result is kept: one typed record a file, written and read here and nowhere else.
+
+The file is JSON: `{"kind", "record", "sha256", "version"}`, where `sha256` is of the record's text, so that
+a record that was cut or edited is not believed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+import msgspec
+
+from ..errors import UserError
+from ..files.json_file import json_text, write_json
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A result of a stage. Numbers that there are none of are None, never NaN.
+
+    `stage` is what writes it; `version` is raised when its fields change.
+    """
+
+    stage: ClassVar[str]
+    version: ClassVar[int] = 1
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of a record."""
+
+
+R = TypeVar("R", bound=Record)
+
+
+def save_record(record: Record, path: Path | str) -> None:
+    """Write a record, whole or not at all; the same bytes for the same record."""
+    plain = msgspec.to_builtins(record)
+    envelope = {
+        "kind": type(record).__name__,
+        "version": record.version,
+        "sha256": _digest(plain),
+        "record": plain,
+    }
+    write_json(path, envelope)
+
+
+def load_record(kind: type[R], path: Path | str) -> R:
+    """Read a record.
+
+    Raises
+    ------
+    UserError
+        If there is none, or it is damaged, or of another kind or version.
+    """
+    try:
+        envelope = json.loads(Path(path).read_text(encoding="utf-8"))
+        if (envelope["kind"], envelope["version"]) != (kind.__name__, kind.version):
+            raise UserError(
+                f"{path}: {envelope['kind']} of version {envelope['version']}, "
+                f"not {kind.__name__} of version {kind.version}",
+                rerun=kind.stage,
+                force=True,
+            )
+        if _digest(envelope["record"]) != envelope["sha256"]:
+            raise ValueError("its digest is another one")
+        return msgspec.convert(envelope["record"], kind)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such result", rerun=kind.stage) from None
+    except (ValueError, KeyError, TypeError, AttributeError, msgspec.ValidationError) as error:
+        raise UserError(f"{path}: not a result, or damaged ({error})", rerun=kind.stage, force=True) from None
+
+
+def load_if_there(kind: type[R], path: Path | str) -> R | None:
+    """As `load_record`; None where there is no such file."""
+    return load_record(kind, path) if Path(path).is_file() else None
+
+
+def _digest(plain: object) -> str:
+    return hashlib.sha256(json_text(plain).encode()).hexdigest()

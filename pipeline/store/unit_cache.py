@@ -1,0 +1,104 @@
+"""The unit cache: what a stage made of one layer, kept by all that decides it.
+
+    <root>/<stage>/<digest>/     the files, and files.json with their sha256
+
+A stage that works layer by layer asks here first, so a kill costs the layer at work and a parameter that is
+set back costs nothing. A unit is written in a folder beside and renamed, so it is whole or not there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..files.atomic import atomic_write
+from ..files.digests import digest_of, sha256_of_file
+from ..files.json_file import write_json
+
+_CONTENTS = "files.json"
+_IN_USE = "in-use.json"
+
+
+class UnitCache:
+    """The units of one stage.
+
+    Parameters
+    ----------
+    root : path
+        Of all stages' units.
+    stage : str
+    """
+
+    def __init__(self, root: Path, stage: str) -> None:
+        self._folder = root / stage
+        self._used: list[str] = []
+
+    def put(
+        self, key: Mapping[str, Any], outputs: Mapping[str, Path], make: Callable[[Path], None]
+    ) -> bool:
+        """Put the files of a unit where they are wanted, made anew only if they are not kept.
+
+        Parameters
+        ----------
+        key : mapping
+            All that decides the files, as plain JSON values.
+        outputs : {name: path}
+        make : function
+            Writes every file of `outputs`, by its name, into the folder that it is given.
+
+        Returns
+        -------
+        bool
+            Whether it was made anew.
+        """
+        unit = self._folder / digest_of(dict(key))
+        made = not _is_whole(unit, outputs)
+        if made:
+            shutil.rmtree(unit, ignore_errors=True)
+            unfinished = self._folder / f".{uuid.uuid4().hex}"
+            unfinished.mkdir(parents=True)
+            try:
+                make(unfinished)
+                write_json(unfinished / _CONTENTS, {n: sha256_of_file(unfinished / n) for n in outputs})
+                unfinished.rename(unit)
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
+        for name, path in outputs.items():
+            with atomic_write(path) as temporary:  # a copy: an output that is edited must not change what is kept
+                shutil.copyfile(unit / name, temporary)
+        os.utime(unit)
+        self._used.append(unit.name)
+        return made
+
+    def close(self) -> None:
+        """Note which units the stage's last run took, for `remove_unused`."""
+        if self._folder.is_dir():
+            write_json(self._folder / _IN_USE, sorted(set(self._used)))
+
+
+def remove_unused(root: Path) -> tuple[int, int]:
+    """Remove the units that no stage's last run took; gives how many, and their bytes."""
+    count = size = 0
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else ():
+        noted = folder / _IN_USE
+        in_use = set(json.loads(noted.read_text())) if noted.is_file() else set()
+        for unit in [path for path in folder.iterdir() if path.is_dir() and path.name not in in_use]:
+            count += 1
+            size += sum(path.stat().st_size for path in unit.rglob("*") if path.is_file())
+            shutil.rmtree(unit)
+    return count, size
+
+
+def _is_whole(unit: Path, outputs: Mapping[str, Path]) -> bool:
+    try:
+        contents = json.loads((unit / _CONTENTS).read_text())
+        return contents.keys() == outputs.keys() and all(
+            sha256_of_file(unit / name) == digest for name, digest in contents.items()
+        )
+    except (OSError, ValueError, AttributeError):
+        return False
