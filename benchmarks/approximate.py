@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from pool5.search.exact import ExactSearch
-from pool5.search.faiss_index import IndexSearch, build_index
-from pool5.search.quality import query_rows, recall_at, recommended, sweep
 
 from benchmarks.contest import Peer, Row, contest, timed
 from benchmarks.neighbors import clustered, faiss_normalized
 from benchmarks.peer_environment import PeerProcess
+from pool5.search.exact import ExactSearch
+from pool5.search.faiss_index import IndexSearch, build_index
+from pool5.search.quality import query_rows, recall_at, recommended, sweep
 
 _K = 10
 _FACTORY = "IVF512,Flat"  # of 60,000 rows; `auto` would not leave exact search for so few

@@ -17,6 +17,11 @@ import msgspec
 import numpy as np
 import torch
 import torchvision
+from torch import nn
+from torchvision.models.feature_extraction import create_feature_extractor
+
+from benchmarks.contest import DIFFERENT, Peer, Row, contest, timed
+from benchmarks.peer_environment import PeerProcess
 from pool5.datasets.inventory import take_inventory
 from pool5.datasets.manifest import read_manifest
 from pool5.extract.decoding import ImageTask
@@ -26,11 +31,6 @@ from pool5.host_memory import reuse_freed_memory
 from pool5.models.weights import start_network, store_start
 from pool5.params import Params, load_params
 from pool5.store.feature_file import FeatureFile, feature_path
-from torch import nn
-from torchvision.models.feature_extraction import create_feature_extractor
-
-from benchmarks.contest import DIFFERENT, Peer, Row, contest, timed
-from benchmarks.peer_environment import PeerProcess
 
 _PHOTOGRAPHS = Path("../shared/data/voc2012-animals")
 _BATCH = 32

@@ -7,11 +7,11 @@ from importlib.metadata import version
 
 import numpy as np
 import openTSNE
-from pool5.analysis.tsne import TsneMap, make_map, measure_trust
 from sklearn.manifold import TSNE
 
 from benchmarks.contest import Peer, Row, contest, timed
 from benchmarks.neighbors import clustered
+from pool5.analysis.tsne import TsneMap, make_map, measure_trust
 
 
 def map_rows(count: int, width: int, runs: int) -> list[Row]:

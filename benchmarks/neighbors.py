@@ -11,14 +11,14 @@ from typing import Literal
 
 import faiss
 import numpy as np
-from pool5.search import Searcher
-from pool5.search.exact import ExactSearch
-from pool5.store.feature_file import FeatureFile
 from sklearn.neighbors import NearestNeighbors
 
 from benchmarks.contest import DIFFERENT, Peer, Row, contest, timed
 from benchmarks.peer_environment import PeerProcess
 from benchmarks.storage import synthetic_features
+from pool5.search import Searcher
+from pool5.search.exact import ExactSearch
+from pool5.store.feature_file import FeatureFile
 
 _K = 10
 

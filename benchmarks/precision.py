@@ -6,10 +6,10 @@ import warnings
 from importlib.metadata import version
 
 import numpy as np
-from pool5.measures.average_precision import bootstrap_counts, resampled_average_precision
 from sklearn.metrics import average_precision_score
 
 from benchmarks.contest import DIFFERENT, Peer, Row, contest, timed
+from pool5.measures.average_precision import bootstrap_counts, resampled_average_precision
 
 _IMAGES, _CLASSES, _RESAMPLES = 4952, 20, 1000
 _LOOPED = 10  # resamples that the loop does; its time is scaled up

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from benchmarks.contest import DIFFERENT, Peer, Row, contest, peak_megabytes, timed
 from pool5.host_memory import reuse_freed_memory
 from pool5.store.feature_file import FeatureFile
 from pool5.store.feature_key import FeatureKey
 from pool5.store.feature_writer import FileHead
 from pool5.store.publish import publish
 from pool5.store.row_cache import RowCache
-
-from benchmarks.contest import DIFFERENT, Peer, Row, contest, peak_megabytes, timed
 
 _KEY = FeatureKey("synthetic", "0" * 64, "f", {}, "fp32", "float16", 1)
 _SHARD_ROWS = 62_500

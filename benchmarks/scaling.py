@@ -25,6 +25,7 @@ Measured = dict[str, tuple[float, float]]  # {step: (seconds, peak MB of the pro
 def measure_extraction(count: int, folder: Path) -> Measured:
     """Drawn JPEGs through a small network, from files to a published feature file."""
     from PIL import Image
+
     from pool5.datasets.inventory import take_inventory
     from pool5.extract.extract_layers import extract_model
     from pool5.host_memory import reuse_freed_memory
@@ -63,12 +64,11 @@ def measure_extraction(count: int, folder: Path) -> Measured:
 
 def measure_rows(count: int, folder: Path) -> Measured:
     """Publishing, indexing and querying synthetic rows."""
+    from benchmarks.neighbors import clustered
+    from benchmarks.storage import synthetic_features
     from pool5.search.exact import ExactSearch
     from pool5.search.faiss_index import build_index
     from pool5.store.feature_file import FeatureFile
-
-    from benchmarks.neighbors import clustered
-    from benchmarks.storage import synthetic_features
 
     path = folder / f"{count}.h5"
     vectors = clustered(count, _WIDTH)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+
+from benchmarks.contest import DIFFERENT, Peer, Row, contest, timed
 from pool5.store.feature_file import FeatureFile
 from pool5.store.feature_key import FeatureKey
 from pool5.store.feature_writer import write_feature_file
-
-from benchmarks.contest import DIFFERENT, Peer, Row, contest, timed
 
 _OPENING = "Pool5's time has the opening of HDF5 and the check of its header, which do not grow with the rows"
 

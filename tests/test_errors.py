@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+
 from pool5.errors import UserError, told_in_one_line
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import yaml
+
 from pool5.errors import UserError
 from pool5.params import load_params
 

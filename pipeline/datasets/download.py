@@ -104,7 +104,7 @@ def _unpack(path: Path, into: Path) -> None:
 
 @contextlib.contextmanager
 def _patience() -> Iterator[None]:
-    """torchvision sets no time limit: a server that falls silent would hold the run for ever."""
+    """Torchvision sets no time limit: a server that falls silent would hold the run for ever."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_PATIENCE)
     try:
@@ -115,7 +115,7 @@ def _patience() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet_in_ci() -> Iterator[None]:
-    """torchvision's progress bar goes to any stderr."""
+    """Torchvision's progress bar goes to any stderr."""
     if "CI" not in os.environ and sys.stderr.isatty():
         yield
     else:

@@ -153,7 +153,7 @@ def _fuse_addition(graph: fx.GraphModule, addition: fx.Node) -> None:
 
 
 def _activation(graph: fx.GraphModule, node: fx.Node) -> tuple[str, list[float]] | None:
-    """oneDNN's name and scalars of an activation; None for what is none."""
+    """OneDNN's name and scalars of an activation; None for what is none."""
     if _is_a(graph, node, nn.ReLU) or (node.op == "call_function" and node.target in (F.relu, torch.relu)):
         return "relu", []
     return ("hardtanh", [0.0, 6.0]) if _is_a(graph, node, nn.ReLU6) else None

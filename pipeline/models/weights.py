@@ -240,7 +240,7 @@ def _file(name: str, model: Model, classes: tuple[str, ...], path: Path) -> _Sou
 
 
 def _imagenet(name: str, architecture: str) -> _Source:
-    """torchvision's first ImageNet weights, through its own cache, checked against the hash in their name."""
+    """Torchvision's first ImageNet weights, through its own cache, checked against the hash in their name."""
     if architecture == "caffenet":
         raise UserError(f"models.{name}.weights: there are no ImageNet weights of caffenet; alexnet has some")
     known = torchvision.models.get_model_weights(architecture)

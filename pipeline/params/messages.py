@@ -12,7 +12,7 @@ from .sections import Params
 
 
 def explain(message: str, raw: Any) -> str:
-    """msgspec's message in the words of params.yaml: the key first, then what is allowed there."""
+    """Msgspec's message in the words of params.yaml: the key first, then what is allowed there."""
     text, _, location = message.partition(" - at `$")
     key = location.rstrip("`").lstrip(".")
     if "[...]" in key:
@@ -34,7 +34,7 @@ def explain(message: str, raw: Any) -> str:
 
 
 def _member_at_fault(key: str, raw: Any) -> str:
-    """msgspec says `models[...].train`; find which model it was."""
+    """Msgspec says `models[...].train`; find which model it was."""
     section = key.partition("[...]")[0]
     member = _type_at(f"{section}.member")
     for name, value in raw[section].items() if isinstance(raw.get(section), dict) else ():

@@ -38,9 +38,7 @@ class UnitCache:
         self._folder = root / stage
         self._used: list[str] = []
 
-    def put(
-        self, key: Mapping[str, Any], outputs: Mapping[str, Path], make: Callable[[Path], None]
-    ) -> bool:
+    def put(self, key: Mapping[str, Any], outputs: Mapping[str, Path], make: Callable[[Path], None]) -> bool:
         """Put the files of a unit where they are wanted, made anew only if they are not kept.
 
         Parameters
@@ -69,7 +67,9 @@ class UnitCache:
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
         for name, path in outputs.items():
-            with atomic_write(path) as temporary:  # a copy: an output that is edited must not change what is kept
+            with atomic_write(
+                path
+            ) as temporary:  # a copy: an output that is edited must not change what is kept
                 shutil.copyfile(unit / name, temporary)
         os.utime(unit)
         self._used.append(unit.name)

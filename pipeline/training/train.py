@@ -302,7 +302,7 @@ class _Run:
 
     @torch.inference_mode()
     def _validate(self, held_out: Images) -> float:
-        """mAP on val of the weights that would be kept now."""
+        """MAP on val of the weights that would be kept now."""
         network = self.state.network
         if self.state.average:
             network = copy.deepcopy(network)

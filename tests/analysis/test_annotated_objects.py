@@ -1,4 +1,5 @@
 import numpy as np
+
 from pool5.analysis.annotated_objects import read_object_statistics
 from pool5.datasets.manifest import Manifest
 

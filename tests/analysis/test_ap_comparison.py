@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from pool5.analysis.ap_comparison import MEAN, compare_models
 from sklearn.metrics import average_precision_score
+
+from pool5.analysis.ap_comparison import MEAN, compare_models
 
 CLASSES = ("cat", "dog", "emu", "fox")
 

@@ -3,6 +3,7 @@ import io
 
 import numpy as np
 import pytest
+
 from pool5.analysis.ap_comparison import compare_models
 from pool5.analysis.ap_tables import (
     ap_csv,

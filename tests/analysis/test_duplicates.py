@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from pool5.analysis.duplicates import count_duplicates, find_duplicates, write_duplicates
 from pool5.errors import UserError
 from pool5.store.feature_file import FeatureFile, write_feature_file

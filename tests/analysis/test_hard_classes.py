@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+
 from pool5.analysis.annotated_objects import ObjectStatistics
 from pool5.analysis.ap_comparison import compare_models
 from pool5.analysis.hard_classes import as_json, best_model, choose_classes, describe, examine_class

@@ -1,6 +1,7 @@
 import msgspec
 import numpy as np
 import pytest
+
 from pool5.analysis.model_scores import load_scores
 from pool5.errors import UserError
 from pool5.params import load_params

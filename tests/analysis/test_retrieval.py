@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pool5.analysis.retrieval import measure_queries, query_groups, summarize, write_retrieval
 from sklearn.metrics import ndcg_score
+
+from pool5.analysis.retrieval import measure_queries, query_groups, summarize, write_retrieval
 
 CLASSES = ("cat", "dog", "person")
 

@@ -6,6 +6,7 @@ import csv
 
 import numpy as np
 import pytest
+
 from pool5.analysis.shown_queries import ShownQuery, choose_queries, write_neighbors
 from pool5.errors import UserError
 from pool5.search import Neighbor

@@ -8,6 +8,9 @@ import sys
 
 import numpy as np
 import pytest
+from sklearn.manifold import trustworthiness
+from sklearn.neighbors import NearestNeighbors
+
 from pool5.analysis.tsne import (
     TsneMap,
     check_mappable,
@@ -20,8 +23,6 @@ from pool5.analysis.tsne import (
     write_map,
 )
 from pool5.errors import UserError
-from sklearn.manifold import trustworthiness
-from sklearn.neighbors import NearestNeighbors
 
 
 def clusters(count: int, width: int = 64, of: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

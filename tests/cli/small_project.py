@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
 from pool5.datasets.manifest import Manifest, write_manifest
 from pool5.search.faiss_index import build_index, describe, save_index
 from pool5.store.feature_file import FeatureFile

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+
 from pool5.params import load_params
 
 ROOT = Path(__file__).resolve().parents[2]

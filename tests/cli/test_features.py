@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+
 from pool5.store.feature_file import FeatureFile, write_feature_file
 from pool5.store.feature_key import FeatureKey
 

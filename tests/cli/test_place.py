@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from pool5.analysis.tsne import make_map, place_points, read_map, write_map
 from pool5.cli import main
 from pool5.store.feature_file import feature_path
 from pool5.store.feature_key import FeatureKey
 from pool5.store.feature_writer import write_feature_file
-
 from tests.cli.small_project import PARAMS
 
 KEY = FeatureKey("net", "0" * 64, "flatten", {}, "fp32", "float32", 1)

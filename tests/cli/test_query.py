@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
 from pool5.cli import main
 from pool5.store.feature_file import FeatureFile
-
 from tests.cli.small_project import CLASSES, PARAMS
 
 

@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from pool5.datasets.download import Archive, download_devkit, voc_archives
 from pool5.datasets.voc import list_voc
 from pool5.errors import UserError

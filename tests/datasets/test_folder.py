@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from devkit import write_image
+
 from pool5.datasets.folder import list_folder
 from pool5.errors import UserError
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torchvision
 from PIL import Image
+
 from pool5.datasets.image_file import MAX_PIXELS, UnreadableImage, read_image, resize_and_crop
 from pool5.params import Preprocess
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from devkit import write_devkit
+
 from pool5.datasets.images import provide_images
 from pool5.errors import UserError
 from pool5.params import Dataset, Sample

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from devkit import write_annotation, write_devkit, write_image
 from PIL import Image
+
 from pool5.datasets.image_check import BadImage, ImageFact, check_images
 from pool5.datasets.inventory import take_inventory
 from pool5.datasets.manifest import read_manifest

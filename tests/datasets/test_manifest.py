@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from pool5.datasets.manifest import Manifest, read_manifest, write_manifest
 from pool5.errors import UserError
 

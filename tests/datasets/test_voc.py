@@ -8,6 +8,7 @@ import pytest
 from devkit import write_annotation, write_devkit, write_list
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pool5.datasets.voc import VOC_CLASSES, find_devkit, in_order, list_voc
 from pool5.errors import UserError
 

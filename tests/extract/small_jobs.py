@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
 from pool5.datasets.manifest import Manifest
 from pool5.errors import told_in_one_line
 from pool5.extract import extractor

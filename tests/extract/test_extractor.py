@@ -17,13 +17,14 @@ import pytest
 import small_jobs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from small_jobs import PREPROCESS, PixelNetwork, key_of, manifest_of, rows_in, run, write_images
+
 from pool5.datasets.image_file import UnreadableImage, read_image, resize_and_crop
 from pool5.errors import UserError
 from pool5.extract.extract_layers import Job, extract_layers
 from pool5.params import Extract
 from pool5.store.feature_file import FeatureFile
 from pool5.store.row_cache import RowCache
-from small_jobs import PREPROCESS, PixelNetwork, key_of, manifest_of, rows_in, run, write_images
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from torch import nn
+
 from pool5.errors import UserError
 from pool5.extract.embed import embed_images
 from pool5.extract.forward import Forward
@@ -16,7 +18,6 @@ from pool5.extract.keys import RECIPE_VERSION
 from pool5.models.layers import nodes_of
 from pool5.models.network import build_network
 from pool5.params import Extract, Preprocess
-from torch import nn
 
 PREPROCESS = Preprocess(resize=72, crop=64)
 
@@ -190,6 +191,7 @@ GOLDEN = Path(__file__).with_name("golden.json")
 
 def golden_feature(tmp_path: Path) -> np.ndarray:
     from PIL import Image
+
     from pool5.datasets.image_file import read_image, resize_and_crop
 
     Image.fromarray(golden_image()).save(tmp_path / "golden.png")
@@ -213,6 +215,7 @@ def test_golden_feature(tmp_path: Path) -> None:
 
 def test_a_query_image_gets_the_very_bits_that_the_extraction_stores(tmp_path: Path) -> None:
     from PIL import Image
+
     from pool5.models.weights import write_model
     from pool5.params import Model
 

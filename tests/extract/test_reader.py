@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import small_jobs
+from small_jobs import PREPROCESS, write_images
+
 from pool5.datasets.image_file import read_image, resize_and_crop
 from pool5.errors import UserError
 from pool5.extract.decoding import ImageTask
 from pool5.extract.reader import read_batches
-from small_jobs import PREPROCESS, write_images
 
 
 def tasks_of(folder: Path) -> list[ImageTask]:

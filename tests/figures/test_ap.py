@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+
 from pool5.analysis.ap_comparison import compare_models
 from pool5.figures.ap import draw_ap, draw_differences
 

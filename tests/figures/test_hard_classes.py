@@ -1,5 +1,6 @@
 import numpy as np
 from PIL import Image
+
 from pool5.analysis.annotated_objects import ObjectStatistics
 from pool5.analysis.ap_comparison import compare_models
 from pool5.analysis.hard_classes import examine_class

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from pool5.figures.palette import NO_CLASS, class_colours, hex_colours, mean_colour
 
 VOC_CLASSES = [

@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 from PIL import Image
+
 from pool5.analysis.tsne import Trust
 from pool5.figures.tsne import draw_map, draw_panels
 

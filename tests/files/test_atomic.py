@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from pool5.files.atomic import write_text
 
 

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from sklearn.metrics import average_precision_score
+
 from pool5.measures.average_precision import (
     average_precision,
     bootstrap_counts,
     chance_level,
     resampled_average_precision,
 )
-from sklearn.metrics import average_precision_score
 
 PROTOCOLS = ("voc2007", "area", "sklearn")
 

@@ -6,8 +6,9 @@ import pickle
 
 import pytest
 import torch
-from pool5.models.caffenet import SMALLEST_CROP, CaffeNet, pool5_side
 from torch.nn import functional as F
+
+from pool5.models.caffenet import SMALLEST_CROP, CaffeNet, pool5_side
 
 
 def test_has_as_many_parameters_as_counted_by_hand():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torchvision.models.feature_extraction import get_graph_node_names
+
 from pool5.errors import UserError
 from pool5.models.card import ModelCard
 from pool5.models.layers import check_layers, layer_extractor, nodes_of
 from pool5.models.network import build_network
-from torchvision.models.feature_extraction import get_graph_node_names
 
 
 def test_caffenet_gives_the_sizes_of_the_design_at_224():

@@ -8,6 +8,8 @@ import hashlib
 import pytest
 import torch
 import torchvision
+from safetensors.torch import load_file, save_file
+
 from pool5.errors import UserError
 from pool5.models.card import read_card, write_card
 from pool5.models.network import (
@@ -20,7 +22,6 @@ from pool5.models.network import (
     takes_crop,
 )
 from pool5.models.weights import write_model
-from safetensors.torch import load_file, save_file
 
 HEADS = {
     "alexnet": "classifier.6",

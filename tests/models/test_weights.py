@@ -12,6 +12,7 @@ import threading
 import pytest
 import torch
 import torchvision
+
 from pool5.errors import UserError
 from pool5.models.card import read_card
 from pool5.models.layers import check_layers, layer_extractor

@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.manifold import TSNE
+from sklearn.metrics import average_precision_score
+from sklearn.neighbors import NearestNeighbors
+
 from pool5.analysis.tsne import make_map
 from pool5.measures.average_precision import bootstrap_counts, resampled_average_precision
 from pool5.search.exact import ExactSearch
 from pool5.store.feature_file import FeatureFile
 from pool5.store.feature_key import FeatureKey
 from pool5.store.feature_writer import write_feature_file
-from sklearn.manifold import TSNE
-from sklearn.metrics import average_precision_score
-from sklearn.neighbors import NearestNeighbors
 
 pytestmark = pytest.mark.perf
 

@@ -3,9 +3,10 @@ import time
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+
 from pool5.errors import UserError
 from pool5.probe.linear_probe import check_finite, normalise, train_probe, write_weights
-from safetensors import safe_open
 
 GRID = (0.1, 1.0, 10.0, 100.0)
 

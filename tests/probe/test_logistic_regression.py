@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from pool5.probe.logistic_regression import LogisticRegression
 from sklearn import linear_model
+
+from pool5.probe.logistic_regression import LogisticRegression
 
 
 def features_and_targets(n=400, d=60, classes=6, seed=0, dtype=np.float64):

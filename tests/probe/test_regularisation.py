@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn import linear_model
+
 from pool5.probe.logistic_regression import LogisticRegression
 from pool5.probe.regularisation import assign_folds, choose_regularisation, held_out_logits
-from sklearn import linear_model
 
 
 def scene(n=300, d=40, seed=0, positives=(0.5, 0.3, 0.1)):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+
 from pool5.datasets.manifest import Manifest, write_manifest
 from pool5.figures.palette import class_colours, hex_colours, mean_colour
 from pool5.models.card import ModelCard, write_card

@@ -13,6 +13,7 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
+
 from pool5.errors import UserError
 from pool5.report.page import write_report
 

@@ -7,6 +7,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+
 from pool5.errors import UserError
 from pool5.report.thumbnails import PER_SHEET, make_sprites, shrink_images
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
 from pool5.errors import UserError
 from pool5.params import Sample
 from pool5.sample.devkit import CLASSES, SPLITS, VERSION, draw_image, draw_sample

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from pool5.store.feature_file import write_feature_file
 from pool5.store.feature_key import FeatureKey
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.neighbors import NearestNeighbors
+
 from pool5.errors import UserError
 from pool5.search.exact import ExactSearch, exact_search
-from sklearn.neighbors import NearestNeighbors
 
 METRICS = ["cosine", "l2", "ip"]
 

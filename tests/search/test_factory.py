@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faiss
 import pytest
+
 from pool5.errors import UserError
 from pool5.search.factory import centroid_count, choose_factory
 

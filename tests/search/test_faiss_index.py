@@ -8,6 +8,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 import pytest
+
 from pool5.errors import UserError
 from pool5.search import Searcher
 from pool5.search.exact import ExactSearch

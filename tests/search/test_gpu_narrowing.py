@@ -7,6 +7,7 @@ from functools import partial
 import faiss
 import numpy as np
 import pytest
+
 from pool5.search import gpu_narrowing
 from pool5.search.exact import ExactSearch
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from pool5.search.exact import ExactSearch
 from pool5.search.faiss_index import IndexSearch, build_index
 from pool5.search.quality import (

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
 from pool5.errors import UserError
 from pool5.search import Neighbor, Searcher
 from pool5.store.feature_file import FeatureFile

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
 from pool5.datasets.manifest import Manifest, write_manifest
 from pool5.store.feature_file import feature_path
 from pool5.store.feature_key import FeatureKey

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pool5.errors import UserError
 from pool5.store.feature_file import FeatureFile, feature_path, write_feature_file
 from pool5.store.feature_key import FeatureKey

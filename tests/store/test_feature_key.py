@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from pool5.store.feature_key import FeatureKey
 
 KEY = FeatureKey(
@@ -59,7 +60,6 @@ class Colour(enum.IntEnum):
         np.float64(0.5),
         {1, 2},
         b"bytes",
-        
         float("nan"),
         float("inf"),
         Colour.RED,

@@ -3,6 +3,7 @@ import dataclasses
 import h5py
 import numpy as np
 import pytest
+
 from pool5.errors import UserError
 from pool5.store.logits_file import LogitsFile, read_logits, write_logits
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pool5.errors import UserError
 from pool5.store.cache_usage import cache_usage, remove_unused, shrink_to
 from pool5.store.feature_key import FeatureKey

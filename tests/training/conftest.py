@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+
 from pool5.datasets.manifest import Manifest
 from pool5.params import Model, Preprocess, Train
 

@@ -9,11 +9,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pool5.params import Augment, Preprocess
-from pool5.training.augmentation import Changes, augmented_batch, draw_changes, plain_batch
 from torch.nn.functional import interpolate
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
+
+from pool5.params import Augment, Preprocess
+from pool5.training.augmentation import Changes, augmented_batch, draw_changes, plain_batch
 
 CPU = torch.device("cpu")
 PLAIN = Preprocess(resize=40, crop=32, mean=(0, 0, 0), std=(1, 1, 1))

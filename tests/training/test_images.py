@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import pool5.training.images as module
 import pytest
 from PIL import Image
+from torchvision.transforms import v2
+
+import pool5.training.images as module
 from pool5.datasets.image_file import UnreadableImage, read_image, resize_and_crop
 from pool5.params import Preprocess
 from pool5.training.images import decode_for_testing, decode_for_training, resize_short_side
-from torchvision.transforms import v2
 
 PREPROCESS = Preprocess(resize=40, crop=32)
 

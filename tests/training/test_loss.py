@@ -7,8 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from pool5.training.loss import class_losses, masked_loss
 from sklearn.metrics import log_loss
+
+from pool5.training.loss import class_losses, masked_loss
 
 
 def test_equals_scikit_learns_log_loss_over_the_labels_that_are_known():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from pool5.training.moving_average import MovingAverage
 from torch import nn
+
+from pool5.training.moving_average import MovingAverage
 
 
 def test_follows_the_recursion_over_weights_and_buffers():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+
 from pool5.models.network import build_network
 from pool5.params import Train
 from pool5.training.optimizer import build_optimizer

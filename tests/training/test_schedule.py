@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+
 from pool5.params import Train
 from pool5.training.schedule import rate_factor
 

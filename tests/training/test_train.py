@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+
 from pool5.errors import UserError
 from pool5.models.card import read_card
 from pool5.models.network import build_network, load_network

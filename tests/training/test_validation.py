@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from pool5.training.validation import mean_average_precision
 from sklearn.metrics import average_precision_score
+
+from pool5.training.validation import mean_average_precision
 
 
 def test_leaves_out_difficult_labels_and_classes_without_positives():

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+
 from pool5.datasets.inventory import take_inventory
 from pool5.models.card import read_card
 from pool5.models.layers import check_layers
