@@ -1,0 +1,45 @@
+"""What the stage `model` tells of a training: its epochs, and which one was kept."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from .record import Part, Record
+
+
+class Epoch(Part):
+    """An epoch's mean loss, its last learning rate, and mAP on the images held out, where there are any."""
+
+    loss: float
+    lr: float
+    val_map: float | None = None
+
+
+class TrainingResult(Record):
+    """A training; one of no epochs is of a model whose weights were taken as they are.
+
+    Attributes
+    ----------
+    images : int
+        That were trained on.
+    kept_epoch : int or None
+        The epoch, from 1, whose weights were kept.
+    history : tuple of Epoch
+        From the first epoch to the last.
+    """
+
+    stage: ClassVar[str] = "model"
+
+    model: str
+    images: int = 0
+    epochs: int = 0
+    kept_epoch: int | None = None
+    history: tuple[Epoch, ...] = ()
+
+    def metrics(self) -> dict[str, Any]:
+        """What DVC compares: the number of epochs, and of the kept one its number, loss and mAP."""
+        if self.kept_epoch is None:
+            return {"epochs": self.epochs}
+        kept = self.history[self.kept_epoch - 1]
+        values = {"epochs": self.epochs, "kept_epoch": self.kept_epoch, "loss": kept.loss}
+        return values if kept.val_map is None else values | {"val_map": kept.val_map}
