@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet --no-annotate \
+  --generate-hashes --python-version 3.11 --python-platform x86_64-manylinux_2_28
 
 .DEFAULT_GOAL := help
 .PHONY: help setup repro test lint format bench bench-gpu lock
@@ -9,15 +11,16 @@ READY := .venv/.ready
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY)  ## the environment in .venv, from requirements.lock
+setup: $(READY)  ## the environment in .venv, from the two locks
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "pool5: $(PYTHON) is older than Python 3.11; run make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
 	  || { echo "pool5: $(PYTHON) has no venv module; on Debian: apt-get install python3-venv" >&2; exit 2; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --no-deps --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --require-hashes --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --require-hashes --requirement requirements-dev.lock
 	$(BIN)/pip install --quiet --no-deps --editable .
 	@touch $@
 
@@ -47,7 +50,7 @@ bench: $(READY)  ## the side-by-side measurements, on the CPU
 bench-gpu: $(READY)  ## the side-by-side measurements, on CUDA
 	$(BIN)/python -m benchmarks --gpu
 
-lock: $(READY)  ## write requirements.lock from what .venv holds
-	{ head -1 requirements.lock; $(BIN)/pip freeze --exclude-editable; } > requirements.lock.new
-	mv requirements.lock.new requirements.lock
-
+lock: $(READY)  ## write both locks anew: hashes of every file of a release; what is pinned stays where it can
+	$(BIN)/pip install --quiet uv
+	$(LOCK) --extra pipeline --output-file requirements.lock
+	$(LOCK) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
