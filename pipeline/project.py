@@ -92,6 +92,10 @@ class Project:
         return self.root / ".cache/units"
 
     @property
+    def downloads(self) -> Path:
+        return self.root / ".cache/downloads"
+
+    @property
     def checkpoints(self) -> Path:
         return self.root / ".cache/training"
 

@@ -1,26 +1,19 @@
-"""PASCAL VOC 2007 and 2012, fetched by torchvision's downloader and unpacked whole or not at all."""
+"""PASCAL VOC 2007 and 2012, fetched and unpacked whole or not at all."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
-import shutil
-import socket
-import ssl
-import sys
+import logging
 import tarfile
-from collections.abc import Iterator, Sequence
-from http.client import HTTPException
+from collections.abc import Sequence
 from pathlib import Path
-from urllib.error import URLError
 
 from ..errors import UserError
-from ..files.atomic import sync_directory
+from ..files.atomic import whole_folder
+from ..files.download import download
 
 YEARS = {"voc2007": ("2007", "2007-test"), "voc2012": ("2012",)}
-DOWNLOADS = Path(".cache/downloads")
-_PATIENCE = 60.0  # seconds without a byte
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +33,7 @@ def voc_archives(name: str) -> tuple[Archive, ...]:
     return tuple(Archive(entry["filename"], entry["url"], entry["md5"]) for entry in known)
 
 
-def download_devkit(root: Path | str, archives: Sequence[Archive], downloads: Path | str = DOWNLOADS) -> None:
+def download_devkit(root: Path | str, archives: Sequence[Archive], downloads: Path | str) -> None:
     """Fetch what is missing of `archives` into `downloads`, and unpack all of them into `root`.
 
     An archive that is there with the right md5 is not fetched again, so that an interrupted download costs
@@ -54,70 +47,19 @@ def download_devkit(root: Path | str, archives: Sequence[Archive], downloads: Pa
     """
     root, downloads = Path(root), Path(downloads)
     for archive in archives:
-        _fetch(archive, downloads)
-    unfinished = root.with_name(f".{root.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    try:
+        download(archive.url, downloads / archive.filename, f"md5:{archive.md5}")
+    with whole_folder(root) as unfinished:
         for archive in archives:
             _unpack(downloads / archive.filename, unfinished)
         if root.is_dir():
             root.rmdir()  # an empty folder is as good as none; a full one is never replaced
-        unfinished.rename(root)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
-    sync_directory(root.parent)
-
-
-def _fetch(archive: Archive, downloads: Path) -> None:
-    from torchvision.datasets.utils import check_integrity, download_url
-
-    path = downloads / archive.filename
-    if check_integrity(path, archive.md5):
-        return
-    print(f"fetching {archive.url} into {path}", file=sys.stderr)
-    by_hand = f"or fetch it elsewhere and put it there as {path} (md5 {archive.md5})"
-    try:
-        with _patience(), _quiet_in_ci():
-            download_url(archive.url, downloads, archive.filename, archive.md5)
-    except RuntimeError:  # torchvision's word for a wrong md5
-        raise UserError(
-            f"{path}: {archive.url} came broken (wrong md5, {path.stat().st_size} bytes); "
-            f"run again to fetch this archive once more, {by_hand}"
-        ) from None
-    except (URLError, HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise UserError(
-            f"{archive.filename}: cannot fetch {archive.url} ({reason}); run again with a network, {by_hand}"
-        ) from None
 
 
 def _unpack(path: Path, into: Path) -> None:
-    print(f"unpacking {path}", file=sys.stderr)
+    _log.info("unpacking %s", path)
     try:
         with tarfile.open(path) as tar:
             tar.extractall(into, filter="data")
     except tarfile.TarError as error:
         reason = str(error).splitlines()[0].rstrip(":")
         raise UserError(f"{path}: not a sound archive ({reason}); remove it and run again") from None
-
-
-@contextlib.contextmanager
-def _patience() -> Iterator[None]:
-    """Torchvision sets no time limit: a server that falls silent would hold the run for ever."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_PATIENCE)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
-
-
-@contextlib.contextmanager
-def _quiet_in_ci() -> Iterator[None]:
-    """Torchvision's progress bar goes to any stderr."""
-    if "CI" not in os.environ and sys.stderr.isatty():
-        yield
-    else:
-        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
-            yield

@@ -57,6 +57,7 @@ def whole_folder(folder: Path | str) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
+    sync_directory(folder.parent)
 
 
 def sync_directory(directory: Path) -> None:

@@ -46,8 +46,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        if self.headers.get("Method") != "HEAD":  # torchvision's way to follow redirects
-            self.wfile.write(data[: int(len(data) * self.server.cut.get(name, 1))])
+        self.wfile.write(data[: int(len(data) * self.server.cut.get(name, 1))])
 
     def log_message(self, *_: object) -> None:
         pass
@@ -111,9 +110,7 @@ def test_an_archive_that_is_there_already_is_not_fetched(server, archives, tmp_p
 
 def test_a_truncated_archive_is_refused_and_only_that_one_is_fetched_again(server, archives, tmp_path):
     server.cut["test.tar"] = 0.5
-    with pytest.raises(
-        UserError, match=r"test\.tar.*came broken.*run again to fetch this archive once more"
-    ) as caught:
+    with pytest.raises(UserError, match=r"test\.tar: cannot fetch .*IncompleteRead.*run again") as caught:
         download_devkit(tmp_path / "root", archives, tmp_path / "downloads")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "root").exists()
