@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.metrics import average_precision_score
 
 from benchmarks.contest import DIFFERENT, Peer, Row, contest, timed
-from pool5.measures.average_precision import bootstrap_counts, resampled_average_precision
+from pool5.measures.average_precision import resampled_average_precision
+from pool5.measures.bootstrap import bootstrap_counts
 
 _IMAGES, _CLASSES, _RESAMPLES = 4952, 20, 1000
 _LOOPED = 10  # resamples that the loop does; its time is scaled up

@@ -8,12 +8,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..measures.average_precision import (
-    average_precision,
-    bootstrap_counts,
-    chance_level,
-    resampled_average_precision,
-)
+from ..measures.average_precision import average_precision, resampled_average_precision
+from ..measures.bootstrap import bootstrap_counts
+from ..measures.chance import chance_level
 from ..params import Protocol
 
 MEAN = "mAP"

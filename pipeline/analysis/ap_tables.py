@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..measures.average_precision import precision_recall_curve
+from ..measures.ranking import precision_recall_curve
 from ..params import Protocol
 from .ap_comparison import FEWEST_POSITIVES, LEVEL, MEAN, ApComparison, ApRow, DifferenceRow
 

@@ -1,1 +1,35 @@
-"""Measures: arrays in, numbers out."""
+"""Measures: arrays in, numbers out.
+
+A measure is a small frozen value whose text is its name in tables (`AP(voc2007)`, `P@4`), as in ir_measures.
+Those of a ranking for each class have the methods of `AP`, those of neighbors are a `RetrievalMeasure`. A new
+one is a file and a place in `KINDS`; `tests/measures/measure_tests.py` holds what every one must pass.
+"""
+
+from __future__ import annotations
+
+from ..errors import UserError
+from ..files.hints import did_you_mean
+from .average_precision import AP
+from .jaccard_at import JaccardAt
+from .mean_average_precision_at import MeanAveragePrecisionAt
+from .ndcg import NDCG
+from .precision_at import PrecisionAt
+from .retrieval import RetrievalMeasure
+
+KINDS: tuple[type[AP] | type[RetrievalMeasure], ...] = (
+    AP,
+    PrecisionAt,
+    MeanAveragePrecisionAt,
+    JaccardAt,
+    NDCG,
+)
+
+
+def parse_measure(text: str) -> AP | RetrievalMeasure:
+    """The measure of that name; `UserError` if there is none."""
+    for kind in KINDS:
+        if (measure := kind.parse(text)) is not None:
+            return measure
+    forms = [form for kind in KINDS for form in kind.forms()]
+    hint = did_you_mean(text, [form.replace("@k", "@4") for form in forms])
+    raise UserError(f"no measure {text!r}{hint}; there are {', '.join(forms)}")

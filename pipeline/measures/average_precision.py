@@ -1,4 +1,4 @@
-"""Average precision under the three definitions that coexist, and its bootstrap over images.
+"""Average precision under the three definitions that coexist, of a test set and of its resamples.
 
 Two rules hold for all of them. Label 0 (only difficult instances) leaves the image out for that class.
 Images with equal scores are one threshold: they enter the ranking together, so that no order of the
@@ -9,13 +9,43 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import ClassVar, Self, get_args
 
 import numpy as np
-from scipy import sparse
 
 from ..params import Protocol
+from .ranking import rank
 
 _BLOCK = 256  # resamples at a time: what one class needs of them stays in the processor's cache
+
+
+@dataclasses.dataclass(frozen=True)
+class AP:
+    """Average precision of a class; its text is its name, as `AP(voc2007)`.
+
+    What holds under every protocol: a value lies between 0 and 1, 1 for a perfect ranking; the order of the
+    images changes nothing; a class without positives has NaN.
+    """
+
+    name: ClassVar[str] = "AP"
+    protocol: Protocol
+
+    def __str__(self) -> str:
+        return f"AP({self.protocol})"
+
+    @classmethod
+    def forms(cls) -> tuple[str, ...]:
+        """How its name may be written."""
+        return tuple(str(cls(protocol)) for protocol in get_args(Protocol))
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """The measure of that name; None if it is of another kind."""
+        return next((cls(p) for p in get_args(Protocol) if str(cls(p)) == text), None)
+
+    def of_classes(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """See `average_precision`."""
+        return average_precision(scores, labels, self.protocol)
 
 
 def average_precision(scores: np.ndarray, labels: np.ndarray, protocol: Protocol) -> np.ndarray:
@@ -45,6 +75,13 @@ def average_precision(scores: np.ndarray, labels: np.ndarray, protocol: Protocol
     """
     counts = np.ones((len(scores), 1))
     return resampled_average_precision(scores, labels, [protocol], counts)[protocol][:, 0]
+
+
+def mean_average_precision(scores: np.ndarray, labels: np.ndarray, protocol: Protocol) -> float:
+    """Mean of `average_precision` over the classes that have one; NaN where none has."""
+    values = average_precision(scores, labels, protocol)
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def resampled_average_precision(
@@ -82,111 +119,6 @@ def resampled_average_precision(
             for protocol, values in _areas(positives, images, protocols).items():
                 result[protocol][c, block] = values
     return result
-
-
-def precision_recall_curve(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Recall and precision of one class at each threshold where recall grows.
-
-    Parameters
-    ----------
-    scores, labels : (N,) arrays
-        As in `average_precision`.
-
-    Returns
-    -------
-    recall, precision : (G,) float64 arrays
-        Recall increases; empty for a class without positives.
-    """
-    positives, images = rank(scores, labels).cumulate(np.ones((len(scores), 1)))
-    positives, images = positives[:, 0], images[:, 0]
-    return positives / max(positives[-1:].sum(), 1), positives / np.maximum(images, 1)
-
-
-def bootstrap_counts(num_images: int, num_resamples: int, seed: int) -> np.ndarray:
-    """How often each image is drawn in each bootstrap resample of `num_images` images.
-
-    One table for all models and classes keeps every comparison between them paired.
-
-    Returns
-    -------
-    (num_images, num_resamples) float32 array, whose columns sum to `num_images`
-    """
-    rng = np.random.default_rng(seed)
-    counts = np.empty((num_images, num_resamples), np.float32)
-    for b in range(num_resamples):
-        drawn = rng.integers(0, num_images, num_images)
-        counts[:, b] = np.bincount(drawn, minlength=num_images)
-    return counts
-
-
-def chance_level(labels: np.ndarray) -> np.ndarray:
-    """The AP of a classifier that knows nothing: the prevalence among the images that count.
-
-    Returns
-    -------
-    (C,) float64 array; NaN for a class with neither positives nor negatives
-    """
-    positives, counted = (labels == 1).sum(axis=0), (labels != 0).sum(axis=0)
-    return np.divide(positives, counted, out=np.full(labels.shape[1], np.nan), where=counted > 0)
-
-
-@dataclasses.dataclass(frozen=True)
-class Ranking:
-    """The images of one class from the highest score down, cut where precision can be at its height.
-
-    A segment ends with a group of equal scores that holds a positive. Between two such ends only absent
-    images come in, and precision falls: no definition of AP looks there.
-
-    Attributes
-    ----------
-    rows : (n,) int64
-        Images that count, up to the last group with a positive.
-    starts : (G,) int64
-        Where each segment begins in `rows`.
-    positives : (P,) int64
-        The positive images, in the same order.
-    positive_starts : (G,) int64
-        Where each segment begins in `positives`.
-    """
-
-    rows: np.ndarray
-    starts: np.ndarray
-    positives: np.ndarray
-    positive_starts: np.ndarray
-
-    def cumulate(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Positives and images above each threshold: two (G, B) arrays from (N, B) counts."""
-        positives = _sum_segments(self.positives, self.positive_starts, counts)
-        images = _sum_segments(self.rows, self.starts, counts)
-        return np.cumsum(positives, axis=0, out=positives), np.cumsum(images, axis=0, out=images)
-
-
-def rank(scores: np.ndarray, labels: np.ndarray) -> Ranking:
-    """Sort the images of one class; `scores` and `labels` are (N,)."""
-    rows = np.flatnonzero(labels != 0)
-    if np.isnan(scores[rows]).any():
-        raise ValueError("a score is NaN")
-    rows = rows[np.argsort(-scores[rows].astype(np.float64), kind="stable")]
-    ranked, present = scores[rows], labels[rows] == 1
-    # the last image of each group of equal scores, then of those groups that hold a positive
-    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) if len(rows) else np.empty(0, np.int64)
-    found = np.cumsum(present)[ends]
-    ends = ends[np.diff(found, prepend=0) > 0]
-    until = ends[-1] + 1 if len(ends) else 0
-    found = np.cumsum(present)[ends]
-    return Ranking(
-        rows=rows[:until],
-        starts=np.append(0, ends[:-1] + 1)[: len(ends)],
-        positives=rows[:until][present[:until]],
-        positive_starts=np.append(0, found[:-1])[: len(ends)],
-    )
-
-
-def _sum_segments(rows: np.ndarray, starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    # a product with the segments' indicator matrix gathers and sums in one pass over the counts
-    indptr = np.append(starts, len(rows))
-    ones = np.ones(len(rows), counts.dtype)
-    return sparse.csr_matrix((ones, rows, indptr), shape=(len(starts), len(counts))) @ counts
 
 
 def _areas(

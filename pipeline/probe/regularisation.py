@@ -7,11 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..measures.average_precision import (
-    average_precision,
-    bootstrap_counts,
-    resampled_average_precision,
-)
+from ..measures.average_precision import average_precision, resampled_average_precision
+from ..measures.bootstrap import bootstrap_counts
 from ..progress import progress
 from .logistic_regression import LogisticRegression
 

@@ -9,12 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score
 
-from pool5.measures.average_precision import (
-    average_precision,
-    bootstrap_counts,
-    chance_level,
-    resampled_average_precision,
-)
+from pool5.measures.average_precision import average_precision, resampled_average_precision
+from pool5.measures.bootstrap import bootstrap_counts
+from pool5.measures.chance import chance_level
 
 PROTOCOLS = ("voc2007", "area", "sklearn")
 

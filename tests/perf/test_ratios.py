@@ -17,7 +17,8 @@ from sklearn.metrics import average_precision_score
 from sklearn.neighbors import NearestNeighbors
 
 from pool5.analysis.tsne import make_map
-from pool5.measures.average_precision import bootstrap_counts, resampled_average_precision
+from pool5.measures.average_precision import resampled_average_precision
+from pool5.measures.bootstrap import bootstrap_counts
 from pool5.search.exact import ExactSearch
 from pool5.store.feature_file import FeatureFile
 from pool5.store.feature_key import FeatureKey
