@@ -28,3 +28,8 @@ def write_csv(path: Path | str, columns: Sequence[str], rows: Iterable[Sequence[
 def decimals(value: float | None) -> str | None:
     """A number with six decimals, as the tables have them."""
     return None if value is None else f"{value:.6f}"
+
+
+def joined(names: Iterable[str]) -> str:
+    r"""Several names in one cell, `|` between them; a `|` or a backslash in a name follows a backslash."""
+    return "|".join(name.replace("\\", "\\\\").replace("|", "\\|") for name in names)

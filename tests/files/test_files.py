@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pool5.files.atomic import whole_folder
-from pool5.files.csv_file import csv_text, decimals, write_csv
+from pool5.files.csv_file import csv_text, decimals, joined, write_csv
 from pool5.files.digests import digest_of, sha256_of_file
 from pool5.files.hints import did_you_mean
 from pool5.files.json_file import json_text, write_json
@@ -26,6 +26,13 @@ def test_csv_quotes_what_needs_it_and_leaves_a_missing_number_empty(tmp_path):
     assert csv_text(["class", "ap"], rows) == 'class,ap\n"a,b",0.333333\n"""",\n'
     write_csv(tmp_path / "t.csv", ["class", "ap"], rows)
     assert (tmp_path / "t.csv").read_bytes() == csv_text(["class", "ap"], rows).encode()
+
+
+def test_names_joined_in_a_cell_can_be_told_apart_whatever_they_hold():
+    assert joined(["dining table", "cat"]) == "dining table|cat"
+    assert joined(["a|b", "c"]) == r"a\|b|c"
+    assert joined(["a\\", "b"]) == r"a\\|b" != joined(["a|b"])
+    assert joined([]) == ""
 
 
 def test_digests_are_those_of_the_bytes_and_of_the_content(tmp_path):
