@@ -1,4 +1,4 @@
-"""mAP@k: the mean of P@i over the ranks i <= k that are relevant, over min(k, R) with R relevant ones in all."""
+"""mAP@k: the mean of P@i over the ranks i <= k that are relevant, over min(k, R) with R relevant in all."""
 
 from __future__ import annotations
 

@@ -1,0 +1,71 @@
+"""What the stage `probe` tells of its classifiers: how each class was regularised, and its held-out AP."""
+
+from __future__ import annotations
+
+from statistics import fmean
+from typing import Any, ClassVar
+
+from .record import Part, Record
+
+
+class ProbedClass(Part):
+    """A class of a probe.
+
+    Attributes
+    ----------
+    C : float or None
+        Inverse strength of the penalty; None for a class that was not trained, as all or none of the
+        training images show it: its logits are constant.
+    cv_ap : float or None
+        Held-out AP(sklearn); None for a class with fewer than two positive or two negative images.
+    """
+
+    class_name: str
+    C: float | None
+    cv_ap: float | None
+
+
+class TrainedProbe(Part):
+    """One probe.
+
+    Attributes
+    ----------
+    of : str
+        The <model>/<layer> that it reads.
+    shared_C : float or None
+        What a class takes unless its own data speak for another; None where no class could be
+        cross-validated.
+    cv_log_loss : {C, as text: float}
+        Held-out log-loss, mean over classes.
+    """
+
+    name: str
+    of: str
+    classes: tuple[ProbedClass, ...]
+    shared_C: float | None  # noqa: N815 (the field's word)
+    cv_log_loss: dict[str, float]
+
+    @property
+    def cv_map(self) -> float | None:
+        """Mean of the held-out APs."""
+        values = [each.cv_ap for each in self.classes if each.cv_ap is not None]
+        return fmean(values) if values else None
+
+    def metrics(self) -> dict[str, Any]:
+        """What DVC compares; None where there is no value."""
+        return {
+            "C": {each.class_name: each.C for each in self.classes},
+            "cv_ap": {each.class_name: each.cv_ap for each in self.classes},
+            "cv_log_loss": self.cv_log_loss,
+            "cv_map": self.cv_map,
+            "shared_C": self.shared_C,
+        }
+
+
+class ProbeResult(Record):
+    """All probes of params.yaml; `gaps` says what they could not learn, and why."""
+
+    stage: ClassVar[str] = "probe"
+
+    probes: tuple[TrainedProbe, ...]
+    gaps: tuple[str, ...] = ()
