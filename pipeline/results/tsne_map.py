@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from .record import Part, Record
 
 
-class ClassOnMap(Part):
+class ClassOnMap(Part, frozen=True):
     """Over the images of a class: the share of their nearest that show the class as well.
 
     On the map, in the layer, and among all other images (chance). A class in fewer than two images has none.
@@ -19,11 +19,10 @@ class ClassOnMap(Part):
     chance: float
 
 
-class TsneResult(Record):
+class TsneResult(Record, frozen=True):
     """A t-SNE map of a sample of a split.
 
-    Where no map can be made, `ids`, `points` and `by_class` are empty, every measure and `backend` are None,
-    and `gaps` says why.
+    Where none can be made, there are no points and no measures, and `gaps` says why.
 
     Attributes
     ----------
@@ -31,11 +30,11 @@ class TsneResult(Record):
         <model>/<layer>
     images : int
         How many were drawn from the split.
-    backend : str or None
-        sklearn or opentsne
     perplexity : float
         That of the map: lower than the one asked for where there are too few images for it.
     seed : int
+    backend : str or None
+        sklearn or opentsne
     ids : tuple of str
     points : tuple of (x, y)
         In the order of `ids`, with five decimals.
@@ -59,15 +58,29 @@ class TsneResult(Record):
     layer: str
     split: str
     images: int
-    backend: str | None
     perplexity: float
     seed: int
-    ids: tuple[str, ...]
-    points: tuple[tuple[float, float], ...]
-    neighbors: int | None
-    kl: float | None
-    trustworthiness: float | None
-    knn_preservation: float | None
-    stability: float | None
-    by_class: tuple[ClassOnMap, ...]
+    backend: str | None = None
+    ids: tuple[str, ...] = ()
+    points: tuple[tuple[float, float], ...] = ()
+    neighbors: int | None = None
+    kl: float | None = None
+    trustworthiness: float | None = None
+    knn_preservation: float | None = None
+    stability: float | None = None
+    by_class: tuple[ClassOnMap, ...] = ()
     gaps: tuple[str, ...] = ()
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What `dvc metrics` shows: the measures that there are, with six decimals."""
+        single = {
+            name: None if (value := getattr(self, name)) is None else round(value, 6)
+            for name in ("kl", "trustworthiness", "knn_preservation", "stability")
+        }
+        by_class = {
+            name: {part.class_name: round(getattr(part, name), 6) for part in self.by_class}
+            for name in ("purity", "purity_in_layer", "chance")
+        }
+        told = {"backend": self.backend, "images": self.images, "neighbors": self.neighbors}
+        return {name: value for name, value in (told | single | by_class).items() if value is not None}
