@@ -30,6 +30,7 @@ class OperatingPoint(Part):
 
     @property
     def name(self) -> str:
+        """The setting in a few words."""
         return " ".join(f"{name}={value}" for name, value in self.setting.items()) or "exact"
 
     @property

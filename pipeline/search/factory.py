@@ -84,4 +84,4 @@ def centroid_count(factory: str) -> int:
 def _list_count(rows: int) -> int:
     ideal = 4 * math.sqrt(rows)
     affordable = rows / MIN_POINTS_PER_CENTROID
-    return 2 ** max(int(math.log2(max(min(ideal, affordable), 1))), 0)
+    return 1 << max(int(math.log2(max(min(ideal, affordable), 1))), 0)

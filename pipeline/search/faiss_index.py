@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,11 @@ from ..errors import UserError
 from ..files.atomic import atomic_write, write_text
 from ..params import Metric
 from ..store.feature_file import FeatureFile
-from .exact import ExactSearch, as_float32, unit_rows
+from .exact import ExactSearch
 from .factory import MAX_POINTS_PER_CENTROID, MIN_POINTS_PER_CENTROID, centroid_count
+from .vectors import as_float32, unit_rows
+
+_log = logging.getLogger(__name__)
 
 _FORMAT = "pool5-index"
 _FORMAT_VERSION = 1
@@ -61,10 +64,10 @@ def build_index(
 ) -> tuple[faiss.Index, int]:
     """Train an index and add every row, block by block.
 
-    Memory beyond the index itself is bounded: a training sample of 256 MiB (more if 39 rows a
-    centroid are more), and one block. With a CUDA
-    device, an index that needs training is trained and filled there; what is returned is the CPU form. The
-    bytes are the same on every build on one machine: a graph (HNSW) is therefore built by one thread.
+    Memory beyond the index itself is bounded: a training sample of 256 MiB (more if 39 rows a centroid are
+    more), and one block. With a CUDA device, an index that needs training is trained and filled there; what
+    is returned is the CPU form. The bytes are the same on every build on one machine: a graph (HNSW) is
+    therefore built by one thread.
 
     Parameters
     ----------
@@ -141,7 +144,7 @@ def to_gpu(index: faiss.Index) -> faiss.Index | None:
     try:
         copy = faiss.index_cpu_to_gpu(resources, 0, index)
     except RuntimeError as error:
-        print(f"FAISS has no GPU form of this index ({_cause(error)}); it runs on the CPU", file=sys.stderr)
+        _log.info("FAISS has no GPU form of this index (%s); it runs on the CPU", _cause(error))
         return None
     copy.resources = resources  # type: ignore[attr-defined]  # must live as long as the index
     return copy
@@ -199,7 +202,9 @@ class IndexSearch:
             for number, rows in zip(lacking, again, strict=True):
                 candidates[number] = rows
         asked = np.repeat(np.arange(len(queries)), [len(rows) for rows in candidates])
-        return self.exact.rank(queries, k, asked, np.concatenate([np.sort(rows) for rows in candidates]))
+        return self.exact.reranker.nearest(
+            queries, k, asked, np.concatenate([np.sort(rows) for rows in candidates])
+        )
 
 
 def describe(features: FeatureFile, layer: str, metric: Metric, **fields: Any) -> IndexCard:
@@ -237,9 +242,11 @@ def read_card(path: Path | str) -> IndexCard:
     try:
         return msgspec.json.decode(card_path.read_bytes(), type=IndexCard)
     except FileNotFoundError:
-        raise UserError(f"{card_path}: no such file; run `dvc repro index` to build the index") from None
+        raise UserError(f"{card_path}: no such file", rerun="index") from None
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise UserError(f"{card_path}: not the card of an index ({error}); run `dvc repro index`") from None
+        raise UserError(
+            f"{card_path}: not the card of an index ({error})", rerun="index", force=True
+        ) from None
 
 
 def open_index(path: Path | str, features: FeatureFile, layer: str, exact: ExactSearch) -> IndexSearch:
@@ -267,16 +274,20 @@ def open_index(path: Path | str, features: FeatureFile, layer: str, exact: Exact
         if (there := getattr(card, name)) != here[name]:
             raise UserError(
                 f"{path}: built from {what} ({card.model}/{card.layer} on {card.split}: {name} {there[:12]}, "
-                f"not {here[name][:12]}); run `dvc repro index`"
+                f"not {here[name][:12]})",
+                rerun="index",
             )
     try:
         if (size := path.stat().st_size) != card.index_bytes:
-            raise UserError(f"{path}: {size} bytes, not {card.index_bytes} as written; run `dvc repro index`")
+            raise UserError(
+                f"{path}: {size} bytes, not {card.index_bytes} as written", rerun="index", force=True
+            )
         index = faiss.read_index(os.fspath(path))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such index; run `dvc repro index` to build it") from None
+        raise UserError(f"{path}: no such index", rerun="index") from None
     except RuntimeError as error:
-        raise UserError(f"{path}: FAISS cannot read it ({_cause(error)}); run `dvc repro index`") from None
+        problem = f"{path}: FAISS cannot read it ({_cause(error)})"
+        raise UserError(problem, rerun="index", force=True) from None
     return IndexSearch(index, exact, card.search)
 
 
@@ -324,7 +335,8 @@ def _prepared(vectors: np.ndarray, rows: np.ndarray | slice, metric: Metric) -> 
 
 
 def _valid(found: np.ndarray, own: np.ndarray) -> np.ndarray:
-    return (found >= 0) & (found != own[:, None])
+    valid: np.ndarray = (found >= 0) & (found != own[:, None])
+    return valid
 
 
 def _cause(error: RuntimeError) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import difflib
 import html
 import io
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import overload
 import numpy as np
 
 from ..errors import UserError
+from ..files.hints import did_you_mean
 from ..params import Metric
 from ..store.feature_file import FeatureFile
 from .exact import ExactSearch
@@ -225,11 +225,11 @@ class Searcher:
         known = self.features.classes
         for name in classes:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f"did you mean {near[0]}" if near else f"there are {', '.join(known)}"
-                raise UserError(f"{self.features.path}: no class {name}; {hint}")
-        allowed = (self.features.labels[:, [known.index(name) for name in classes]] == 1).any(axis=1)
+                has = f"it has {', '.join(known)}" if known else "its images have no labels"
+                raise UserError(f"{self.features.path}: no class {name}{did_you_mean(name, known)}; {has}")
+        shown = self.features.labels[:, [known.index(name) for name in classes]] == 1
+        allowed: np.ndarray = shown.any(axis=1)
         if not allowed.any():
-            split, shown = self.features.split, " or ".join(classes)
-            raise UserError(f"{self.features.path}: no image of split {split} shows {shown}; ask for others")
+            none = f"no image of split {self.features.split} shows {' or '.join(classes)}"
+            raise UserError(f"{self.features.path}: {none}; ask for others")
         return allowed

@@ -62,9 +62,12 @@ def test_an_image_with_only_difficult_instances_does_not_show_the_class(write_fe
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
-        ({"what": "00003"}, r"no image 00003 in split test \(close: 0"),
+        ({"what": "00003"}, r"no image 00003 in split test \(did you mean 0"),
         ({"what": "000003", "k": 300}, r"k is 300, but there are only 299"),
-        ({"what": "000003", "classes": ["cta"]}, r"no class cta; did you mean cat"),
+        (
+            {"what": "000003", "classes": ["cta"]},
+            r"no class cta \(did you mean cat\?\); it has cat, dog",
+        ),
         ({"what": np.zeros((1, 23))}, r"\(n, 24\)"),
     ],
 )

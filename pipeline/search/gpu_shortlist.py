@@ -1,4 +1,4 @@
-"""The first step of exact search on a CUDA device: FAISS narrows down, the CPU settles the rest."""
+"""The first step of exact search on a CUDA device: FAISS finds the candidates, the CPU reranks them."""
 
 from __future__ import annotations
 
@@ -8,27 +8,30 @@ import faiss
 import numpy as np
 
 from ..params import Metric
-from .exact import as_float32, unit_rows
+from .metrics import score_errors
+from .vectors import as_float32, unit_rows
 
 _BLOCK_BYTES = 4 << 30
 _MARGIN = 64  # more than k, so that near-ties at the k-th place are all there
-_MOST = 2048  # FAISS finds no more on a device
+MOST = 2048  # FAISS finds no more on a device
 
 # (queries, vectors, k, metric) -> (n, k) scores or squared distances, and rows
 Knn = Callable[[np.ndarray, np.ndarray, int, int], tuple[np.ndarray, np.ndarray]]
 
 
 def device_is_there() -> bool:
-    return faiss.get_num_gpus() > 0
+    """Whether FAISS has a CUDA device."""
+    return bool(faiss.get_num_gpus())
 
 
 def knn_on_device(
     queries: np.ndarray, vectors: np.ndarray, k: int, metric: int
 ) -> tuple[np.ndarray, np.ndarray]:
+    """The k best of each query, by FAISS's kernel."""
     return faiss.knn_gpu(faiss.StandardGpuResources(), queries, vectors, k, metric=metric)
 
 
-def narrow(
+def shortlist(
     queries: np.ndarray,
     vectors: np.ndarray,
     k: int,
@@ -57,15 +60,17 @@ def narrow(
     """
     kind = faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
     points = unit_rows(queries) if metric == "cosine" else queries
+    lengths = np.linalg.norm(points.astype(np.float64), axis=1)
     step = max(block_bytes // (4 * vectors.shape[1]), k + 1 + _MARGIN)
     scores, rows, errors, last = [], [], [], np.full(len(queries), -np.inf)
     for start in range(0, len(vectors), step):
         block = as_float32(vectors[start : start + step])
         block = unit_rows(block) if metric == "cosine" else block
-        count = min(k + 1 + _MARGIN, len(block), _MOST)
+        count = min(k + 1 + _MARGIN, len(block), MOST)
         values, found = knn(points, block, count, kind)
         score = np.asarray(-values / 2 if metric == "l2" else values, np.float64)
-        error = _error(points, block, metric)[:, None]
+        longest = float(np.linalg.norm(block, axis=1).max())
+        error = score_errors(lengths, longest, vectors.shape[1], metric)[:, None]
         score[found + start == own[:, None]] = -np.inf
         if count < len(block):
             # what was not returned is at most as near as the last that was
@@ -79,11 +84,3 @@ def narrow(
     asked, column = np.nonzero(kept)
     order = np.lexsort((row[asked, column], asked))
     return asked[order], row[asked, column][order], np.flatnonzero(last >= least)
-
-
-def _error(queries: np.ndarray, vectors: np.ndarray, metric: Metric) -> np.ndarray:
-    """How far off a float32 score may be; as in `ExactSearch`, for the longest vector of the block."""
-    relative = 16 * np.sqrt(vectors.shape[1] + 16) * 2.0**-24
-    lengths = np.linalg.norm(queries.astype(np.float64), axis=1)
-    longest = float(np.linalg.norm(vectors, axis=1).max())
-    return relative * ((lengths + longest) ** 2 if metric == "l2" else np.maximum(lengths, 1e-30) * longest)

@@ -1,4 +1,4 @@
-"""Narrowing by FAISS's nearest-neighbor kernel, on a device and, with the same arithmetic, without one."""
+"""Candidates from FAISS's nearest-neighbor kernel, on a device and, with the same arithmetic, without one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import faiss
 import numpy as np
 import pytest
 
-from pool5.search import gpu_narrowing
+from pool5.search import gpu_shortlist
 from pool5.search.exact import ExactSearch
 
 from .conftest import clustered
@@ -20,26 +20,26 @@ def knn_on_cpu(queries, vectors, k, metric):
 
 @pytest.mark.parametrize("metric", ["cosine", "l2", "ip"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
-def test_blocks_narrowed_by_faiss_give_what_exact_search_gives(metric, dtype):
+def test_candidates_from_faiss_block_by_block_give_what_exact_search_gives(metric, dtype):
     vectors = clustered(0, 1500, 24).astype(dtype)
     vectors[[300, 900]] = vectors[3]
     own = np.arange(1500)
-    narrow = partial(gpu_narrowing.narrow, knn=knn_on_cpu, block_bytes=4 * 24 * 400)
+    shortlist = partial(gpu_shortlist.shortlist, knn=knn_on_cpu, block_bytes=4 * 24 * 400)
     search = ExactSearch(vectors, metric)
-    ours = search._search_on_device(search.vectors, 7, own, narrow)
+    ours = search._search_on_device(search.vectors, 7, own, shortlist)
     expected = ExactSearch(vectors, metric).search(vectors[:], 7, exclude=own)
     np.testing.assert_array_equal(ours[0], expected[0])
     np.testing.assert_array_equal(ours[1], expected[1])
 
 
 @pytest.mark.parametrize("metric", ["cosine", "l2"])
-def test_more_ties_than_a_device_returns_are_settled_on_the_cpu(metric):
+def test_more_ties_than_a_device_returns_are_searched_on_the_cpu(metric):
     vectors = clustered(1, 1000, 24)
     vectors[200:800] = vectors[5]
     own = np.array([5, 999])
-    narrow = partial(gpu_narrowing.narrow, knn=knn_on_cpu)
+    shortlist = partial(gpu_shortlist.shortlist, knn=knn_on_cpu)
     search = ExactSearch(vectors, metric)
-    _, rows = search._search_on_device(vectors[own], 4, own, narrow)
+    _, rows = search._search_on_device(vectors[own], 4, own, shortlist)
     assert rows[0].tolist() == [200, 201, 202, 203]
     np.testing.assert_array_equal(rows, search.search(vectors[own], 4, exclude=own)[1])
 
@@ -51,7 +51,7 @@ def test_on_a_device_exact_search_gives_what_it_gives_on_the_cpu(metric):
     vectors = clustered(2, 20_000, 256)
     own = np.arange(20_000)
     search = ExactSearch(vectors, metric)
-    ours = search._search_on_device(search.vectors, 10, own, gpu_narrowing.narrow)
+    ours = search._search_on_device(search.vectors, 10, own, gpu_shortlist.shortlist)
     expected = search.search(search.vectors, 10, exclude=own)
     np.testing.assert_array_equal(ours[0], expected[0])
     np.testing.assert_array_equal(ours[1], expected[1])

@@ -1,0 +1,102 @@
+"""The second step of a search: candidates are measured pair by pair in float64, and the nearest kept."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+from collections.abc import Callable
+
+import numpy as np
+
+from ..params import Metric
+from .metrics import distances_from, squared_norms
+
+_ROWS_AT_ONCE = 32
+_THREADED_WORK = 20_000_000
+
+
+class Reranker:
+    """Ranks candidates by their true distances; keeps the norms that it has computed.
+
+    Parameters
+    ----------
+    vectors : (N, D) float16 or float32 array
+    metric : cosine, l2 or ip
+    """
+
+    def __init__(self, vectors: np.ndarray, metric: Metric) -> None:
+        self._vectors = vectors
+        self._metric = metric
+        self._norms = np.full(len(vectors), np.nan)
+
+    def nearest(
+        self, queries: np.ndarray, k: int, asked: np.ndarray, rows: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Measure some candidates pair by pair and keep the k nearest of each query.
+
+        Parameters
+        ----------
+        queries : (n, D) array
+        k : int
+        asked : (c,) int
+            Which query each candidate is for; ascending, each query at least k times.
+        rows : (c,) int
+            The candidates; ascending within each query.
+
+        Returns
+        -------
+        distances : (n, k) float32
+        rows : (n, k) int64
+        """
+        found = self.distances(queries, asked, rows)
+        first = np.searchsorted(asked, np.arange(len(queries)))
+        order = np.lexsort((found, asked))  # stable: at the same distance the earlier row comes first
+        nearest = order[first[:, None] + np.arange(k)]
+        return found[nearest], rows[nearest]
+
+    def distances(self, queries: np.ndarray, asked: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """The (c,) float32 distance of each pair of a query and a row; `asked` is ascending."""
+        threaded = len(queries) > 1 and len(rows) * self._vectors.shape[1] >= _THREADED_WORK
+        if self._metric == "cosine":
+            self._know_norms(rows, threaded)
+        bounds = np.searchsorted(asked, np.arange(len(queries) + 1))
+        found = np.empty(len(rows), np.float32)
+
+        def measure(first: int, last: int) -> None:
+            # kept from query to query: new memory would cost more than the products
+            held = np.empty((_ROWS_AT_ONCE, self._vectors.shape[1]), self._vectors.dtype)
+            exact = np.empty(held.shape)
+            for number in range(first, last):
+                point = queries[number].astype(np.float64)
+                for start in range(bounds[number], bounds[number + 1], _ROWS_AT_ONCE):
+                    piece = slice(start, min(start + _ROWS_AT_ONCE, bounds[number + 1]))
+                    some = rows[piece]
+                    np.take(self._vectors, some, axis=0, out=held[: len(some)], mode="clip")
+                    exact[: len(some)] = held[: len(some)]
+                    found[piece] = distances_from(point, exact[: len(some)], self._metric, self._norms[some])
+
+        _share(measure, len(queries), threaded)
+        return found
+
+    def _know_norms(self, rows: np.ndarray, threaded: bool) -> None:
+        needed = np.zeros(len(self._vectors), bool)
+        needed[rows] = True
+        unknown = np.flatnonzero(needed & np.isnan(self._norms))
+
+        def measure(first: int, last: int) -> None:
+            for start in range(first, last, _ROWS_AT_ONCE):
+                some = unknown[start : min(start + _ROWS_AT_ONCE, last)]
+                self._norms[some] = squared_norms(self._vectors[some])
+
+        _share(measure, len(unknown), threaded)
+
+
+def _share(work: Callable[[int, int], None], count: int, threaded: bool) -> None:
+    """Call `work` on parts (first, last) of `count` things, in threads where that pays."""
+    threads = os.cpu_count() or 1
+    if threads == 1 or not threaded:
+        work(0, count)
+        return
+    edges = np.linspace(0, count, 4 * threads + 1).astype(int)
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, edges[:-1], edges[1:]))
