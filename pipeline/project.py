@@ -73,6 +73,10 @@ class Project:
         """A record: `ap`, `tsne/<model>/<layer>`, …"""
         return self._data("results", f"{name}.json")
 
+    def result_folder(self, stage: str) -> Path:
+        """Of the records of a stage that writes one a layer."""
+        return self._data("results", stage)
+
     @property
     def reports(self) -> Path:
         return self.root / "reports"
