@@ -19,12 +19,19 @@ class DuplicatePair(Part):
 
 
 class PairCount(Part):
-    """How many pairs there are within a split (the same name twice) or between two."""
+    """How many pairs are listed within a split (the same name twice) or between two."""
 
     split_a: str
     split_b: str
     pairs: int
     identical_bytes: int
+
+    @property
+    def where(self) -> str:
+        """`within train`, `between train and test`."""
+        if self.split_a == self.split_b:
+            return f"within {self.split_a}"
+        return f"between {self.split_a} and {self.split_b}"
 
 
 class DuplicatesResult(Record):
@@ -44,6 +51,6 @@ class DuplicatesResult(Record):
 
     layer: str | None
     threshold: float
-    counts: tuple[PairCount, ...]
-    pairs: tuple[DuplicatePair, ...]
+    counts: tuple[PairCount, ...] = ()
+    pairs: tuple[DuplicatePair, ...] = ()
     gaps: tuple[str, ...] = ()

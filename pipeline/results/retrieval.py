@@ -1,7 +1,8 @@
-"""What the stage `retrieval` finds: the same queries in every layer, and retrieval measures over all of them."""
+"""What the stage `retrieval` finds: the same queries in every layer, and retrieval measures over all."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from .record import Part, Record
@@ -23,7 +24,7 @@ class ShownQuery(Part):
     ----------
     id : str
     drawn_for : str or None
-        The class that it was drawn for; None where the data set has no classes.
+        The class that it was drawn for; None where the images show no classes.
     labels : tuple of str
     neighbors : {<model>/<layer>: nearest first}
     """
@@ -32,6 +33,10 @@ class ShownQuery(Part):
     drawn_for: str | None
     labels: tuple[str, ...]
     neighbors: dict[str, tuple[Near, ...]]
+
+    def shares_label(self, labels: Sequence[str]) -> bool:
+        """Whether the query shows one of these classes."""
+        return not set(self.labels).isdisjoint(labels)
 
 
 class MeasuredGroup(Part):
@@ -63,13 +68,23 @@ class MeasuredGroup(Part):
 
 
 class RetrievalResult(Record):
-    """Attributes: `gaps` says what could not be shown or measured, and why."""
+    """What each layer finds near the same queries, and how good it is over all of them.
+
+    Attributes
+    ----------
+    metric : str or None
+        Of the distances; None where no layer was asked for.
+    layers : tuple of str
+        <model>/<layer>, in the order of params.yaml.
+    gaps : tuple of str
+        What could not be shown or measured, and why.
+    """
 
     stage: ClassVar[str] = "retrieval"
 
     split: str
-    metric: str
+    metric: str | None
     layers: tuple[str, ...]
-    queries: tuple[ShownQuery, ...]
-    groups: tuple[MeasuredGroup, ...]
+    queries: tuple[ShownQuery, ...] = ()
+    groups: tuple[MeasuredGroup, ...] = ()
     gaps: tuple[str, ...] = ()
