@@ -134,10 +134,12 @@ def _draw(
     path: Path,
     asked_by_file: bool,
 ) -> None:
-    from ..analysis.shown_queries import ShownQuery
+    import msgspec
+
     from ..datasets.manifest import image_paths, read_manifest
     from ..figures.canvas import save_figure
     from ..figures.neighbor_sheet import neighbor_sheet
+    from ..results.retrieval import Near, ShownQuery
 
     images: dict[str, Path] = {}
     for stored in sorted(searcher.features.path.parent.glob("*.h5")):
@@ -149,9 +151,14 @@ def _draw(
         raise UserError(f"data/manifest: no image {lacking[0]} there; run `dvc repro` to bring both together")
     representation = f"{searcher.features.model}/{searcher.layer}"
     shown = [
-        ShownQuery(name, f"query {number}" if len(names) > 1 else "", own, {representation: found})
+        ShownQuery(
+            id=name,
+            drawn_for=f"query {number}" if len(names) > 1 else None,
+            labels=own,
+            neighbors={representation: msgspec.convert(found, tuple[Near, ...], from_attributes=True)},
+        )
         for number, (name, own, found) in enumerate(zip(names, labels, answers, strict=True), start=1)
     ]
     title = f"Nearest neighbors in split {searcher.features.split}"
-    figure = neighbor_sheet(shown, images, searcher.metric, title=title)
+    figure = neighbor_sheet(shown, [representation], images, searcher.metric, title=title)
     save_figure(figure, path.with_suffix(""), suffixes=[path.suffix])
