@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
-from ..analysis.duplicates import count_duplicates, find_duplicates, write_duplicates
+from ..analysis.duplicates import duplicates_metrics, find_duplicates, write_duplicates
+from ..analysis.neighbor_graph import open_graph
 from ..datasets.manifest import image_paths, read_manifest
 from ..figures.duplicates import draw_duplicates
-from ..files.atomic import write_text
-from ..params import load_params
-from ..store.feature_file import FeatureFile, feature_path
+from ..files.json_file import write_json
+from ..params import Params, load_params, split_reference
+from ..project import Project
+from ..results.duplicates import DuplicatesResult
+from ..results.record import save_record
+from ..store.feature_file import FeatureFile
+from ..store.neighbor_file import graph_name
 from . import run
-
-REPORTS = Path("reports/duplicates")
 
 
 def main() -> None:
-    params = load_params()
-    model, layer = params.duplicates.of.split("/")
+    project = Project()
+    params = load_params(project.params)
     splits = [params.dataset.train, params.dataset.test]
-    files = [FeatureFile.open(feature_path(model, split)) for split in splits]
-    pairs = find_duplicates(files, layer, params.duplicates.threshold)
-    write_duplicates(pairs, REPORTS / "duplicates.csv")
-    images = {
-        split: image_paths(read_manifest(f"data/manifest/{split}.csv"), params.dataset.root)
-        for split in splits
-    }
-    draw_duplicates(pairs, images, REPORTS / "sheet", threshold=params.duplicates.threshold)
-    counts = count_duplicates(pairs, splits)
-    write_text("reports/metrics/duplicates.json", json.dumps(counts, indent=2, sort_keys=True) + "\n")
+    result = _find(project, params, splits)
+    save_record(result, project.result("duplicates"))
+
+    write_json(project.metrics("duplicates"), duplicates_metrics(result))
+    write_duplicates(result, project.report("duplicates", "duplicates.csv"))
+    root = project.images(params.dataset.root)
+    images = {split: image_paths(read_manifest(project.manifest(split)), root) for split in splits}
+    draw_duplicates(result, images, project.report("duplicates", "sheet"))
+
+
+def _find(project: Project, params: Params, splits: list[str]) -> DuplicatesResult:
+    name, threshold = params.duplicates.of, params.duplicates.threshold
+    if name is None:
+        gaps = ("duplicates.of names no layer: none were looked for",)
+        return DuplicatesResult(layer=None, threshold=threshold, gaps=gaps)
+    model, layer = split_reference(name)
+    files = [FeatureFile.open(project.features(model, split)) for split in splits]
+    path = project.neighbors(graph_name(name, "cosine", params.index.metric))
+    return find_duplicates(files, open_graph(path, files, layer), threshold)
 
 
 if __name__ == "__main__":

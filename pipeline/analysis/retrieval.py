@@ -2,167 +2,252 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..files.atomic import atomic_write
+from ..errors import UserError
+from ..files.csv_file import decimals, write_csv
+from ..measures.bootstrap import bootstrap_counts
+from ..measures.jaccard_at import JaccardAt
+from ..measures.mean_average_precision_at import MeanAveragePrecisionAt
+from ..measures.ndcg import NDCG
+from ..measures.precision_at import PrecisionAt
+from ..measures.retrieval import RetrievalMeasure, measure_queries
+from ..params import Neighbors
+from ..results.retrieval import MeasuredGroup, Near, RetrievalResult, ShownQuery
+from ..store.feature_file import FeatureFile
+from ..store.neighbor_file import NeighborFile
+from .neighbor_graph import how_searched
+from .shown_queries import choose_queries
 
-NDCG_DEPTH = 100
-_COLUMNS = ["representation", "group", "measure", "value", "lo", "hi", "chance", "queries"]
-_BLOCK = 512
+_COLUMNS = ["representation", "group", "measure", "value", "lo", "hi", "chance", "queries", "is_class"]
+_BLOCK = 64  # resamples at a time
 
-
-@dataclasses.dataclass(frozen=True)
-class QueryMeasures:
-    """A measure of every query, and its expected value if the database came in random order.
-
-    NaN where a query has no value: it shows no class, or (for what divides by the best that can be found) no
-    other image shares a label with it.
-
-    Attributes
-    ----------
-    values, chance : {measure: (Q,) float64}
-    """
-
-    values: Mapping[str, np.ndarray]
-    chance: Mapping[str, np.ndarray]
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class GroupMeasure:
-    """The mean of a measure over a group of queries, its 95 % interval, and chance."""
+class QueryGroup:
+    """Queries whose mean is reported: those of a class, or others; `members` is (N,) bool."""
 
-    group: str
-    measure: str
-    value: float
-    lo: float
-    hi: float
-    chance: float
-    queries: int
+    name: str
+    is_class: bool
+    members: np.ndarray
 
 
-def measure_queries(labels: np.ndarray, neighbors: np.ndarray, k: int) -> QueryMeasures:
-    """P@k, mAP@k, Jaccard@k and NDCG@100 of every image as a query against the others.
-
-    Two images are relevant to each other if they share a class (label 1; one with only difficult instances
-    counts as absent). P@k: the share of relevant ones among the first k. AP@k: the mean of P@i over the ranks
-    i <= k that are relevant, over min(k, R) with R relevant ones in all. Jaccard@k: the mean of shared over
-    united classes. NDCG@100 (Järvelin & Kekäläinen 2002): gain = number of shared classes, discount =
-    1 / log2(1 + rank), over that of the best order. Chance is computed, not simulated: the expectation over
-    all orders of the others.
+def measure_retrieval(
+    files: Mapping[str, FeatureFile], graphs: Mapping[str, NeighborFile], split: str, asked: Neighbors
+) -> RetrievalResult:
+    """Ask every layer the same queries, and measure what each finds for all images.
 
     Parameters
     ----------
-    labels : (N, C) int8
-    neighbors : (N, m) int
-        Nearest first, without the query; m >= min(max(k, 100), N - 1).
-    k : int
+    files, graphs : {<model>/<layer>: file}
+        Of the same split, with the same images.
+    split : str
+    asked : Neighbors
+
+    Raises
+    ------
+    UserError
+        If the files do not hold the same images.
     """
-    present = (labels == 1).astype(np.float32)
-    total = len(present)
-    deep = min(NDCG_DEPTH, total - 1)
-    names = [f"P@{k}", f"mAP@{k}", f"Jaccard@{k}", f"NDCG@{NDCG_DEPTH}"]
-    values = {name: np.full(total, np.nan) for name in names}
-    chance = {name: np.full(total, np.nan) for name in names}
-    discounts = 1 / np.log2(np.arange(2, deep + 2))
-    ranks = np.arange(1, k + 1)
-    sizes = present.sum(axis=1)
-    for start in range(0, total, _BLOCK):
-        rows = np.arange(start, min(start + _BLOCK, total))
-        shared = present[rows] @ present.T
-        shared[np.arange(len(rows)), rows] = 0  # the query itself
-        united = sizes[rows, None] + sizes - shared
-        jaccard = np.divide(shared, united, out=np.zeros_like(shared), where=united > 0)
-        jaccard[np.arange(len(rows)), rows] = 0
-        found = neighbors[rows]
-        gains = np.take_along_axis(shared, found[:, :deep], axis=1)
-        hits = np.take_along_axis(shared, found[:, :k], axis=1) > 0
-        relevant = (shared > 0).sum(axis=1)
-        best = -np.sort(-shared, axis=1)[:, :deep] @ discounts
+    layers = tuple(files)
+    gaps: tuple[str, ...]
+    if not layers:
+        gaps = ("neighbors.of names no layer: nothing to show or measure",)
+        return RetrievalResult(split=split, metric=None, layers=(), gaps=_told(gaps))
+    features = check_same_images(list(files.values()))
+    metric, depth = graphs[layers[0]].metric, min(graph.depth for graph in graphs.values())
+    if len(features) < 2:
+        gaps = (f"{split} has only {len(features)} image: there is no other to find",)
+        return RetrievalResult(split=split, metric=metric, layers=layers, gaps=_told(gaps))
 
-        asks = sizes[rows] > 0
-        answerable = asks & (relevant > 0)
-        rate = relevant / (total - 1)
-        rate_given_one = np.maximum(relevant - 1, 0) / max(total - 2, 1)
-        most = np.where(answerable, np.minimum(relevant, k), np.nan)
-        precision = hits.cumsum(axis=1) / ranks
-        expected = (rate[:, None] + (ranks - 1) * (rate * rate_given_one)[:, None]) / ranks
-        near = np.take_along_axis(jaccard, found[:, :k], axis=1)
-        ideal = np.where(answerable, best, np.nan)
-        for name, value, by_chance in [
-            (names[0], np.where(asks, hits.mean(axis=1), np.nan), np.where(asks, rate, np.nan)),
-            (names[1], (precision * hits).sum(axis=1) / most, expected.sum(axis=1) / most),
-            (
-                names[2],
-                np.where(asks, near.mean(axis=1), np.nan),
-                np.where(asks, jaccard.sum(axis=1) / (total - 1), np.nan),
-            ),
-            (names[3], gains @ discounts / ideal, shared.sum(axis=1) / (total - 1) * discounts.sum() / ideal),
-        ]:
-            values[name][rows] = value
-            chance[name][rows] = by_chance
-    return QueryMeasures(values, chance)
+    chosen = choose_queries(features.labels, features.classes, asked.queries, asked.seed)
+    measures, unmeasured = _measures(features, asked.k, depth)
+    groups = query_groups(features.labels, features.classes)
+    shown: list[dict[str, tuple[Near, ...]]] = [{} for _ in chosen]
+    measured: list[MeasuredGroup] = []
+    for layer, graph in graphs.items():
+        rows, distances = graph.nearest(split, split)
+        for (query, _), found in zip(chosen, shown, strict=True):
+            found[layer] = _near(features, rows[query, : asked.k], distances[query])
+        of_queries = measure_queries(features.labels, rows, measures)
+        measured += summarize(layer, of_queries, groups, asked.bootstrap, asked.seed)
+    lacking = {str(measure) for measure in measures} - {row.measure for row in measured}
+    gaps = (
+        *_gaps_of_queries(features, asked, len(chosen)),
+        *unmeasured,
+        *(f"{name}: no two images of {split} share a class" for name in sorted(lacking)),
+        *(sentence for graph in graphs.values() for sentence in how_searched(graph)),
+    )
+    queries = tuple(
+        ShownQuery(
+            id=str(features.ids[row]), drawn_for=name, labels=labels_of(features, row), neighbors=found
+        )
+        for (row, name), found in zip(chosen, shown, strict=True)
+    )
+    return RetrievalResult(
+        split=split, metric=metric, layers=layers, queries=queries, groups=tuple(measured), gaps=_told(gaps)
+    )
 
 
-def query_groups(labels: np.ndarray, classes: Sequence[str]) -> dict[str, np.ndarray]:
+def _told(gaps: tuple[str, ...]) -> tuple[str, ...]:
+    for gap in gaps:
+        logger.warning("%s", gap)
+    return gaps
+
+
+def check_same_images(files: Sequence[FeatureFile]) -> FeatureFile:
+    """The first of some feature files, once it is sure that all hold the same images in the same order.
+
+    Raises
+    ------
+    UserError
+        Naming the first one that does not.
+    """
+    for file in files[1:]:
+        if file.ids_digest != files[0].ids_digest:
+            problem = f"{file.path}: {len(file)} images, not the {len(files[0])} of {files[0].path}"
+            raise UserError(f"{problem}; every model must be asked about the same", rerun="extract")
+    return files[0]
+
+
+def labels_of(features: FeatureFile, row: int) -> tuple[str, ...]:
+    """The classes that a row's image shows."""
+    return tuple(features.classes[c] for c in np.flatnonzero(features.labels[row] == 1))
+
+
+def query_groups(labels: np.ndarray, classes: Sequence[str]) -> list[QueryGroup]:
     """The groups of queries to report: all, with and without person, and each class that is shown."""
     present = labels == 1
-    groups = {"all": np.ones(len(labels), bool)}
+    groups = [QueryGroup("all", False, np.ones(len(labels), bool))]
     if "person" in classes:
         person = present[:, classes.index("person")]
-        groups |= {"with person": person, "without person": ~person}
-    groups |= {name: present[:, column] for column, name in enumerate(classes)}
-    return {name: members for name, members in groups.items() if members.any()}
+        groups += [QueryGroup("with person", False, person), QueryGroup("without person", False, ~person)]
+    groups += [QueryGroup(name, True, present[:, column]) for column, name in enumerate(classes)]
+    return [group for group in groups if group.members.any()]
 
 
 def summarize(
-    measures: QueryMeasures, groups: Mapping[str, np.ndarray], resamples: int, seed: int
-) -> list[GroupMeasure]:
+    layer: str,
+    measured: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    groups: Sequence[QueryGroup],
+    resamples: int,
+    seed: int,
+) -> list[MeasuredGroup]:
     """Means over groups of queries with percentile bootstrap intervals over the queries.
 
-    Every measure and every representation of one seed is resampled with the same draws, so that differences
-    between them can be taken draw by draw. The database is held fixed.
+    Every measure and every layer of one seed is resampled with the same draws, so that differences between
+    them can be taken draw by draw. The database is held fixed.
 
     Parameters
     ----------
-    measures : QueryMeasures
-    groups : {group: (Q,) bool}
+    layer : str
+    measured : {measure: (values, chance)}
+        (N,) float64 each, NaN where a query has none.
+    groups : sequence of QueryGroup
     resamples, seed : int
+
+    Returns
+    -------
+    list of MeasuredGroup
+        Without those in which no query has a value.
     """
-    total = len(next(iter(measures.values.values())))
-    rng = np.random.default_rng(seed)
-    drawn = np.empty((resamples, total))
-    for number in range(resamples):
-        drawn[number] = np.bincount(rng.integers(0, total, total), minlength=total)
-    result = []
-    for group, members in groups.items():
-        for name, values in measures.values.items():
-            counted = members & ~np.isnan(values)
-            if not counted.any():
-                continue
-            weights = drawn[:, counted].sum(axis=1)
-            means = (drawn[:, counted] @ values[counted])[weights > 0] / weights[weights > 0]
-            lo, hi = np.percentile(means, [2.5, 97.5]) if len(means) else (np.nan, np.nan)
-            by_chance = measures.chance[name][counted].mean()
-            value = values[counted].mean()
-            result.append(
-                GroupMeasure(
-                    group, name, float(value), float(lo), float(hi), float(by_chance), int(counted.sum())
-                )
+    cases = [
+        (group, name, counted)
+        for group in groups
+        for name, (values, _) in measured.items()
+        if (counted := group.members & ~np.isnan(values)).any()
+    ]
+    if not cases:
+        return []
+    weights = np.array([counted for _, _, counted in cases], np.float64)
+    weighed = np.array([np.where(counted, measured[name][0], 0) for _, name, counted in cases])
+    draws = bootstrap_counts(weights.shape[1], resamples, seed)
+    blocks = [draws[:, start : start + _BLOCK].astype(np.float64) for start in range(0, resamples, _BLOCK)]
+    sums = np.hstack([weighed @ block for block in blocks])
+    sizes = np.hstack([weights @ block for block in blocks])
+    rows = []
+    for (group, name, counted), total, size in zip(cases, sums, sizes, strict=True):
+        values, chance = (each[counted] for each in measured[name])
+        means = total[size > 0] / size[size > 0]
+        lo, hi = map(float, np.percentile(means, [2.5, 97.5])) if len(means) else (None, None)
+        rows.append(
+            MeasuredGroup(
+                layer=layer,
+                group=group.name,
+                is_class=group.is_class,
+                measure=name,
+                value=float(values.mean()),
+                lo=lo,
+                hi=hi,
+                chance=float(chance.mean()),
+                queries=len(values),
             )
-    return result
+        )
+    return rows
 
 
-def write_retrieval(results: Mapping[str, Sequence[GroupMeasure]], path: Path | str) -> None:
-    """Write {representation: measures} as CSV, values to six decimals."""
-    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        for representation, rows in results.items():
-            for row in rows:
-                numbers = [f"{number:.6f}" for number in (row.value, row.lo, row.hi, row.chance)]
-                writer.writerow([representation, row.group, row.measure, *numbers, row.queries])
+def write_retrieval(result: RetrievalResult, path: Path | str) -> None:
+    """Write the measures as CSV, values to six decimals."""
+    rows = [
+        [
+            *(row.layer, row.group, row.measure),
+            *map(decimals, (row.value, row.lo, row.hi, row.chance)),
+            *(row.queries, row.is_class),
+        ]
+        for row in result.groups
+    ]
+    write_csv(path, _COLUMNS, rows)
+
+
+def retrieval_metrics(result: RetrievalResult) -> dict[str, Any]:
+    """{layer: {group: {measure: value}}} of the groups that are no class, to six decimals."""
+    metrics: dict[str, Any] = {}
+    for row in result.groups:
+        if not row.is_class:
+            group = metrics.setdefault(row.layer, {}).setdefault(row.group, {})
+            group[row.measure] = round(row.value, 6)
+    return metrics
+
+
+def _near(features: FeatureFile, rows: np.ndarray, distances: np.ndarray) -> tuple[Near, ...]:
+    return tuple(
+        # by way of text: the shortest decimal that is this float32, not the longer one that is its double
+        Near(rank=rank, id=str(features.ids[row]), distance=float(str(near)), labels=labels_of(features, row))
+        for rank, (row, near) in enumerate(zip(rows, distances, strict=False), start=1)
+    )
+
+
+def _measures(features: FeatureFile, k: int, depth: int) -> tuple[list[RetrievalMeasure], list[str]]:
+    """What can be measured, and what cannot."""
+    if not (features.labels == 1).any():
+        return [], [f"no image of {features.split} shows a class: what is found cannot be measured"]
+    wanted = [PrecisionAt(k), MeanAveragePrecisionAt(k), JaccardAt(k), NDCG(100)]
+    possible = [measure for measure in wanted if measure.depth(len(features)) <= depth]
+    gaps = [
+        f"{measure} needs neighbors.depth of {measure.depth(len(features))}, but it is {depth}"
+        for measure in wanted
+        if measure not in possible
+    ]
+    return possible, gaps
+
+
+def _gaps_of_queries(features: FeatureFile, asked: Neighbors, chosen: int) -> list[str]:
+    shown = (features.labels == 1).any(axis=0)
+    gaps = []
+    if chosen < asked.queries:
+        kind = "queries of different classes" if shown.any() else "queries"
+        gaps.append(f"neighbors.queries asks for {asked.queries} {kind}, but the images give {chosen}")
+    if asked.k > len(features) - 1:
+        gaps.append(f"neighbors.k asks for {asked.k}, but a query has only {len(features) - 1} others")
+    lacking = [features.classes[c] for c in np.flatnonzero(~shown)]
+    if shown.any() and lacking:
+        gaps.append(f"no image of {features.split} shows {', '.join(lacking)}: no queries of it")
+    return gaps

@@ -1,68 +1,26 @@
-"""Which queries to show, and what each representation finds near them."""
+"""Which queries to show."""
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import UserError
-from ..files.atomic import atomic_write
-from ..search.searcher import Neighbors
-from ..store.feature_file import FeatureFile
+from ..files.csv_file import joined, write_csv
+from ..results.retrieval import RetrievalResult
 
 _COLUMNS = ["query", "representation", "rank", "id", "distance", "labels", "shares_label"]
 
 
-@dataclasses.dataclass(frozen=True)
-class ShownQuery:
-    """A query, and its neighbors in every representation.
-
-    Attributes
-    ----------
-    id : str
-    drawn_for : str
-        The class that it was drawn for.
-    labels : tuple of str
-    found : {representation: Neighbors}
-    """
-
-    id: str
-    drawn_for: str
-    labels: tuple[str, ...]
-    found: Mapping[str, Neighbors]
-
-    def shares_label(self, labels: Sequence[str]) -> bool:
-        return not set(self.labels).isdisjoint(labels)
-
-
-def check_same_images(files: Sequence[FeatureFile]) -> FeatureFile:
-    """The first of some feature files, once it is sure that all hold the same images in the same order.
-
-    Raises
-    ------
-    UserError
-        Naming the first one that does not.
-    """
-    for file in files[1:]:
-        if file.ids_digest != files[0].ids_digest:
-            raise UserError(
-                f"{file.path}: {len(file)} images, not the {len(files[0])} of {files[0].path}; "
-                "run `dvc repro extract` so that every model is asked about the same images"
-            )
-    return files[0]
-
-
 def choose_queries(
     labels: np.ndarray, classes: Sequence[str], count: int, seed: int
-) -> list[tuple[int, str]]:
+) -> list[tuple[int, str | None]]:
     """Draw images of `count` different classes, none of which shows another's class.
 
     Images that show one class only are preferred, and classes that have such images. Depends on nothing
-    but its arguments, so that every representation is asked the same.
+    but its arguments, so that every representation is asked the same. Without a class that is shown, any
+    images are drawn.
 
     Parameters
     ----------
@@ -72,16 +30,15 @@ def choose_queries(
 
     Returns
     -------
-    list of (row, class)
-
-    Raises
-    ------
-    UserError
-        If there are not so many classes.
+    list of (row, class or None)
+        As many as there are, at most `count`.
     """
     rng = np.random.default_rng(seed)
     present = labels == 1
-    chosen: list[tuple[int, str]] = []
+    if not present.any():
+        rows = rng.choice(len(labels), min(count, len(labels)), replace=False)
+        return [(int(row), None) for row in rows]
+    chosen: list[tuple[int, str | None]] = []
     taken = np.zeros(len(classes), bool)
     sizes = present.sum(axis=1)
     plainest = [sizes[present[:, column]].min(initial=len(classes)) for column in range(len(classes))]
@@ -94,22 +51,17 @@ def choose_queries(
         chosen.append((int(rng.choice(plain)), classes[column]))
         taken[column] = True
         if len(chosen) == count:
-            return chosen
-    raise UserError(
-        f"neighbors.queries: {count} queries of different classes, but the images give only {len(chosen)}; "
-        f"set it to {max(len(chosen), 1)} or fewer"
-    )
+            break
+    return chosen
 
 
-def write_neighbors(queries: Sequence[ShownQuery], path: Path | str) -> None:
-    """Write the lists as CSV, each query itself as rank 0; ids stay as they are, labels are space-joined."""
-    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        for query in queries:
-            for representation, found in query.found.items():
-                writer.writerow([query.id, representation, 0, query.id, 0.0, " ".join(query.labels), True])
-                for near in found:
-                    shares = query.shares_label(near.labels)
-                    row = [near.rank, near.id, near.distance, " ".join(near.labels), shares]
-                    writer.writerow([query.id, representation, *row])
+def write_neighbors(result: RetrievalResult, path: Path | str) -> None:
+    """Write the lists as CSV, each query itself as rank 0; ids stay as they are, labels are `joined`."""
+    rows: list[list[object]] = []
+    for query in result.queries:
+        for layer in result.layers:
+            rows.append([query.id, layer, 0, query.id, 0.0, joined(query.labels), True])
+            for near in query.neighbors[layer]:
+                found = [near.rank, near.id, near.distance, joined(near.labels)]
+                rows.append([query.id, layer, *found, query.shares_label(near.labels)])
+    write_csv(path, _COLUMNS, rows)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from ..analysis.duplicates import DuplicatePair
+from ..results.duplicates import DuplicatesResult
 from .sheets import Tile, draw_sheet
 
 _PAIRS_A_ROW = 4
@@ -13,20 +13,17 @@ _MOST_PAIRS = 24
 
 
 def draw_duplicates(
-    pairs: Sequence[DuplicatePair],
-    images: Mapping[str, Mapping[str, Path]],
-    stem: Path | str,
-    *,
-    threshold: float,
+    result: DuplicatesResult, images: Mapping[str, Mapping[str, Path]], stem: Path | str
 ) -> None:
     """Draw the first pairs, those between two splits before those within one.
 
     Parameters
     ----------
-    pairs : sequence of DuplicatePair
-        Most similar first.
+    result : DuplicatesResult
     images : {split: {id: path}}
+    stem : path without suffix
     """
+    pairs = result.pairs
     between = [pair for pair in pairs if pair.split_a != pair.split_b]
     within = [pair for pair in pairs if pair.split_a == pair.split_b]
     shown = [*between, *within][:_MOST_PAIRS]
@@ -39,14 +36,12 @@ def draw_duplicates(
             tiles.append(Tile(images[pair.split_a][pair.id_a], pair.id_a, f"{pair.split_a}\n{likeness}"))
             tiles.append(Tile(images[pair.split_b][pair.id_b], pair.id_b, pair.split_b))
         rows.append(("", tiles))
-    across = min(len(shown), _PAIRS_A_ROW)
+    said = f"{len(between)} between the splits and {len(within)} within one; "
+    said += f"the first {len(shown)} are shown, those between the splits first." if shown else "none to show."
     draw_sheet(
         rows,
         stem,
-        title=f"{len(pairs)} pairs with a cosine similarity of at least {threshold}",
-        caption=f"{len(between)} between the splits and {len(within)} within one; "
-        + (
-            f"the first {len(shown)} are shown, those between the splits first." if shown else "none to show."
-        ),
-        columns=[("", 2)] * across,
+        title=f"{len(pairs)} pairs with a cosine similarity of at least {result.threshold}",
+        caption="\n".join([said, *result.gaps]),
+        columns=[("", 2)] * min(len(shown), _PAIRS_A_ROW),
     )

@@ -8,9 +8,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from ..analysis.shown_queries import ShownQuery
-from ..params import Metric
-from ..search.searcher import Neighbor
+from ..results.retrieval import Near, ShownQuery
 from .sheets import NEIGHBOR_LEGEND, Frame, Tile, compose_sheet
 
 _TILES_A_LINE = 8
@@ -23,32 +21,43 @@ DISTANCE = {
 
 
 def neighbor_sheet(
-    queries: Sequence[ShownQuery], images: Mapping[str, Path], metric: Metric, *, title: str
+    queries: Sequence[ShownQuery],
+    layers: Sequence[str],
+    images: Mapping[str, Path],
+    metric: str | None,
+    *,
+    title: str,
 ) -> Figure:
-    """A row a query: the query, then a group of columns for each representation, nearest first.
+    """A row a query: the query, then a group of columns for each layer, nearest first.
 
     Parameters
     ----------
     queries : sequence of ShownQuery
-        All with the same representations, in the same order.
+        Without any, the sheet says that there is nothing to show.
+    layers : sequence of str
+        Those to show, from the left.
     images : {id: path}
+    metric : str or None
+        Of the distances; None only where there are none.
+    title : str
     """
-    names = list(queries[0].found)
-    k = max(len(found) for query in queries for found in query.found.values())
-    lines = math.ceil(k / max(_TILES_A_LINE // len(names), 1))
+    if not queries or metric is None:
+        return compose_sheet([], title=title, caption="There is nothing to show.")
+    k = max(len(query.neighbors[layer]) for query in queries for layer in layers)
+    lines = math.ceil(k / max(_TILES_A_LINE // len(layers), 1))
     across = math.ceil(k / lines)
     rows: list[tuple[str, list[Tile | None]]] = []
     for query in queries:
         first: Tile | None = Tile(images[query.id], Path(query.id).name, " ".join(query.labels), "query")
         for line in range(lines):
             tiles = [first]
-            for name in names:
-                shown = query.found[name][line * across : (line + 1) * across]
+            for layer in layers:
+                shown = query.neighbors[layer][line * across : (line + 1) * across]
                 tiles += [_tile(near, query, images) for near in shown]
                 tiles += [None] * (across - len(shown))
-            rows.append(("" if line else query.drawn_for, tiles))
+            rows.append(("" if line else query.drawn_for or "", tiles))
             first = None
-    columns = [("", 1), *((name, across) for name in names)]
+    columns = [("", 1), *((layer, across) for layer in layers)]
     knows_labels = any(query.labels for query in queries)
     caption = f"Above each image its rank and id; below, {DISTANCE[metric]}, then its labels."
     if knows_labels:
@@ -57,7 +66,7 @@ def neighbor_sheet(
     return compose_sheet(rows, title=title, caption=caption, columns=columns, legend=legend)
 
 
-def _tile(near: Neighbor, query: ShownQuery, images: Mapping[str, Path]) -> Tile:
+def _tile(near: Near, query: ShownQuery, images: Mapping[str, Path]) -> Tile:
     frame: Frame = "plain"
     if query.labels:
         frame = "hit" if query.shares_label(near.labels) else "miss"
