@@ -20,6 +20,10 @@ class Project:
         return self.root / "params.yaml"
 
     @property
+    def graph(self) -> Path:
+        return self.root / "dvc.yaml"
+
+    @property
     def recipes(self) -> Path:
         return self.root / "recipes.yaml"
 
@@ -59,19 +63,31 @@ class Project:
     def features(self, model: str, split: str) -> Path:
         return self.feature_folders / model / f"{split}.h5"
 
+    @property
+    def neighbor_folders(self) -> Path:
+        return self._data("neighbors")
+
     def neighbors(self, layer: str) -> Path:
-        return self._data("neighbors", f"{layer}.h5")
+        return self.neighbor_folders / f"{layer}.h5"
 
     def index(self, layer: str) -> Path:
         return self._data("indexes", f"{layer}.faiss")
 
+    @property
+    def probes(self) -> Path:
+        return self._data("probes")
+
     def probe(self, name: str) -> Path:
         """Its test logits; its weights stand beside them, as .safetensors."""
-        return self._data("probes", f"{name}.h5")
+        return self.probes / f"{name}.h5"
+
+    @property
+    def results(self) -> Path:
+        return self._data("results")
 
     def result(self, name: str) -> Path:
         """A record: `ap`, `tsne/<model>/<layer>`, …"""
-        return self._data("results", f"{name}.json")
+        return self.results / f"{name}.json"
 
     def result_folder(self, stage: str) -> Path:
         """Of the records of a stage that writes one a layer."""
