@@ -70,8 +70,12 @@ class Project:
     def neighbors(self, layer: str) -> Path:
         return self.neighbor_folders / f"{layer}.h5"
 
+    @property
+    def indexes(self) -> Path:
+        return self._data("indexes")
+
     def index(self, layer: str) -> Path:
-        return self._data("indexes", f"{layer}.faiss")
+        return self.indexes / f"{layer}.faiss"
 
     @property
     def probes(self) -> Path:
