@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import faiss
+import msgspec
 import numpy as np
 
+from ..results.index_quality import OperatingPoint
 from .exact import ExactSearch
 from .faiss_index import GPU_LIMIT, IndexSearch
 from .metrics import pair_distances
@@ -21,30 +23,6 @@ TARGET_RECALL = 0.95  # of the recommended setting, at depth 10
 _SHORTLISTS = (1, 4, 16)
 _SWEPT_WHOLE = 100_000
 _EF_SEARCH = (16, 32, 64, 128, 256, 512)
-
-
-@dataclasses.dataclass(frozen=True)
-class OperatingPoint:
-    """One setting of an index: what it finds and what it costs.
-
-    Attributes
-    ----------
-    setting : {parameter: value}
-        See `IndexSearch`.
-    recall : {depth: recall@depth}
-        The share of the `depth` nearest that are among the `depth` found; see `recall_at`.
-    compared : float
-        Vectors (or their codes, or centroids) compared with a query at depth 10, on average. Unlike a time
-        it is the same on every run and every machine.
-    """
-
-    setting: dict[str, int]
-    recall: dict[int, float]
-    compared: float
-
-    @property
-    def name(self) -> str:
-        return " ".join(f"{name}={value}" for name, value in self.setting.items()) or "exact"
 
 
 def query_rows(rows: int, count: int, seed: int) -> np.ndarray:
@@ -82,10 +60,13 @@ def sweep(search: IndexSearch, queries: np.ndarray, own: np.ndarray) -> list[Ope
     Returns
     -------
     list of OperatingPoint, one a setting
+        Recall at each of `DEPTHS` that there are rows for; none where there is no row to find.
     """
     exact = search.exact
     most = len(exact.vectors) - int((own >= 0).any())
     depths = [depth for depth in DEPTHS if depth <= most]
+    if not depths:
+        return []
     truth, _ = exact.search(queries, depths[-1], exclude=own)
     points = []
     for setting in settings_of(search.index):
@@ -93,11 +74,13 @@ def sweep(search: IndexSearch, queries: np.ndarray, own: np.ndarray) -> list[Ope
         recall, compared = {}, 0.0
         for depth in depths:
             found, work = _counted(search, queries, depth)
-            recall[depth] = recall_at(_true_distances(exact, queries, own, found, depth), truth[:, :depth])
+            distances = _true_distances(exact, queries, own, found, depth)
+            recall[str(depth)] = recall_at(distances, truth[:, :depth])
             if depth == 10 or depths == [1]:
                 compared = work
-        points.append(OperatingPoint(setting, recall, compared))
-    return points
+        points.append(OperatingPoint(setting=setting, recall=recall, compared=compared))
+    front = pareto_front(points)
+    return [msgspec.structs.replace(point, on_front=point in front) for point in points]
 
 
 def settings_of(index: faiss.Index) -> list[dict[str, int]]:
@@ -124,8 +107,8 @@ def settings_of(index: faiss.Index) -> list[dict[str, int]]:
 def pareto_front(points: Sequence[OperatingPoint]) -> list[OperatingPoint]:
     """The points that no other beats in both recall@10 and cost, cheapest first."""
     front: list[OperatingPoint] = []
-    for point in sorted(points, key=lambda p: (p.compared, -_main_recall(p))):
-        if not front or _main_recall(point) > _main_recall(front[-1]):
+    for point in sorted(points, key=lambda p: (p.compared, -p.main_recall)):
+        if not front or point.main_recall > front[-1].main_recall:
             front.append(point)
     return front
 
@@ -133,7 +116,7 @@ def pareto_front(points: Sequence[OperatingPoint]) -> list[OperatingPoint]:
 def recommended(points: Sequence[OperatingPoint], target: float = TARGET_RECALL) -> OperatingPoint:
     """The cheapest point with a recall@10 of `target`; if none has it, the one with the highest."""
     front = pareto_front(points)
-    return next((point for point in front if _main_recall(point) >= target), front[-1])
+    return next((point for point in front if point.main_recall >= target), front[-1])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,10 +141,6 @@ def measure_latency(
     search(queries)
     together = time.perf_counter() - start
     return Latency(1e3 * statistics.median(times), 1e3 * together / len(queries))
-
-
-def _main_recall(point: OperatingPoint) -> float:
-    return point.recall.get(10, point.recall[1])
 
 
 def _holds_whole_vectors(index: faiss.Index) -> bool:

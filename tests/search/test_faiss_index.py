@@ -43,8 +43,8 @@ def test_an_index_at_its_widest_setting_finds_what_exact_search_finds(write_feat
     exact = ExactSearch(vectors, metric)
     own = np.arange(0, 300, 7)
     points = sweep(IndexSearch(index, exact), np.asarray(vectors[own]), own)
-    assert max(point.recall[10] for point in points) > 0.97
-    assert max(point.recall[1] for point in points) > 0.95
+    assert max(point.recall["10"] for point in points) > 0.97
+    assert max(point.recall["1"] for point in points) > 0.95
 
 
 @pytest.mark.parametrize("factory", FACTORIES)

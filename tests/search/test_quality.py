@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pool5.results.index_quality import OperatingPoint
 from pool5.search.exact import ExactSearch
 from pool5.search.faiss_index import IndexSearch, build_index
 from pool5.search.quality import (
-    OperatingPoint,
     pareto_front,
     query_rows,
     recall_at,
@@ -21,7 +21,9 @@ from .conftest import clustered
 
 
 def point(recall: float, compared: float) -> OperatingPoint:
-    return OperatingPoint({"nprobe": int(compared)}, {1: recall, 10: recall}, compared)
+    return OperatingPoint(
+        setting={"nprobe": int(compared)}, recall={"1": recall, "10": recall}, compared=compared
+    )
 
 
 def recount(index, vectors: np.ndarray, own: np.ndarray, k: int) -> float:
@@ -46,8 +48,8 @@ def test_recall_over_the_sweep_equals_a_recount_by_brute_force():
     for measured in points:
         index.nprobe = measured.setting["nprobe"]
         for depth in (1, 10, 100):
-            assert measured.recall[depth] == pytest.approx(recount(index, vectors, own, depth), abs=1e-9)
-    assert points[0].recall[100] < points[-1].recall[100]
+            assert measured.recall[str(depth)] == pytest.approx(recount(index, vectors, own, depth), abs=1e-9)
+    assert points[0].recall["100"] < points[-1].recall["100"]
     assert points[0].compared < points[-1].compared <= 1500 + 20
 
 
@@ -56,7 +58,8 @@ def test_a_flat_index_has_one_point_and_finds_everything():
     index, _ = build_index(vectors, "Flat", "cosine", seed=0)
     own = query_rows(300, 50, 0)
     (only,) = sweep(IndexSearch(index, ExactSearch(vectors, "cosine")), vectors[own], own)
-    assert (only.name, only.recall, only.compared) == ("exact", {1: 1.0, 10: 1.0, 100: 1.0}, 300)
+    assert (only.name, only.recall, only.compared) == ("exact", {"1": 1.0, "10": 1.0, "100": 1.0}, 300)
+    assert only.on_front
 
 
 def test_a_longer_shortlist_finds_more_through_coarse_codes():
@@ -64,7 +67,7 @@ def test_a_longer_shortlist_finds_more_through_coarse_codes():
     index, _ = build_index(vectors, "IVF4,PQ2x4", "cosine", seed=0)
     own = query_rows(2000, 100, 0)
     points = sweep(IndexSearch(index, ExactSearch(vectors, "cosine")), vectors[own], own)
-    at_all_lists = [p.recall[10] for p in points if p.setting["nprobe"] == 4]
+    at_all_lists = [p.recall["10"] for p in points if p.setting["nprobe"] == 4]
     assert at_all_lists[0] < at_all_lists[1] < at_all_lists[2]
 
 

@@ -1,0 +1,124 @@
+"""The index of one layer: chosen, built, and held against exact search."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+import faiss
+import msgspec
+import numpy as np
+
+from ..params import Index
+from ..results.index_quality import IndexQuality
+from ..results.record import save_record
+from ..store.feature_file import FeatureFile
+from .exact import ExactSearch
+from .factory import Choice, choose_factory
+from .faiss_index import IndexCard, IndexSearch, build_index, describe, save_index, to_gpu
+from .quality import DEPTHS, Latency, measure_latency, query_rows, recommended, sweep
+
+INDEX, CARD, QUALITY = "layer.faiss", "layer.json", "quality.json"  # what `LayerIndex.save` writes
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerIndex:
+    """An index with its card, what it was found to find, and the queries that it was asked.
+
+    `search` is at the recommended setting; `queries` are (n, D) held-out rows.
+    """
+
+    search: IndexSearch
+    card: IndexCard
+    quality: IndexQuality
+    queries: np.ndarray
+
+    def save(self, folder: Path) -> None:
+        """Write the index, its card and the record, under the names `INDEX`, `CARD` and `QUALITY`."""
+        card = save_index(self.search.index, self.card, folder / INDEX)
+        size = card.index_bytes / max(card.rows, 1)
+        save_record(msgspec.structs.replace(self.quality, bytes_per_vector=size), folder / QUALITY)
+
+    def latencies(self) -> dict[str, Latency]:
+        """How long exact search and the index take for the 10 nearest, or for all where there are fewer."""
+        exact = self.search.exact
+        searches: dict[str, ExactSearch | IndexSearch] = {"exact": exact, "index": self.search}
+        if (on_gpu := to_gpu(self.search.index)) is not None:
+            searches["index on the GPU"] = IndexSearch(on_gpu, exact, self.search.setting)
+        k = min(10, self.card.rows)
+        return {
+            name: measure_latency(functools.partial(search.search, k=k), self.queries)
+            for name, search in searches.items()
+        }
+
+
+def decides_index(features: FeatureFile, layer: str, settings: Index) -> dict[str, Any]:
+    """All that decides the files of an index, beside the recipe version, as plain JSON values."""
+    return {
+        "model": features.model,
+        "layer": layer,
+        "split": features.split,
+        "layer_digest": features.layer_digest(layer),
+        "ids_digest": features.ids_digest,
+        "factory": settings.factory,
+        "metric": settings.metric,
+        "memory_gb": settings.memory_gb,
+        "queries": settings.queries,
+        "seed": settings.seed,
+        "faiss": faiss.__version__,
+    }
+
+
+def index_layer(features: FeatureFile, layer: str, settings: Index) -> LayerIndex:
+    """Build the index that `settings` ask for over one layer, and sweep its search parameters.
+
+    Raises
+    ------
+    UserError
+        If FAISS builds no such index, there are too few rows to train it, or a value is not finite.
+    """
+    vectors = features.layer(layer)
+    choice = Choice(settings.factory, "asked for in params.yaml")
+    if settings.factory == "auto":
+        choice = choose_factory(len(vectors), vectors.shape[1], settings.memory_gb * 1e9)
+    asked = query_rows(len(vectors), settings.queries, settings.seed)
+    index, training_rows = build_index(
+        vectors, choice.factory, settings.metric, seed=settings.seed, held_out=asked
+    )
+    search = IndexSearch(index, ExactSearch(vectors, settings.metric))
+    queries = np.asarray(vectors[asked])
+    points = sweep(search, queries, asked)
+    chosen = recommended(points) if points else None
+    search.apply(chosen.setting if chosen else {})
+    card = describe(
+        features,
+        layer,
+        settings.metric,
+        factory=choice.factory,
+        reason=choice.reason,
+        seed=settings.seed,
+        training_rows=training_rows,
+        search=search.setting,
+    )
+    quality = IndexQuality(
+        layer=f"{features.model}/{layer}",
+        split=features.split,
+        factory=choice.factory,
+        reason=choice.reason,
+        rows=len(vectors),
+        bytes_per_vector=0.0,
+        points=tuple(points),
+        chosen=chosen,
+        gaps=_gaps(features.split, len(vectors)),
+    )
+    return LayerIndex(search, card, quality, queries)
+
+
+def _gaps(split: str, rows: int) -> tuple[str, ...]:
+    lacking = [str(depth) for depth in DEPTHS if depth > rows - 1]
+    if not lacking:
+        return ()
+    there = f"{split} has {rows} image{'s' if rows != 1 else ''}, of which one is the query"
+    return (f"no recall@{', recall@'.join(lacking)}: {there}",)
