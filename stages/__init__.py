@@ -7,7 +7,9 @@ import sys
 from collections.abc import Callable
 
 from ..cli.telling import told_in_one_line
+from ..cli.upkeep import check_recipes
 from ..errors import UserError
+from ..project import Project
 
 
 def run(main: Callable[..., None]) -> None:
@@ -18,4 +20,5 @@ def run(main: Callable[..., None]) -> None:
             spec = sys.modules["__main__"].__spec__
             usage = " ".join(["python -m", spec.name if spec else sys.argv[0], *map(str.upper, wanted)])
             raise UserError(f"usage: {usage}; `dvc repro` calls it")
+        check_recipes(Project())
         main(*given)

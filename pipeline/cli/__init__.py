@@ -7,6 +7,7 @@ what only an extraction needs.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 import click
@@ -19,11 +20,12 @@ _MODULE_OF = {
     "cache": "pool5.cli.cache",
     "check": "pool5.cli.check",
     "export": "pool5.cli.features",
+    "init": "pool5.cli.init",
     "place": "pool5.cli.place",
     "query": "pool5.cli.query",
     "show": "pool5.cli.features",
-    "verify": "pool5.cli.features",
-    "why": "pool5.cli.features",
+    "verify": "pool5.cli.verify",
+    "why": "pool5.cli.why",
 }
 
 
@@ -34,13 +36,17 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _MODULE_OF:
             return None
-        return getattr(importlib.import_module(_MODULE_OF[cmd_name]), cmd_name)
+        command: click.Command = getattr(importlib.import_module(_MODULE_OF[cmd_name]), cmd_name)
+        return command
 
 
 @click.group(cls=_LazyGroup)
 @click.version_option(__version__, prog_name="pool5")
-def pool5() -> None:
+@click.option("-C", "folder", metavar="DIR", help="Run as if called in DIR, as make and git do.")
+def pool5(folder: str | None) -> None:
     """Query, inspect and keep the features that the pipeline stored."""
+    if folder is not None:
+        os.chdir(folder)
 
 
 def main() -> None:

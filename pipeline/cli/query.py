@@ -10,8 +10,8 @@ import numpy as np
 
 from ..errors import UserError
 from ..params import Params, load_params
+from ..project import Project
 from ..search.searcher import Neighbors, Searcher
-from ..store.feature_file import feature_path
 from .subjects import embed_files, stored_image
 
 _PATH = click.Path(path_type=Path)
@@ -56,8 +56,9 @@ def query(
         raise UserError("give either the ids of images or --image FILE")
     if sheet is not None and sheet.suffix not in {".png", ".svg"}:
         raise UserError(f"--sheet {sheet}: not a .png or .svg file; choose one of these endings")
-    params = load_params()
-    searcher = _open(params, model, layer, split, metric, approximate)
+    project = Project()
+    params = load_params(project.params)
+    searcher = _open(project, params, model, layer, split, metric, approximate)
     if image is not None:
         vectors = embed_files([image], searcher.features, model, layer, params)
         answers = searcher.query(vectors, k, classes)
@@ -66,21 +67,27 @@ def query(
         answers, labels = _ask_by_id(searcher, ids, k, classes)
     names = [str(image)] if image is not None else list(ids)
     if sheet is not None:
-        _draw(params, searcher, names, answers, labels, sheet, asked_by_file=image is not None)
+        _draw(project, params, searcher, names, answers, labels, sheet, asked_by_file=image is not None)
     click.echo(_as_json(names, answers) if as_json else _as_table(names, answers))
 
 
 def _open(
-    params: Params, model: str, layer: str, split: str | None, metric: str | None, approximate: bool
+    project: Project,
+    params: Params,
+    model: str,
+    layer: str,
+    split: str | None,
+    metric: str | None,
+    approximate: bool,
 ) -> Searcher:
     params.model(model)
-    path = feature_path(model, params.dataset.test)
+    path = project.features(model, params.dataset.test)
     if split is not None:
         there = {other.stem: other for other in path.parent.glob("*.h5")}
         if split not in there:  # nor may it lead elsewhere, as ../other/test would
             raise UserError(f"--split {split}: no such split; there are {', '.join(sorted(there)) or 'none'}")
         path = there[split]
-    index = Path("data/indexes", model, f"{layer}.faiss") if approximate else None
+    index = project.index(f"{model}/{layer}") if approximate else None
     return Searcher.open(path, layer, metric or params.index.metric, index)  # type: ignore[arg-type]
 
 
@@ -126,6 +133,7 @@ def _as_table(names: Sequence[str], answers: Sequence[Neighbors]) -> str:
 
 
 def _draw(
+    project: Project,
     params: Params,
     searcher: Searcher,
     names: Sequence[str],
@@ -143,12 +151,14 @@ def _draw(
 
     images: dict[str, Path] = {}
     for stored in sorted(searcher.features.path.parent.glob("*.h5")):
-        images |= image_paths(read_manifest(f"data/manifest/{stored.stem}.csv"), params.dataset.root)
+        images |= image_paths(
+            read_manifest(project.manifest(stored.stem)), project.images(params.dataset.root)
+        )
     if asked_by_file:
         images |= {name: Path(name) for name in names}
     shown_ids = [*names, *(near.id for found in answers for near in found)]
     if lacking := [name for name in shown_ids if name not in images]:
-        raise UserError(f"data/manifest: no image {lacking[0]} there; run `dvc repro` to bring both together")
+        raise UserError(f"{project.manifests}: no image {lacking[0]} there", rerun="extract")
     representation = f"{searcher.features.model}/{searcher.layer}"
     shown = [
         ShownQuery(

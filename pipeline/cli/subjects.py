@@ -25,7 +25,7 @@ def stored_image(features: FeatureFile, layer: str, name: str) -> tuple[FeatureF
         file = features if path == features.path else FeatureFile.open(path)
         if name in file:
             if file.key_digest(layer) != features.key_digest(layer):
-                raise UserError(f"{path}: other features than {features.path}; run `dvc repro extract`")
+                raise UserError(f"{path}: other features than {features.path}", rerun="extract")
             return file, int(file.rows([name])[0])
     return features, int(features.rows([name])[0])  # refuses it
 
@@ -64,5 +64,6 @@ def _check_key(params: Params, model: str, layer: str, features: FeatureFile) ->
         fields = [name for name, value in stored.items() if getattr(wanted, name) != value]
         raise UserError(
             f"{features.path}: {layer} was stored with another {' and '.join(fields)} than params.yaml and "
-            "data/models have now; run `dvc repro extract` first"
+            "the model have now",
+            rerun="extract",
         )

@@ -6,10 +6,14 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 
 from ..errors import UserError
+
+# what is imported under another name than it is installed by
+_MODULE_OF = {"faiss-gpu": "faiss", "opentsne": "openTSNE", "scikit-learn": "sklearn"}
 
 
 def in_words(error: UserError) -> str:
@@ -17,7 +21,12 @@ def in_words(error: UserError) -> str:
     line = " ".join(str(error).split())
     if error.rerun is None:
         return line
-    return f"{line}; run `dvc repro {'-f ' if error.force else ''}{error.rerun}`"
+    return f"{line}; {remedy(error.rerun, error.force)}"
+
+
+def remedy(stage: str, force: bool = False) -> str:
+    """How a stage is run again; by force, it alone, as what it stands on is sound."""
+    return f"run `dvc repro {'-sf ' if force else ''}{stage}`"
 
 
 @contextlib.contextmanager
@@ -35,10 +44,26 @@ def told_in_one_line() -> Iterator[None]:
         # the reader of our output (`| head`) has gone: no error, and nothing left to flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
+    except ModuleNotFoundError as error:
+        if error.name not in _optional():
+            raise
+        _stop(f"{error.name} is not installed; run pip install 'pool5[pipeline]'")
     except OSError as error:
         if (line := _about_the_system(error)) is None:
             raise
         _stop(line)
+
+
+def _optional() -> set[str]:
+    """The modules that come with an extra of the package."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    try:
+        wanted = requires("pool5") or []
+    except PackageNotFoundError:
+        return set()
+    names = (re.split(r"[^\w-]", line)[0].lower() for line in wanted if "extra ==" in line)
+    return {_MODULE_OF.get(name, name) for name in names}
 
 
 def _about_the_system(error: OSError) -> str | None:

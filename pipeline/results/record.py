@@ -77,5 +77,15 @@ def load_if_there(kind: type[R], path: Path | str) -> R | None:
     return load_record(kind, path) if Path(path).is_file() else None
 
 
+def verify_record(path: Path | str) -> list[str]:
+    """What is damaged in a record of whatever kind: one line, or none."""
+    try:
+        envelope = json.loads(Path(path).read_text(encoding="utf-8"))
+        sound = _digest(envelope["record"]) == envelope["sha256"]
+    except (ValueError, KeyError, TypeError):
+        sound = False
+    return [] if sound else [f"{path}: damaged"]
+
+
 def _digest(plain: object) -> str:
     return hashlib.sha256(json_text(plain).encode()).hexdigest()

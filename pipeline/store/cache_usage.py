@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from .feature_key import FeatureKey
@@ -105,8 +105,8 @@ def shrink_to(root: Path | str, size: int) -> Removed:
         return _remove(doomed)
 
 
-def _remove(paths) -> Removed:
-    paths = list(paths)
+def _remove(doomed: Iterable[Path]) -> Removed:
+    paths = list(doomed)
     sizes = [path.stat().st_size for path in paths]
     for path in paths:
         path.unlink()

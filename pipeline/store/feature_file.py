@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import json
 from collections.abc import Iterable, Mapping
@@ -14,10 +13,11 @@ import h5py
 import numpy as np
 
 from ..errors import UserError
+from ..files.hints import did_you_mean
 from .checksums import block_checksums
 from .feature_key import FeatureKey
 from .feature_writer import layer_digest, write_feature_file
-from .header import FORMAT, check_seal
+from .header import FORMAT, check_header
 
 __all__ = ["FeatureFile", "feature_path", "write_feature_file"]
 
@@ -99,15 +99,15 @@ class FeatureFile:
         ------
         UserError
             If it is not there, not a feature file, of another format version, cut short, or its header is
-            damaged. Damage to the rows themselves is found by `pool5 verify`.
+            damaged. Damage to the rows themselves is found by `verify_feature_file`.
         """
         path = Path(path)
         try:
             with path.open("rb") as file:
-                check_seal(file, path)
+                check_header(file, path)
                 return cls._read(file, path)
         except FileNotFoundError:
-            raise UserError(f"{path}: no such feature file; run `dvc repro extract` to write it") from None
+            raise UserError(f"{path}: no such feature file", rerun="extract") from None
         except IsADirectoryError:
             raise UserError(f"{path}: a folder; give the .h5 file in it") from None
 
@@ -117,7 +117,7 @@ class FeatureFile:
         with h5py.File(f"/dev/fd/{file.fileno()}", "r", locking=False) as h5:
             attributes = dict(h5.attrs)
             if attributes.get("format") != FORMAT:
-                raise UserError(f"{path}: not a feature file; run `dvc repro extract` to write it")
+                raise UserError(f"{path}: not a feature file", rerun="extract", force=True)
             names = ["ids", "digest", "labels", *(f"layers/{name}" for name in h5["layers"])]
             arrays = {}
             for name in names:
@@ -136,6 +136,7 @@ class FeatureFile:
 
     @functools.cached_property
     def ids(self) -> np.ndarray:
+        """The (N,) ids."""
         raw = self._checked("ids")
         try:
             return raw.astype(np.str_)
@@ -144,10 +145,12 @@ class FeatureFile:
 
     @functools.cached_property
     def digests(self) -> np.ndarray:
+        """The (N, 16) digests of the image files."""
         return self._checked("digest")
 
     @functools.cached_property
     def labels(self) -> np.ndarray:
+        """The (N, C) labels."""
         return self._checked("labels")
 
     def layer(self, name: str) -> np.ndarray:
@@ -161,8 +164,7 @@ class FeatureFile:
         wanted = [ids] if isinstance(ids, str) else list(ids)
         for name in wanted:
             if name not in self._row_of:
-                near = difflib.get_close_matches(str(name), self.ids[:_CANDIDATES].tolist(), n=3)
-                hint = f" (close: {', '.join(near)})" if near else ""
+                hint = did_you_mean(name, self.ids[:_CANDIDATES].tolist(), most=3)
                 raise UserError(f"{self.path}: no image {name} in split {self.split}{hint}")
         return np.array([self._row_of[name] for name in wanted], dtype=np.int64)
 
@@ -177,7 +179,8 @@ class FeatureFile:
 
     def key(self, layer: str) -> dict[str, Any]:
         """The key of a layer, as it stands in the file."""
-        return json.loads(self.feature_key(layer).json())
+        key: dict[str, Any] = json.loads(self.feature_key(layer).json())
+        return key
 
     def key_digest(self, layer: str) -> str:
         """The digest of a layer's key, in hexadecimal."""
@@ -192,9 +195,8 @@ class FeatureFile:
         array = self.arrays[name]
         if damaged := array.damaged_blocks():
             start, stop = damaged[0]
-            raise UserError(
-                f"{self.path}: {name} of rows {start} to {stop - 1} are damaged; run `pool5 verify`"
-            )
+            problem = f"{self.path}: {name} of rows {start} to {stop - 1} are damaged"
+            raise UserError(problem, rerun="extract", force=True)
         return array.rows
 
 
@@ -204,7 +206,5 @@ def _mapped(file: BinaryIO, dataset: h5py.Dataset, path: Path) -> np.ndarray:
         return np.empty(dataset.shape, dtype)
     offset = dataset.id.get_offset()
     if offset is None or offset + dataset.nbytes > file.seek(0, 2):
-        raise UserError(
-            f"{path}: {dataset.name} is not stored in one piece; run `dvc repro extract` to write it again"
-        )
+        raise UserError(f"{path}: {dataset.name} is not stored in one piece", rerun="extract", force=True)
     return np.memmap(file, dtype, "r", offset, dataset.shape)

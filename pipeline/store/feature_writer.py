@@ -1,4 +1,4 @@
-"""Writing a feature file: laid out first, filled by blocks of rows, sealed last."""
+"""Writing a feature file: laid out first, filled by blocks of rows, the header last."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..errors import UserError
 from ..files.atomic import atomic_write
 from .checksums import CHECKSUM_BYTES, block_checksums, rows_per_block
 from .feature_key import FeatureKey
-from .header import FORMAT, FORMAT_VERSION, seal_size, write_seal
+from .header import FORMAT, FORMAT_VERSION, header_size, write_header
 
 _FILL_BYTES = 16 << 20  # asked of a source at once
 _IN_FLIGHT = 3
@@ -121,9 +121,9 @@ def stream_feature_file(path: Path | str, head: FileHead, layers: Mapping[str, L
             os.posix_fallocate(file.fileno(), 0, file.seek(0, os.SEEK_END))
             for place in places.values():
                 _fill(file.fileno(), place, writer)
-            write_seal(
+            write_header(
                 file,
-                places["ids"].seal,
+                places["ids"].header_size,
                 [(p.offset, p.offset + p.nbytes) for p in places.values() if p.nbytes],
             )
 
@@ -143,7 +143,7 @@ def _told_by_errno(path: Path) -> Iterator[None]:
 class _Place:
     """Where a dataset's rows and their checksums are in the file."""
 
-    seal: int
+    header_size: int
     offset: int
     nbytes: int
     checksums_offset: int
@@ -194,10 +194,10 @@ def _lay_out(
         "model": head.model,
         "split": head.split,
     } | {f"feature_key.{name}": layers[name].key.json() for name in layers}
-    seal = seal_size(2 * len(tables))
+    size = header_size(2 * len(tables))
     places = {}
     with h5py.File(
-        path, "w", userblock_size=seal, alignment_threshold=_PAGE, alignment_interval=_PAGE
+        path, "w", userblock_size=size, alignment_threshold=_PAGE, alignment_interval=_PAGE
     ) as file:
         for name in sorted(attributes):  # the order of creation shows in the bytes
             file.attrs[name] = attributes[name]
@@ -210,7 +210,7 @@ def _lay_out(
             sums.attrs["algorithm"] = "first 16 bytes of SHA-256 of each block of rows"
             sums.attrs["block_rows"] = block_rows
             places[name] = _Place(
-                seal, data.id.get_offset() or 0, data.nbytes, sums.id.get_offset() or 0, block_rows, n, rows
+                size, data.id.get_offset() or 0, data.nbytes, sums.id.get_offset() or 0, block_rows, n, rows
             )
     return places
 
@@ -232,7 +232,7 @@ def _fill(descriptor: int, place: _Place, writer: ThreadPoolExecutor) -> None:
     """Write all rows of a dataset, and their checksums; hashing goes on beside the reading of the next."""
     row_bytes = place.nbytes // place.length if place.length else 0
     step = place.block_rows * max(1, _FILL_BYTES // max(row_bytes * place.block_rows, 1))
-    pending: list[Future] = []
+    pending: list[Future[np.ndarray]] = []
     sums: list[np.ndarray] = []
 
     def write(start: int, rows: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The seal of a feature file: what stands before the HDF5 data and makes damage visible.
+"""The header of a feature file: what stands before the HDF5 data and makes damage visible.
 
 HDF5 leaves room for a 'user block' at the start of a file, which every reader of HDF5 skips. There we
 write the file's size and a checksum of its head: all bytes that are not the rows of a dataset, so the
@@ -24,22 +24,22 @@ _DIGEST_BYTES = 32
 _SMALLEST, _LARGEST = 4096, 1 << 24
 
 
-def seal_size(num_datasets: int) -> int:
-    """Bytes to keep free for the seal: a power of two, as HDF5 demands."""
+def header_size(num_datasets: int) -> int:
+    """Bytes to keep free for the header: a power of two, as HDF5 demands."""
     size = _SMALLEST
     while size < 512 + 64 * num_datasets:
         size *= 2
     return size
 
 
-def write_seal(file: BinaryIO, size: int, rows: list[tuple[int, int]]) -> None:
-    """Seal a finished file.
+def write_header(file: BinaryIO, size: int, rows: list[tuple[int, int]]) -> None:
+    """Write the header of a file that is otherwise finished.
 
     Parameters
     ----------
     file : file open for reading and writing in binary
     size : int
-        Of the seal in bytes, as `seal_size` gave it when the file was made.
+        Of the header in bytes, as `header_size` gave it when the file was made.
     rows : list of (start, stop)
         Byte ranges that have checksums of their own.
     """
@@ -49,37 +49,40 @@ def write_seal(file: BinaryIO, size: int, rows: list[tuple[int, int]]) -> None:
     text = f"{FORMAT} {FORMAT_VERSION} {size}\n{json.dumps(fields, sort_keys=True)}\n"
     body = text.encode().ljust(size - _DIGEST_BYTES, b"\0")
     if len(body) != size - _DIGEST_BYTES:
-        raise ValueError(f"a seal of {size} bytes is too small for {len(rows)} datasets")
+        raise ValueError(f"a header of {size} bytes is too small for {len(rows)} datasets")
     file.seek(0)
     file.write(body + hashlib.sha256(body).digest())
     file.flush()
 
 
-def check_seal(file: BinaryIO, path: Path) -> None:
+def check_header(file: BinaryIO, path: Path) -> None:
     """Refuse what is no feature file, one of another version, a truncated or a damaged one.
 
     Raises
     ------
     UserError
     """
-    again = "run `dvc repro extract` to write it again"
     first = _FIRST_LINE.match(file.read(64))
     if first is None:
-        raise UserError(f"{path}: not a feature file, or its first bytes are damaged; {again}")
+        raise _refusal(f"{path}: not a feature file, or its first bytes are damaged")
     version, size = int(first[1]), int(first[2])
     if version != FORMAT_VERSION:
-        raise UserError(f"{path}: format version {version}, but this program reads {FORMAT_VERSION}; {again}")
+        raise _refusal(f"{path}: format version {version}, but this program reads {FORMAT_VERSION}")
     file.seek(0)
-    seal = file.read(min(size, _LARGEST))
-    body, digest = seal[:-_DIGEST_BYTES], seal[-_DIGEST_BYTES:]
+    header = file.read(min(size, _LARGEST))
+    body, digest = header[:-_DIGEST_BYTES], header[-_DIGEST_BYTES:]
     if hashlib.sha256(body).digest() != digest:
-        raise UserError(f"{path}: the header is damaged or cut short; {again}")
+        raise _refusal(f"{path}: the header is damaged or cut short")
     fields = json.loads(body[first.end() :].rstrip(b"\0").decode())
     found = file.seek(0, os.SEEK_END)
     if found != fields["size"]:
-        raise UserError(f"{path}: {found} bytes, but {fields['size']} were written; {again}")
+        raise _refusal(f"{path}: {found} bytes, but {fields['size']} were written")
     if _digest_of(file, fields["head"]) != fields["head_sha256"]:
-        raise UserError(f"{path}: the header is damaged; {again}")
+        raise _refusal(f"{path}: the header is damaged")
+
+
+def _refusal(problem: str) -> UserError:
+    return UserError(problem, rerun="extract", force=True)
 
 
 def _complement(ranges: list[tuple[int, int]], start: int, stop: int) -> list[tuple[int, int]]:

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import shutil
-import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -27,6 +27,7 @@ from .feature_key import FeatureKey
 from .row_shard import SUFFIX, DamagedShard, Shard, read_shard, write_shard
 
 _DAMAGED = ".damaged"
+_log = logging.getLogger(__name__)
 
 
 class StoredRows:
@@ -215,7 +216,7 @@ class CacheWriter:
         for shard in [stored.shards[number] for number in numbers if number >= 0]:
             if shard.is_intact():
                 with contextlib.suppress(OSError):  # of another owner: then it looks older than it is
-                    os.utime(shard.path)  # what `pool5 cache gc` goes by
+                    os.utime(shard.path)  # what `shrink_to` goes by
             else:
                 stored.drop(shard)
                 _put_aside(shard.path, "its rows are damaged")
@@ -308,7 +309,7 @@ class CacheWriter:
 
 
 def _put_aside(path: Path, problem: str) -> None:
-    print(f"pool5: {path}: {problem}; set aside, its rows are computed again", file=sys.stderr)
+    _log.warning("%s: %s; set aside, its rows are computed again", path, problem)
     with contextlib.suppress(FileNotFoundError):
         path.replace(path.with_name(path.name + _DAMAGED))
 

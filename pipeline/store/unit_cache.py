@@ -67,9 +67,8 @@ class UnitCache:
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
         for name, path in outputs.items():
-            with atomic_write(
-                path
-            ) as temporary:  # a copy: an output that is edited must not change what is kept
+            # a copy: an output that is edited must not change what is kept
+            with atomic_write(path) as temporary:
                 shutil.copyfile(unit / name, temporary)
         os.utime(unit)
         self._used.append(unit.name)
@@ -84,14 +83,29 @@ class UnitCache:
 def remove_unused(root: Path) -> tuple[int, int]:
     """Remove the units that no stage's last run took; gives how many, and their bytes."""
     count = size = 0
-    for folder in sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else ():
-        noted = folder / _IN_USE
+    for stage, units in _units(root).items():
+        noted = root / stage / _IN_USE
         in_use = set(json.loads(noted.read_text())) if noted.is_file() else set()
-        for unit in [path for path in folder.iterdir() if path.is_dir() and path.name not in in_use]:
-            count += 1
-            size += sum(path.stat().st_size for path in unit.rglob("*") if path.is_file())
+        for unit in [path for path in units if path.name not in in_use]:
+            count, size = count + 1, size + _bytes_of(unit)
             shutil.rmtree(unit)
     return count, size
+
+
+def unit_usage(root: Path) -> tuple[int, int]:
+    """How many units there are, of all stages, and their bytes."""
+    units = [unit for of_stage in _units(root).values() for unit in of_stage]
+    return len(units), sum(map(_bytes_of, units))
+
+
+def _units(root: Path) -> dict[str, list[Path]]:
+    """The folders of each stage's units, unfinished ones among them."""
+    stages = [path for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
+    return {stage.name: sorted(path for path in stage.iterdir() if path.is_dir()) for stage in stages}
+
+
+def _bytes_of(unit: Path) -> int:
+    return sum(path.stat().st_size for path in unit.rglob("*") if path.is_file())
 
 
 def _is_whole(unit: Path, outputs: Mapping[str, Path]) -> bool:

@@ -1,12 +1,15 @@
-"""Checking stored features against their checksums, byte by byte."""
+"""Checking what is stored against its checksums, byte by byte."""
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ..errors import UserError
 from .feature_file import FeatureFile, StoredArray
+from .logits_file import read_logits
+from .neighbor_file import NeighborFile
 from .row_cache import RowCache
 from .row_shard import SUFFIX, DamagedShard, read_shard
 
@@ -20,27 +23,50 @@ def verify_feature_file(path: Path | str) -> list[str]:
     with ThreadPoolExecutor(2) as threads:  # hashing and reading let go of the interpreter's lock
         found = threads.map(StoredArray.damaged_blocks, file.arrays.values())
         return [
-            f"{path}: {name}, {_rows(start, stop)}: damaged; delete the file and run `dvc repro extract`"
+            f"{path}: {name}, {_rows(start, stop)}: damaged"
             for name, blocks in zip(file.arrays, found, strict=True)
             for start, stop in _joined(blocks)
         ]
 
 
+def verify_neighbor_file(path: Path | str) -> list[str]:
+    """What is damaged in a neighbor graph: one line, or none."""
+    try:
+        graph = NeighborFile.open(path)
+        for asking, found in itertools.product(graph.splits, repeat=2):
+            graph.nearest(asking, found)
+    except UserError as error:
+        return [str(error)]
+    return []
+
+
+def verify_logits_file(path: Path | str) -> list[str]:
+    """What is damaged in a probe's logits, as far as that shows: one line, or none."""
+    try:
+        read_logits(path)
+    except UserError as error:
+        return [str(error)]
+    return []
+
+
+def verify_shard(path: Path) -> list[str]:
+    """What is damaged in a shard of the row cache: one line, or none."""
+    try:
+        shard = read_shard(path)
+        if shard.key.hex != path.parent.name:
+            raise DamagedShard("it lies in the folder of another feature key")
+        if not shard.is_intact():
+            raise DamagedShard("its rows are damaged")
+    except DamagedShard as error:
+        return [f"{path}: {error}; the next extraction sets it aside and computes its rows again"]
+    except FileNotFoundError:
+        pass  # removed by a collection meanwhile
+    return []
+
+
 def verify_cache(root: Path | str) -> list[str]:
     """What is damaged in a row cache, a line for each shard."""
-    problems = []
-    for path in shards_of(root):
-        try:
-            shard = read_shard(path)
-            if shard.key.hex != path.parent.name:
-                raise DamagedShard("it lies in the folder of another feature key")
-            if not shard.is_intact():
-                raise DamagedShard("its rows are damaged")
-        except DamagedShard as error:
-            problems.append(f"{path}: {error}; the next extraction sets it aside and computes its rows again")
-        except FileNotFoundError:
-            continue  # removed by `pool5 cache gc` meanwhile
-    return problems
+    return [problem for path in shards_of(root) for problem in verify_shard(path)]
 
 
 def shards_of(root: Path | str) -> list[Path]:

@@ -132,11 +132,11 @@ def test_the_sheet_is_drawn_to_the_named_file_only(ask, project, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["00003"], r"no image 00003 in split test \(close: .*0000\d+"),
+        (["00003"], r"no image 00003 in split test \(did you mean .*0000\d+"),
         (["000003", "-k", "230"], r"k is 230, but there are only 229 images"),
         (["000003", "-k", "0"], r"k is 0; ask for 1"),
         (["000003", "-k", "four"], r"'four' is not a valid integer"),
-        (["000003", "--class", "cta"], r"no class cta; did you mean cat"),
+        (["000003", "--class", "cta"], r"no class cta \(did you mean cat"),
         (["000003", "--class", "person"], r"no image of split test shows person"),
         (["000003", "--split", "../net/test"], r"no such split; there are test, train"),
         (["000003", "--split", "val"], r"no such split; there are test, train"),

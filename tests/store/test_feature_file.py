@@ -101,7 +101,7 @@ def test_every_flipped_bit_of_every_byte_is_caught(written: tuple[Path, dict]) -
     missed = []
     with other.open("wb") as file:
         file.write(sound)
-    # the seal and the padding are long runs of like bytes: there a sample, everywhere else every byte
+    # the header and the padding are long runs of like bytes: there a sample, everywhere else every byte
     dull = {at for at in range(len(sound)) if sound[max(0, at - 64) : at + 65] == bytes(min(at, 64) + 65)}
     places = [at for at in range(len(sound)) if at not in dull or at % 61 == 0]
     descriptor = os.open(other, os.O_WRONLY)
@@ -175,7 +175,7 @@ def test_rows_finds_ids_in_the_order_asked_for(written: tuple[Path, dict]) -> No
 
 
 def test_an_unknown_id_is_answered_with_close_ones(written: tuple[Path, dict]) -> None:
-    with pytest.raises(UserError, match=re.escape("no image 00001 in split test (close: ")) as told:
+    with pytest.raises(UserError, match=re.escape("no image 00001 in split test (did you mean ")) as told:
         FeatureFile.open(written[0]).rows(["00001"])
     assert "000001" in str(told.value)
 

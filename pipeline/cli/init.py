@@ -1,0 +1,199 @@
+"""`pool5 init`: a project of one's own, for the images at hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import UserError
+from ..files.atomic import write_text
+from ..project import Project
+from .upkeep import shipped
+
+if TYPE_CHECKING:
+    from ..datasets.recognize import Recognized
+
+_PARAMS = """\
+# Written by `pool5 init`: {described}. Every key has a default but these; `pool5 check` says what is wrong.
+
+dataset:
+  name: {name}
+  kind: {kind}
+  root: {root}
+  train: {train}
+  test: {test}
+
+models:
+  mobilenet_v2:
+    architecture: mobilenet_v2  # or any classification network of torchvision
+    weights: imagenet
+    layers: {{pooled: flatten}}
+    preprocess: {{resize: 256, crop: 224}}
+
+index: {{of: [mobilenet_v2/pooled]}}
+neighbors: {{of: [mobilenet_v2/pooled]}}
+duplicates: {{of: mobilenet_v2/pooled}}
+tsne: {{of: [mobilenet_v2/pooled]}}
+"""
+_WITH_LABELS = """\
+
+# a linear classifier on the stored layer, and how well it ranks each class
+probe:
+  mobilenet_v2-probe: {of: mobilenet_v2/pooled}
+ap: {of: [mobilenet_v2-probe]}
+"""
+_GITIGNORE = """\
+/.cache/
+/.venv/
+/data/*
+!/data/models/
+/data/models/*
+!/data/models/random/
+!/data/models/imagenet/
+/exports/
+/reports/
+"""
+_DVC_CONFIG = """\
+[core]
+    analytics = false
+    check_update = false
+[cache]
+    type = "hardlink,reflink,copy"
+"""
+_ORIGINS = {
+    "imagenet": "`weights: imagenet` comes from torchvision, through torch's own cache (TORCH_HOME).\n",
+    "random": "`weights: random` is drawn with the seed of the model's recipe.\n",
+}
+
+
+@click.command()
+@click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), default=Path())
+@click.option("--images", type=click.Path(path_type=Path), help="The images, or a table of them.")
+@click.option(
+    "--update", is_flag=True, help="Only renew dvc.yaml and recipes.yaml, after an upgrade of pool5."
+)
+def init(folder: Path, images: Path | None, update: bool) -> None:
+    """Set up a project in DIR for the images at hand.
+
+    Without --images, for the one folder in DIR that holds images; without one, for a small drawn sample.
+    A params.yaml that is there stays as it is.
+    """
+    project = Project(folder)
+    if update:
+        if not project.params.is_file():
+            raise UserError(f"{project.params}: no such file; run `pool5 init` without --update first")
+        if not _renew(project):
+            click.echo("dvc.yaml and recipes.yaml are the installed ones already")
+        return
+    if find_spec("dvc") is None:
+        raise UserError("dvc is not installed; run pip install 'pool5[pipeline]'")
+    if not project.params.exists():  # first: what is refused leaves nothing behind
+        text, described = _first_params(folder, images or _only_images(folder))
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(project.params, text)
+        click.echo(f"{project.params}: for {described}")
+    else:
+        click.echo(f"{project.params} is there already and stays as it is")
+    _renew(project, only_missing=True)
+    _write_missing(folder / ".gitignore", _GITIGNORE)
+    for origin, told in _ORIGINS.items():
+        _write_missing(project.model(origin) / "README", told)
+    _start_dvc(folder)
+    where = "" if folder == Path() else f"cd {folder} && "
+    click.echo(f"next: {where}dvc repro, then open reports/index.html")
+
+
+def _first_params(folder: Path, images: Path | None) -> tuple[str, str]:
+    """The text of a params.yaml, and what it is for."""
+    if images is None:
+        return shipped("sample.yaml"), "a small sample that the program draws itself; --images names your own"
+    from ..datasets.recognize import recognize
+
+    seen = recognize(images)
+    text = _PARAMS + (_WITH_LABELS if seen.has_labels else "").replace("{", "{{").replace("}", "}}")
+    return text.format(**_words(seen, folder)), seen.described
+
+
+def _words(seen: Recognized, folder: Path) -> dict[str, str]:
+    root = seen.root.resolve()
+    inside = root.is_relative_to(folder.resolve())
+    name = re.sub(r"[^\w.-]+", "-", root.stem).lstrip("-.") or "images"
+    words = {
+        "described": " ".join(seen.described.split()),
+        "name": name,
+        "kind": seen.kind,
+        "root": str(root.relative_to(folder.resolve())) if inside else str(root),
+        "train": seen.train,
+        "test": seen.test,
+    }
+    # JSON's strings are YAML's; plain ones need no quotes
+    return {
+        key: text if key == "described" or re.fullmatch(r"[A-Za-z/][\w./-]*", text) else json.dumps(text)
+        for key, text in words.items()
+    }
+
+
+def _only_images(folder: Path) -> Path | None:
+    from ..datasets.recognize import recognize
+
+    found = []
+    ours = {"data", "reports", "exports"}
+    inside = folder.iterdir() if folder.is_dir() else ()
+    for path in sorted(p for p in inside if p.is_dir() and p.name not in ours and p.name[0] != "."):
+        try:
+            recognize(path)
+        except UserError:
+            continue
+        found.append(path)
+    if len(found) > 1:
+        raise UserError(f"{folder}: images in {' and '.join(p.name for p in found)}; name one with --images")
+    return found[0] if found else None
+
+
+def _renew(project: Project, *, only_missing: bool = False) -> bool:
+    """Write the installed graph and recipes; gives whether a file changed."""
+    changed = False
+    for path, name in ((project.graph, "graph.yaml"), (project.recipes, "recipes.yaml")):
+        old = path.read_text(encoding="utf-8") if path.exists() else None
+        if old == shipped(name) or (only_missing and old is not None):
+            continue
+        write_text(path, shipped(name))
+        changed = True
+        if old is not None:
+            click.echo(f"{path}: renewed")
+    return changed
+
+
+def _write_missing(path: Path, text: str) -> None:
+    if not path.exists():
+        write_text(path, text)
+
+
+def _start_dvc(folder: Path) -> None:
+    """`git init` and `dvc init` where they have not been done; without git, DVC does alone."""
+    if (folder / ".dvc").exists():
+        return
+    kind = ["--no-scm"]
+    if shutil.which("git"):
+        inside = ["git", "rev-parse", "--show-prefix"]
+        prefix = subprocess.run(inside, cwd=folder, capture_output=True, text=True, check=False)
+        if prefix.returncode:
+            subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+        kind = ["--subdir"] if prefix.stdout.strip() else []
+    environment = os.environ | {"DVC_NO_ANALYTICS": "true"}
+    command = [sys.executable, "-m", "dvc", "init", "--quiet", *kind]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode:
+        raise UserError(f"{folder}: dvc init failed: {done.stderr.strip() or done.stdout.strip()}")
+    config = folder / ".dvc/config"
+    no_scm = "    no_scm = True\n" if kind == ["--no-scm"] else ""
+    write_text(config, _DVC_CONFIG.replace("[cache]\n", f"{no_scm}[cache]\n"))

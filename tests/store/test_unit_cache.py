@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pool5.store.unit_cache import UnitCache, remove_unused, unit_usage
+
+KEY = {"recipe_version": 1, "layer_digest": "ab", "perplexity": 30.0}
+
+
+class Maker:
+    """Makes a unit of two files and counts how often."""
+
+    def __init__(self, text: str = "made") -> None:
+        self.text, self.calls = text, 0
+
+    def __call__(self, folder: Path) -> None:
+        self.calls += 1
+        (folder / "map.json").write_text(self.text)
+        (folder / "map.bin").write_bytes(bytes(100))
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> dict[str, Path]:
+    return {"map.json": tmp_path / "out/m/fc7.json", "map.bin": tmp_path / "out/m/fc7.bin"}
+
+
+def units(root: Path) -> list[Path]:
+    return [path for path in root.glob("*/*") if path.is_dir()]
+
+
+def test_a_parameter_that_is_set_back_costs_nothing(tmp_path: Path, outputs: dict[str, Path]) -> None:
+    cache, make = UnitCache(tmp_path / "units", "tsne"), Maker()
+    assert cache.put(KEY, outputs, make)
+    assert cache.put(KEY | {"perplexity": 50.0}, outputs, Maker("other"))
+    assert outputs["map.json"].read_text() == "other"
+    assert not cache.put(KEY, outputs, make)
+    assert (outputs["map.json"].read_text(), make.calls) == ("made", 1)
+
+
+def test_stages_do_not_share_units(tmp_path: Path, outputs: dict[str, Path]) -> None:
+    assert UnitCache(tmp_path / "units", "tsne").put(KEY, outputs, Maker())
+    assert UnitCache(tmp_path / "units", "index").put(KEY, outputs, Maker())
+
+
+def test_a_kill_while_it_is_made_leaves_nothing(tmp_path: Path, outputs: dict[str, Path]) -> None:
+    cache = UnitCache(tmp_path / "units", "tsne")
+
+    def killed(folder: Path) -> None:
+        (folder / "map.json").write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cache.put(KEY, outputs, killed)
+    assert units(tmp_path / "units") == []
+    assert not outputs["map.json"].exists()
+    assert cache.put(KEY, outputs, Maker())
+
+
+def test_a_unit_without_all_its_files_is_no_unit(tmp_path: Path, outputs: dict[str, Path]) -> None:
+    cache = UnitCache(tmp_path / "units", "tsne")
+    with pytest.raises(FileNotFoundError):
+        cache.put(KEY, outputs, lambda folder: (folder / "map.json").touch())
+    assert units(tmp_path / "units") == []
+
+
+@pytest.mark.parametrize("damage", ["changed", "lost", "no list", "no JSON"])
+def test_a_damaged_unit_is_made_anew(tmp_path: Path, outputs: dict[str, Path], damage: str) -> None:
+    cache, make = UnitCache(tmp_path / "units", "tsne"), Maker()
+    cache.put(KEY, outputs, make)
+    (unit,) = units(tmp_path / "units")
+    if damage == "changed":
+        (unit / "map.json").write_text("mad")
+    elif damage == "lost":
+        (unit / "map.bin").unlink()
+    elif damage == "no list":
+        (unit / "files.json").unlink()
+    else:
+        (unit / "files.json").write_text("[1]")
+    assert cache.put(KEY, outputs, make)
+    assert (make.calls, outputs["map.json"].read_text()) == (2, "made")
+
+
+def test_an_edited_output_does_not_change_what_is_kept(tmp_path: Path, outputs: dict[str, Path]) -> None:
+    cache, make = UnitCache(tmp_path / "units", "tsne"), Maker()
+    cache.put(KEY, outputs, make)
+    with outputs["map.json"].open("a") as file:
+        file.write("edited")
+    assert not cache.put(KEY, outputs, make)
+    assert outputs["map.json"].read_text() == "made"
+
+
+def test_what_no_last_run_took_is_removed(tmp_path: Path, outputs: dict[str, Path]) -> None:
+    root = tmp_path / "units"
+    for perplexity in (30.0, 50.0):
+        cache = UnitCache(root, "tsne")
+        cache.put(KEY | {"perplexity": perplexity}, outputs, Maker())
+        cache.close()
+    other = UnitCache(root, "index")
+    other.put(KEY, outputs, Maker())
+    other.close()
+    (root / "tsne" / ".left-by-a-kill").mkdir()
+    assert unit_usage(root)[0] == 4
+    count, size = remove_unused(root)
+    assert count == 2
+    assert size > 100
+    assert unit_usage(root)[0] == 2
+    assert not UnitCache(root, "tsne").put(KEY | {"perplexity": 50.0}, outputs, Maker())
+    assert not UnitCache(root, "index").put(KEY, outputs, Maker())
+
+
+def test_where_nothing_is_kept_nothing_is_removed(tmp_path: Path) -> None:
+    assert remove_unused(tmp_path / "none") == (0, 0)
+    assert unit_usage(tmp_path / "none") == (0, 0)
