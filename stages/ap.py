@@ -1,46 +1,52 @@
 """Average precision of the models and probes in ap.of: tables, figures, curves, metrics."""
 
-import json
-from pathlib import Path
+from __future__ import annotations
+
+import logging
 
 from ..analysis.ap_comparison import compare_models
-from ..analysis.ap_tables import (
-    ap_csv,
-    ap_latex,
-    ap_markdown,
-    ap_metrics,
-    curves_csv,
-    differences_csv,
-)
+from ..analysis.ap_tables import ap_csv, ap_latex, ap_markdown, ap_metrics, curves_csv, differences_csv
 from ..analysis.model_scores import load_scores
 from ..figures.ap import draw_ap, draw_differences
 from ..files.atomic import write_text
+from ..files.json_file import write_json
+from ..measures.average_precision import AP
 from ..params import load_params
+from ..project import Project
+from ..results.record import save_record
 from . import run
+
+_log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    params = load_params()
-    data = load_scores(params.ap.of, params)
-    comparison = compare_models(
+    project = Project()
+    params = load_params(project.params)
+    data = load_scores(params.ap.of, params, project)
+    result = compare_models(
         data.scores,
         data.labels,
         data.classes,
-        protocols=params.ap.protocols,
+        split=params.dataset.test,
+        measures=[AP(protocol) for protocol in params.ap.protocols],
         resamples=params.ap.bootstrap,
         seed=params.ap.seed,
+        gaps=data.gaps,
     )
-    folder = Path("reports/ap")
-    write_text(folder / "ap.csv", ap_csv(comparison))
-    write_text(folder / "ap.md", ap_markdown(comparison))
-    write_text(folder / "ap.tex", ap_latex(comparison))
-    write_text(folder / "differences.csv", differences_csv(comparison))
+    for gap in result.gaps:
+        _log.warning("%s", gap)
+    save_record(result, project.result("ap"))
+
+    write_json(project.metrics("ap"), ap_metrics(result))
+    for name, text in (("ap.csv", ap_csv), ("ap.md", ap_markdown), ("ap.tex", ap_latex)):
+        write_text(project.report("ap", name), text(result))
+    write_text(project.report("ap", "differences.csv"), differences_csv(result))
+    project.report("ap", "pr").mkdir(exist_ok=True)
     for model, scores in data.scores.items():
-        write_text(folder / "pr" / f"{model}.csv", curves_csv(scores, data.labels, data.classes))
-    draw_ap(comparison, params.ap.protocols[0], folder / "ap")
-    draw_differences(comparison, params.ap.protocols[0], folder / "differences")
-    metrics = json.dumps(ap_metrics(comparison), indent=2, sort_keys=True)
-    write_text(Path("reports/metrics/ap.json"), metrics + "\n")
+        write_text(project.report("ap", "pr", f"{model}.csv"), curves_csv(scores, data.labels, data.classes))
+    if result.has_values:
+        draw_ap(result, result.measures[0], project.report("ap", "ap"))
+        draw_differences(result, result.measures[0], project.report("ap", "differences"))
 
 
 if __name__ == "__main__":

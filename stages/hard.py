@@ -1,55 +1,58 @@
 """Which classes are hard: sheets of hits, misses and false alarms, and a text made from counts."""
 
-import json
-import re
-from pathlib import Path
+from __future__ import annotations
+
+import logging
 
 from ..analysis.annotated_objects import read_object_statistics
-from ..analysis.ap_comparison import compare_models
-from ..analysis.hard_classes import as_json, best_model, choose_classes, examine_class
+from ..analysis.hard_classes import examine_classes
 from ..analysis.model_scores import load_scores
 from ..datasets.manifest import image_paths, read_manifest
 from ..figures.hard_classes import draw_class_sheet
-from ..files.atomic import write_text
 from ..params import load_params
+from ..project import Project
+from ..results.ap import ApResult
+from ..results.hard import HardResult
+from ..results.record import load_record, save_record
 from . import run
+
+_log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    params = load_params()
-    protocol = params.ap.protocols[0]
-    data = load_scores(params.ap.of, params)
-    comparison = compare_models(
-        data.scores,
-        data.labels,
-        data.classes,
-        protocols=[protocol],
-        resamples=params.ap.bootstrap,
-        seed=params.ap.seed,
-    )
-    manifest = read_manifest(Path("data/manifest") / f"{params.dataset.test}.csv")
-    objects = read_object_statistics("data/manifest/objects.csv", manifest, data.ids)
-    path_of = image_paths(manifest, params.dataset.root)
-    images = [path_of[name] for name in data.ids.tolist()]
-    model = best_model(comparison, protocol)
-    folder = Path("reports/hard")
-    records = []
-    for name, why in choose_classes(comparison, protocol, model).items():
-        own = objects.get(name)
-        item = examine_class(name, why, comparison, protocol, model, data.scores[model], data.labels, own)
-        stem = re.sub(r"[^\w.-]+", "_", name)
-        draw_class_sheet(
-            item,
-            folder / stem,
-            images=images,
-            ids=data.ids,
-            scores=data.scores[model],
-            labels=data.labels,
-            classes=data.classes,
-            objects=own,
-        )
-        records.append(as_json(item, [f"{stem}.png"]))
-    write_text(folder / "hard.json", json.dumps(records, indent=2, sort_keys=True) + "\n")
+    project = Project()
+    params = load_params(project.params)
+    ap = load_record(ApResult, project.result("ap"))
+    folder = project.report("hard")
+    folder.mkdir(parents=True, exist_ok=True)
+    examined, gaps = [], () if ap.has_values else ap.gaps
+    if ap.has_values:
+        measure = ap.measures[0]
+        model = ap.best_model(measure)
+        data = load_scores([model], params, project)
+        manifest = read_manifest(project.manifest(params.dataset.test))
+        objects = read_object_statistics(project.objects, manifest, data.ids)
+        if not objects:
+            gaps = ("no object is annotated: nothing is said about their sizes and numbers",)
+        path_of = image_paths(manifest, project.images(params.dataset.root))
+        images = [path_of[name] for name in data.ids.tolist()]
+        examined = examine_classes(ap, measure, model, data.scores[model], data.labels, objects)
+        for item, ranking in examined:
+            draw_class_sheet(
+                item,
+                ranking,
+                (folder / item.sheet).with_suffix(""),
+                images=images,
+                ids=data.ids,
+                scores=data.scores[model],
+                labels=data.labels,
+                classes=data.classes,
+                objects=objects.get(item.class_name),
+            )
+    result = HardResult(split=ap.split, classes=tuple(item for item, _ in examined), gaps=gaps)
+    for gap in gaps:
+        _log.warning("%s", gap)
+    save_record(result, project.result("hard"))
 
 
 if __name__ == "__main__":

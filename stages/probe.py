@@ -1,53 +1,58 @@
-"""Train a probe on one stored layer and write its logits for the test split; opens no image."""
+"""Train a linear classifier on each stored layer that params.yaml names, and write its test logits."""
 
-import json
-import sys
+from __future__ import annotations
+
+import functools
+import logging
+import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
-from ..errors import UserError
-from ..files.atomic import write_text
+from ..files.json_file import write_json
 from ..params import load_params, split_reference
-from ..probe.linear_probe import check_finite, train_probe, write_weights
-from ..store.feature_file import FeatureFile, feature_path
-from ..store.logits_file import LogitsFile, write_logits
+from ..params.recipes import read_recipes
+from ..probe.linear_probe import LOGITS, RECORD, WEIGHTS, probe_layer
+from ..project import Project
+from ..results.probe import ProbeResult, joined
+from ..results.record import load_record, save_record
+from ..store.feature_file import FeatureFile
+from ..store.unit_cache import UnitCache
 from . import run
 
+_log = logging.getLogger(__name__)
 
-def main(name: str) -> None:
-    params = load_params()
-    spec = params.probe.get(name)
-    if spec is None:
-        raise UserError(f"no probe {name!r} in params.yaml; it has {', '.join(params.probe)}")
-    model, layer = split_reference(spec.of)
-    train = FeatureFile.open(feature_path(model, params.dataset.train))
-    test = FeatureFile.open(feature_path(model, params.dataset.test))
-    for split in (train, test):
-        check_finite(split.layer(layer), split.ids, f"{spec.of} on {split.split}")
 
-    probe = train_probe(train.layer(layer), train.labels, train.classes, spec.C, spec.folds, spec.seed)
-    for missing in probe.constant:
-        print(
-            f"probe {name}: {missing} is on none or on all of the images of {train.split}; "
-            "its logits say nothing",
-            file=sys.stderr,
-        )
-
-    folder = Path("data/probes")
-    write_weights(folder / f"{name}.safetensors", probe, spec.of, train.key(layer))
-    write_logits(
-        folder / f"{name}.h5",
-        LogitsFile(
-            of=spec.of,
-            split=test.split,
-            key=test.key(layer),
-            classes=test.classes,
-            ids=test.ids,
-            labels=test.labels,
-            logits=probe.logits(test.layer(layer)),
-        ),
-    )
-    metrics = Path("reports/metrics/probe") / f"{name}.json"
-    write_text(metrics, json.dumps(probe.metrics(), indent=2, sort_keys=True) + "\n")
+def main() -> None:
+    project = Project()
+    params = load_params(project.params)
+    version_of_recipe = read_recipes(project.recipes)["probe"].version
+    units = UnitCache(project.unit_cache, "probe")
+    splits = params.dataset.train, params.dataset.test
+    parts = []
+    project.probes.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, settings in params.probe.items():
+            model, layer = split_reference(settings.of)
+            train, test = (FeatureFile.open(project.features(model, split)) for split in splits)
+            key = {
+                "recipe_version": version_of_recipe,
+                "scikit-learn": version("scikit-learn"),
+                "probe": [name, settings.of, settings.C, settings.folds, settings.seed],
+                "files": [
+                    [file.split, file.classes, file.layer_digest(layer), file.ids_digest, file.labels_digest]
+                    for file in (train, test)
+                ],
+            }
+            path, record = project.probe(name), Path(scratch, f"{name}.json")
+            outputs = {LOGITS: path, WEIGHTS: path.with_suffix(".safetensors"), RECORD: record}
+            units.put(key, outputs, functools.partial(probe_layer, name, settings, train, test))
+            parts.append(load_record(ProbeResult, record))
+    units.close()
+    result = joined(parts)
+    for gap in result.gaps:
+        _log.warning("%s", gap)
+    save_record(result, project.result("probe"))
+    write_json(project.metrics("probe"), {probe.name: probe.metrics() for probe in result.probes})
 
 
 if __name__ == "__main__":

@@ -8,71 +8,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..measures.average_precision import average_precision, resampled_average_precision
+from ..measures.average_precision import AP, resampled_average_precision
 from ..measures.bootstrap import bootstrap_counts
 from ..measures.chance import chance_level
-from ..params import Protocol
-
-MEAN = "mAP"
-LEVEL = 0.95  # of the intervals
-FEWEST_POSITIVES = 5  # below, resamples of a class hold next to nothing of what another test set could
-
-
-@dataclasses.dataclass(frozen=True)
-class ApRow:
-    """AP of one model on one class, or its mean over the classes (`class_name` is then `mAP`).
-
-    NaN in `ap` says that the class has no positives and so no AP; in `lo` and `hi`, that it has too few for
-    an interval. The mean's `positives` is the sum, its `chance` the mean, over the classes that have an AP.
-    """
-
-    class_name: str
-    model: str
-    protocol: Protocol
-    ap: float
-    lo: float
-    hi: float
-    positives: int
-    chance: float
-
-    @property
-    def over_chance(self) -> float:
-        """The share of the way from chance to 1: 0 at chance, 1 at a perfect ranking."""
-        return (self.ap - self.chance) / (1 - self.chance) if self.chance < 1 else float("nan")
-
-
-@dataclasses.dataclass(frozen=True)
-class DifferenceRow:
-    """AP of `model` minus AP of `baseline`, with a paired interval over the same images."""
-
-    class_name: str
-    protocol: Protocol
-    model: str
-    baseline: str
-    difference: float
-    lo: float
-    hi: float
-
-    @property
-    def beyond_noise(self) -> bool:
-        """Whether the interval leaves zero out."""
-        return self.lo > 0 or self.hi < 0
-
-
-@dataclasses.dataclass(frozen=True)
-class ApComparison:
-    """All rows: protocol by protocol, class by class with `mAP` last, models in the order given."""
-
-    classes: tuple[str, ...]
-    models: tuple[str, ...]
-    protocols: tuple[Protocol, ...]
-    rows: tuple[ApRow, ...]
-    differences: tuple[DifferenceRow, ...]
-
-    def row(self, class_name: str, model: str, protocol: Protocol) -> ApRow:
-        """The row of one class (or `mAP`), model and protocol."""
-        wanted = (class_name, model, protocol)
-        return next(row for row in self.rows if (row.class_name, row.model, row.protocol) == wanted)
+from ..results.ap import FEWEST_POSITIVES, LEVEL, ApDifference, ApResult, ApRow, or_none
 
 
 def compare_models(
@@ -80,10 +19,12 @@ def compare_models(
     labels: np.ndarray,
     classes: Sequence[str],
     *,
-    protocols: Sequence[Protocol],
+    split: str,
+    measures: Sequence[AP],
     resamples: int,
     seed: int,
-) -> ApComparison:
+    gaps: Sequence[str] = (),
+) -> ApResult:
     """AP of every model on every class, and the differences between every two models.
 
     Intervals hold the middle 95 % of bootstrap resamples of the images, which are moved so that their mean is
@@ -100,59 +41,127 @@ def compare_models(
     labels : (N, C) int array
         1 present, -1 absent, 0 left out.
     classes : sequence of C str
-    protocols : sequence of Protocol
+    split : str
+    measures : sequence of AP
     resamples, seed : int
         Of the bootstrap.
+    gaps : sequence of str
+        What is known to be missing; those found here come behind.
     """
-    counts = bootstrap_counts(len(labels), resamples, seed)
-    resampled = {
-        model: resampled_average_precision(s, labels, protocols, counts) for model, s in scores.items()
-    }
-    positives, chance = (labels == 1).sum(axis=0), chance_level(labels)
-    scored = positives > 0
-    enough = np.append(positives >= FEWEST_POSITIVES, scored.any())
-    names = [*classes, MEAN]
-    positives = np.append(positives, positives[scored].sum())
-    chance = np.append(chance, _mean(chance[scored]))
-    rows, differences = [], []
-    for protocol in protocols:
+    rows: list[ApRow] = []
+    differences: list[ApDifference] = []
+    if scores:
+        counts = bootstrap_counts(len(labels), resamples, seed)
+        protocols = [measure.protocol for measure in measures]
+        resampled = {m: resampled_average_precision(s, labels, protocols, counts) for m, s in scores.items()}
+        for measure in measures:
+            drawn = {model: draws[measure.protocol] for model, draws in resampled.items()}
+            estimates = _Estimates.of(measure, scores, labels, drawn)
+            rows += estimates.rows(classes)
+            differences += estimates.differences(classes)
+    return ApResult(
+        split=split,
+        images=len(labels),
+        classes=tuple(classes),
+        models=tuple(scores),
+        measures=tuple(map(str, measures)),
+        resamples=resamples,
+        seed=seed,
+        rows=tuple(rows),
+        differences=tuple(differences),
+        gaps=(*gaps, *_gaps(labels, classes, split)),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Estimates:
+    """One measure of every model: the C classes, then the mean."""
+
+    measure: str
+    points: dict[str, np.ndarray]  # {model: (C + 1,)}
+    draws: dict[str, np.ndarray]  # {model: (C + 1, B)}
+    positives: np.ndarray  # (C + 1,)
+    chance: np.ndarray  # (C + 1,)
+    enough: np.ndarray  # (C + 1,): whether there are enough positives for an interval
+
+    @classmethod
+    def of(
+        cls,
+        measure: AP,
+        scores: Mapping[str, np.ndarray],
+        labels: np.ndarray,
+        drawn: Mapping[str, np.ndarray],
+    ) -> _Estimates:
+        positives, chance = (labels == 1).sum(axis=0), chance_level(labels)
+        scored = positives > 0
         points, draws = {}, {}
         for model, values in scores.items():
-            ap = average_precision(values, labels, protocol)
-            drawn = _centred(resampled[model][protocol], ap)
+            ap = measure.of_classes(values, labels)
+            centred = _centred(drawn[model], ap)
             points[model] = np.append(ap, _mean(ap[scored]))
-            draws[model] = np.vstack([drawn, _mean(drawn[scored])])
-        bounds = {model: np.clip(_interval(drawn, enough), 0, 1) for model, drawn in draws.items()}
-        rows += [
+            draws[model] = np.vstack([centred, _mean(centred[scored])])
+        return cls(
+            str(measure),
+            points,
+            draws,
+            np.append(positives, positives[scored].sum()),
+            np.append(chance, _mean(chance[scored])),
+            np.append(positives >= FEWEST_POSITIVES, scored.any()),
+        )
+
+    def rows(self, classes: Sequence[str]) -> list[ApRow]:
+        bounds = {model: np.clip(self._interval(draws), 0, 1) for model, draws in self.draws.items()}
+        return [
             ApRow(
                 class_name=name,
                 model=model,
-                protocol=protocol,
-                ap=float(points[model][c]),
-                lo=float(bounds[model][0, c]),
-                hi=float(bounds[model][1, c]),
-                positives=int(positives[c]),
-                chance=float(chance[c]),
+                measure=self.measure,
+                ap=or_none(self.points[model][c]),
+                lo=or_none(bounds[model][0, c]),
+                hi=or_none(bounds[model][1, c]),
+                positives=int(self.positives[c]),
+                chance=or_none(self.chance[c]),
             )
-            for c, name in enumerate(names)
-            for model in scores
+            for c, name in enumerate([*classes, None])
+            for model in self.points
         ]
-        pairs = [(model, baseline) for baseline, model in itertools.combinations(scores, 2)]
-        gaps = {(a, b): _interval(draws[a] - draws[b], enough) for a, b in pairs}
-        differences += [
-            DifferenceRow(
+
+    def differences(self, classes: Sequence[str]) -> list[ApDifference]:
+        pairs = [(model, baseline) for baseline, model in itertools.combinations(self.points, 2)]
+        bounds = {(a, b): self._interval(self.draws[a] - self.draws[b]) for a, b in pairs}
+        return [
+            ApDifference(
                 class_name=name,
-                protocol=protocol,
+                measure=self.measure,
                 model=a,
                 baseline=b,
-                difference=float(points[a][c] - points[b][c]),
-                lo=float(gaps[a, b][0, c]),
-                hi=float(gaps[a, b][1, c]),
+                difference=or_none(self.points[a][c] - self.points[b][c]),
+                lo=or_none(bounds[a, b][0, c]),
+                hi=or_none(bounds[a, b][1, c]),
             )
-            for c, name in enumerate(names)
+            for c, name in enumerate([*classes, None])
             for a, b in pairs
         ]
-    return ApComparison(tuple(classes), tuple(scores), tuple(protocols), tuple(rows), tuple(differences))
+
+    def _interval(self, draws: np.ndarray) -> np.ndarray:
+        """The middle 95 % of each row of draws, (2, C + 1); NaN where there are not enough positives."""
+        ends = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
+        return np.where(self.enough, ends, np.nan)
+
+
+def _gaps(labels: np.ndarray, classes: Sequence[str], split: str) -> list[str]:
+    positives = (labels == 1).sum(axis=0).tolist()
+    none = [name for name, number in zip(classes, positives, strict=True) if number == 0]
+    few = [name for name, number in zip(classes, positives, strict=True) if 0 < number < FEWEST_POSITIVES]
+    gaps = []
+    if none:
+        gaps.append(f"no image of {split} shows {', '.join(none)}: there is no AP, and no part in the mean")
+    if few:
+        gaps.append(
+            f"fewer than {FEWEST_POSITIVES} images of {split} show {', '.join(few)}: no interval, and no "
+            "verdict on a difference"
+        )
+    return gaps
 
 
 def _centred(drawn: np.ndarray, ap: np.ndarray) -> np.ndarray:
@@ -166,9 +175,5 @@ def _mean(values: np.ndarray) -> np.ndarray:
     counted = ~np.isnan(values)
     number = counted.sum(axis=0)
     total = np.where(counted, values, 0).sum(axis=0)
-    return np.divide(total, number, out=np.full(np.shape(total), np.nan), where=number > 0)
-
-
-def _interval(draws: np.ndarray, enough: np.ndarray) -> np.ndarray:
-    """The middle 95 % of each row of draws, (2, rows); NaN where there are not `enough` positives."""
-    return np.where(enough, np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1), np.nan)
+    mean: np.ndarray = np.divide(total, number, out=np.full(np.shape(total), np.nan), where=number > 0)
+    return mean

@@ -1,59 +1,58 @@
-"""Average precision as text: CSV for programs, Markdown and LaTeX for people, numbers for `dvc metrics`."""
+"""Average precision as text: CSV for programs, Markdown and LaTeX for people, numbers for `dvc metrics`.
+
+All but the curves are renderings of the record; the mean over classes stands there as mAP.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from ..files.csv_file import csv_text, decimals
+from ..measures import parse_measure
+from ..measures.average_precision import AP
 from ..measures.ranking import precision_recall_curve
-from ..params import Protocol
-from .ap_comparison import FEWEST_POSITIVES, LEVEL, MEAN, ApComparison, ApRow, DifferenceRow
+from ..results.ap import FEWEST_POSITIVES, LEVEL, ApDifference, ApResult, ApRow, protocol_of
 
-PROTOCOL_MEANING: dict[Protocol, str] = {
-    "voc2007": "mean of the interpolated precision at recall 0, 0.1, …, 1 (VOC devkit 2007)",
-    "area": "area under the interpolated precision-recall curve (VOC devkit since 2010)",
-    "sklearn": "area under the precision-recall curve without interpolation (scikit-learn)",
-}
+MEAN = "mAP"
 _NONE = "–"  # no AP
 
 
-def ap_csv(comparison: ApComparison) -> str:
-    """One row a class, model and protocol; empty cells where there is no AP."""
-    columns = ["class", "model", "protocol", "ap", "lo", "hi", "positives", "chance", "over_chance"]
-    return _csv(
-        columns,
+def ap_csv(result: ApResult) -> str:
+    """One row a class, model and protocol; empty cells where there is no AP; `is_mean` is 1 or 0."""
+    return csv_text(
+        ["class", "model", "protocol", "ap", "lo", "hi", "positives", "chance", "over_chance", "is_mean"],
         (
             [
-                row.class_name,
+                _name(row),
                 row.model,
-                row.protocol,
-                *map(_cell, (row.ap, row.lo, row.hi)),
+                protocol_of(row.measure),
+                *map(decimals, (row.ap, row.lo, row.hi)),
                 row.positives,
-                *map(_cell, (row.chance, row.over_chance)),
+                *map(decimals, (row.chance, row.over_chance)),
+                int(row.class_name is None),
             ]
-            for row in comparison.rows
+            for row in result.rows
         ),
     )
 
 
-def differences_csv(comparison: ApComparison) -> str:
-    """class, protocol, model, baseline, difference, lo, hi; a positive difference is in favour of `model`."""
-    return _csv(
-        ["class", "protocol", "model", "baseline", "difference", "lo", "hi"],
+def differences_csv(result: ApResult) -> str:
+    """One row a class, protocol and pair; a positive difference is in favour of `model`."""
+    return csv_text(
+        ["class", "protocol", "model", "baseline", "difference", "lo", "hi", "is_mean"],
         (
             [
-                row.class_name,
-                row.protocol,
+                _name(row),
+                protocol_of(row.measure),
                 row.model,
                 row.baseline,
-                *map(_cell, (row.difference, row.lo, row.hi)),
+                *map(decimals, (row.difference, row.lo, row.hi)),
+                int(row.class_name is None),
             ]
-            for row in comparison.differences
+            for row in result.differences
         ),
     )
 
@@ -63,162 +62,156 @@ def curves_csv(scores: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -
     rows = []
     for c, name in enumerate(classes):
         recall, precision = precision_recall_curve(scores[:, c], labels[:, c])
-        rows += [[name, _cell(r), _cell(p)] for r, p in zip(recall, precision, strict=True)]
-    return _csv(["class", "recall", "precision"], rows)
+        rows += [[name, decimals(r), decimals(p)] for r, p in zip(recall, precision, strict=True)]
+    return csv_text(["class", "recall", "precision"], rows)
 
 
-def ap_metrics(comparison: ApComparison) -> dict[str, Any]:
+def ap_metrics(result: ApResult) -> dict[str, Any]:
     """Per protocol, each model's AP by class and mAP with interval, and how many classes each pair parts."""
     metrics: dict[str, Any] = {}
-    for protocol in comparison.protocols:
+    for measure in result.measures:
         models: dict[str, Any] = {}
-        for model in comparison.models:
-            rows = [r for r in comparison.rows if (r.protocol, r.model) == (protocol, model)]
-            by_class = {row.class_name: _number(row.ap) for row in rows if row.class_name != MEAN}
-            mean = comparison.row(MEAN, model, protocol)
-            interval = {"lo": _number(mean.lo), "hi": _number(mean.hi)}
-            models[model] = {"mAP": _number(mean.ap), **interval, "classes": by_class}
+        for row in (row for row in result.rows if row.measure == measure):
+            entry = models.setdefault(row.model, {"classes": {}})
+            if row.class_name is None:
+                entry |= {MEAN: _rounded(row.ap), "lo": _rounded(row.lo), "hi": _rounded(row.hi)}
+            else:
+                entry["classes"][row.class_name] = _rounded(row.ap)
         differences = {}
-        for (model, baseline), pair in _pairs(comparison, protocol).items():
-            overall = next(row for row in pair if row.class_name == MEAN)
+        for (model, baseline), pair in result.pairs(measure).items():
             differences[f"{model} - {baseline}"] = {
-                "mAP": _number(overall.difference),
-                "lo": _number(overall.lo),
-                "hi": _number(overall.hi),
+                MEAN: _rounded(pair[-1].difference),
+                "lo": _rounded(pair[-1].lo),
+                "hi": _rounded(pair[-1].hi),
                 "gains": len(gains(pair)),
                 "losses": len(losses(pair)),
             }
-        metrics[protocol] = {"models": models, "differences": differences}
+        metrics[protocol_of(measure)] = {"models": models, "differences": differences}
     return metrics
 
 
-def ap_markdown(comparison: ApComparison) -> str:
-    """One table a protocol, then what separates each pair of models."""
+def ap_markdown(result: ApResult) -> str:
+    """One table a protocol, then what separates each pair of models, then what is missing."""
     parts = ["# Average precision", ""]
-    for protocol in comparison.protocols:
-        parts += [f"## Protocol `{protocol}`: {PROTOCOL_MEANING[protocol]}", ""]
-        header = ["class", "positives", "chance", *comparison.models]
-        body = [
-            [name, str(rows[0].positives), _short(rows[0].chance), *map(_markdown_cell, _marked(rows))]
-            for name, rows in _by_class(comparison, protocol)
-        ]
-        parts += [
-            _markdown_line(header),
-            "|---|" + "---:|" * (len(header) - 1),
-            *map(_markdown_line, body),
-            "",
-        ]
-        for (model, baseline), pair in _pairs(comparison, protocol).items():
+    for measure in result.measures if result.rows else ():
+        parts += [f"## Protocol `{protocol_of(measure)}`: {_meaning(measure)}", ""]
+        header = ["class", "positives", "chance", *result.models]
+        parts += [_markdown_line(header), "|---|" + "---:|" * (len(header) - 1)]
+        for rows in result.by_class(measure).values():
+            about = [_name(rows[0]), str(rows[0].positives), _short(rows[0].chance)]
+            parts.append(_markdown_line([*about, *map(_markdown_cell, _marked(rows))]))
+        parts.append("")
+        for (model, baseline), pair in result.pairs(measure).items():
             parts.append(f"- {_sentence(model, baseline, pair)}")
         parts.append("")
-    return "\n".join([*parts, _footnote(comparison), ""])
+    return "\n".join([*parts, _footnote(result) if result.rows else "\n\n".join(result.gaps), ""])
 
 
-def ap_latex(comparison: ApComparison) -> str:
+def ap_latex(result: ApResult) -> str:
     r"""One `table` a protocol, to be \input in a document that uses booktabs."""
-    parts = []
-    for protocol in comparison.protocols:
-        models = " & ".join(map(_tex, comparison.models))
+    parts = [] if result.rows else [f"% {gap}" for gap in result.gaps]
+    for measure in result.measures if result.rows else ():
+        protocol = protocol_of(measure)
+        models = " & ".join(map(_tex, result.models))
         parts += [
             r"\begin{table}",
             r"  \centering",
             rf"  \caption{{Average precision (protocol \texttt{{{protocol}}}: "
-            rf"{_tex(PROTOCOL_MEANING[protocol])}) with 95\,\% bootstrap intervals over images.}}",
+            rf"{_tex(_meaning(measure))}) with 95\,\% bootstrap intervals over images.}}",
             rf"  \label{{tab:ap-{protocol}}}",
-            rf"  \begin{{tabular}}{{lrr{'r' * len(comparison.models)}}}",
+            rf"  \begin{{tabular}}{{lrr{'r' * len(result.models)}}}",
             r"    \toprule",
             rf"    class & positives & chance & {models} \\",
             r"    \midrule",
         ]
-        for name, rows in _by_class(comparison, protocol):
-            if name == MEAN:
+        for name, rows in result.by_class(measure).items():
+            if name is None:
                 parts.append(r"    \midrule")
-            cells = [_tex(name), str(rows[0].positives), _tex(_short(rows[0].chance))]
+            cells = [_tex(_name(rows[0])), str(rows[0].positives), _tex(_short(rows[0].chance))]
             parts.append("    " + " & ".join([*cells, *map(_latex_cell, _marked(rows))]) + r" \\")
         parts += [r"    \bottomrule", r"  \end{tabular}", r"\end{table}", ""]
     return "\n".join(parts)
 
 
-def gains(rows: Iterable[DifferenceRow]) -> list[str]:
+def gains(rows: Iterable[ApDifference]) -> list[str]:
     """The classes of one pair of models whose AP rises beyond noise, the largest rise first."""
-    found = [row for row in rows if row.class_name != MEAN and row.lo > 0]
-    return [row.class_name for row in sorted(found, key=lambda row: -row.difference)]
+    return _beyond_noise(rows, 1)
 
 
-def losses(rows: Iterable[DifferenceRow]) -> list[str]:
+def losses(rows: Iterable[ApDifference]) -> list[str]:
     """The classes of one pair of models whose AP falls beyond noise, the largest fall first."""
-    found = [row for row in rows if row.class_name != MEAN and row.hi < 0]
-    return [row.class_name for row in sorted(found, key=lambda row: row.difference)]
+    return _beyond_noise(rows, -1)
 
 
-def _sentence(model: str, baseline: str, rows: Sequence[DifferenceRow]) -> str:
-    mean = next(row for row in rows if row.class_name == MEAN)
+def _beyond_noise(rows: Iterable[ApDifference], sign: int) -> list[str]:
+    found = [(row.difference or 0, row.class_name) for row in rows if row.sign == sign]
+    return [name for _, name in sorted(found, key=lambda each: -sign * each[0]) if name is not None]
+
+
+def _sentence(model: str, baseline: str, rows: Sequence[ApDifference]) -> str:
     up, down = gains(rows), losses(rows)
-    undecided = sum(not math.isnan(row.difference) for row in rows) - 1 - len(up) - len(down)
+    undecided = sum(row.difference is not None for row in rows[:-1]) - len(up) - len(down)
     parts = [
         f"gain beyond noise: {', '.join(up) or 'none'}",
         f"loss beyond noise: {', '.join(down) or 'none'}",
+        f"not told apart: {undecided}",
     ]
-    parts.append(f"not told apart: {undecided}")
+    mean = rows[-1]
+    if mean.difference is None:
+        return f"**{model}** over **{baseline}**: no class has an AP"
     difference = f"{mean.difference:+.3f} [{mean.lo:+.3f}, {mean.hi:+.3f}]"
     return f"**{model}** over **{baseline}**: mAP {difference}; {'; '.join(parts)}"
 
 
-def _footnote(comparison: ApComparison) -> str:
-    rows = comparison.rows
+def _footnote(result: ApResult) -> str:
     lines = [
         "Brackets: 95 % bootstrap intervals over images; those of a difference are paired. Bold: the highest "
         "of its class.",
         "Chance: the share of positives among the images that count for the class. Difficult-only labels are "
         "left out; images with equal scores count as one threshold.",
     ]
-    if any(math.isnan(row.ap) for row in rows):
+    if any(row.ap is None for row in result.rows):
         lines.append(f"{_NONE}: no positives, so no AP; such a class is not part of mAP.")
-    if any(math.isnan(row.lo) and not math.isnan(row.ap) for row in rows):
+    if any(row.lo is None and row.ap is not None for row in result.rows):
         lines.append(f"Fewer than {FEWEST_POSITIVES} positives: no interval, and no verdict on a difference.")
-    if len(comparison.models) > 1:
-        by_chance = (1 - LEVEL) * len(comparison.classes)
+    if len(result.models) > 1:
+        by_chance = (1 - LEVEL) * len(result.classes)
         lines.append(
-            f"Among {len(comparison.classes)} classes, about {by_chance:.1f} would seem to gain or lose "
+            f"Among {len(result.classes)} classes, about {by_chance:.1f} would seem to gain or lose "
             "beyond noise even between equal models."
         )
     return "\n\n".join(lines)
 
 
-def _by_class(comparison: ApComparison, protocol: Protocol) -> list[tuple[str, list[ApRow]]]:
-    rows = [row for row in comparison.rows if row.protocol == protocol]
-    names = [*comparison.classes, MEAN]
-    return [(name, [row for row in rows if row.class_name == name]) for name in names]
+def _name(row: ApRow | ApDifference) -> str:
+    return MEAN if row.class_name is None else row.class_name
 
 
-def _pairs(comparison: ApComparison, protocol: Protocol) -> dict[tuple[str, str], list[DifferenceRow]]:
-    pairs: dict[tuple[str, str], list[DifferenceRow]] = {}
-    for row in comparison.differences:
-        if row.protocol == protocol:
-            pairs.setdefault((row.model, row.baseline), []).append(row)
-    return pairs
+def _meaning(measure: str) -> str:
+    parsed = parse_measure(measure)
+    return parsed.meaning if isinstance(parsed, AP) else ""
 
 
 def _marked(rows: Sequence[ApRow]) -> list[tuple[ApRow, bool]]:
     """Each row, and whether it is the highest of several."""
-    highest = max((row.ap for row in rows if not math.isnan(row.ap)), default=math.nan)
+    highest = max((row.ap for row in rows if row.ap is not None), default=None)
     return [(row, len(rows) > 1 and row.ap == highest) for row in rows]
 
 
 def _markdown_cell(marked: tuple[ApRow, bool]) -> str:
     row, best = marked
-    if math.isnan(row.ap):
+    if row.ap is None:
         return _NONE
-    interval = "" if math.isnan(row.lo) else f" [{row.lo:.3f}, {row.hi:.3f}]"
+    interval = "" if row.lo is None else f" [{row.lo:.3f}, {row.hi:.3f}]"
     return f"{'**' if best else ''}{row.ap:.3f}{'**' if best else ''}{interval}"
 
 
 def _latex_cell(marked: tuple[ApRow, bool]) -> str:
     row, best = marked
-    if math.isnan(row.ap):
+    if row.ap is None:
         return "--"
     ap = rf"\textbf{{{row.ap:.3f}}}" if best else f"{row.ap:.3f}"
-    return ap if math.isnan(row.lo) else rf"{ap} {{\scriptsize [{row.lo:.3f}, {row.hi:.3f}]}}"
+    return ap if row.lo is None else rf"{ap} {{\scriptsize [{row.lo:.3f}, {row.hi:.3f}]}}"
 
 
 def _markdown_line(cells: Iterable[str]) -> str:
@@ -231,21 +224,9 @@ def _tex(text: str) -> str:
     return "".join(special.get(character, character) for character in text)
 
 
-def _short(value: float) -> str:
-    return _NONE if math.isnan(value) else f"{value:.3f}"
+def _short(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.3f}"
 
 
-def _cell(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.6f}"
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 6)
-
-
-def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return text.getvalue()
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)

@@ -1,240 +1,157 @@
 """Which classes are hard, and what the ranking of their images says about why.
 
-All that is said here is counted: an image is found if it ranks among the first P of its class, where P is
-the number of its positives (there, recall equals precision); a false alarm is an absent image among them.
+`results/hard.py` has the words: found, false alarm, confusion, influence.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from ..params import Protocol
+from ..results.ap import FEWEST_POSITIVES, ApDifference, ApResult, ApRow
+from ..results.hard import Confusion, Group, HardClass, Influence, percent
 from .annotated_objects import ObjectStatistics
-from .ap_comparison import FEWEST_POSITIVES, MEAN, ApComparison, ApRow, DifferenceRow
 
 _FEWEST_IN_GROUPS = 15  # positives; fewer are not split into groups
 
 
 @dataclasses.dataclass(frozen=True)
-class Confusion:
-    """Another class in the false alarms of a class."""
-
-    class_name: str
-    share: float  # of the false alarms
-    expected: float  # of all images in which the class is absent
-
-
-@dataclasses.dataclass(frozen=True)
-class Group:
-    """Positive images that are alike in one respect, and how many of them are found."""
-
-    name: str
-    images: int
-    found: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Influence:
-    """Whether a property of the positive images goes with their score.
-
-    `correlation` is Spearman's, over the positives; `clear` says that chance gives a larger one in fewer
-    than one of twenty cases.
-    """
-
-    groups: tuple[Group, ...]
-    correlation: float
-    clear: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class HardClass:
-    """What the images of one class tell about one model.
+class ClassRanking:
+    """The images in the order of their scores for one class.
 
     Attributes
     ----------
-    why : tuple of str
-        Why the class is shown.
-    ap : ApRow
-    gain : DifferenceRow or None
-        Over the first model of the comparison.
     ranks : (N,) int64
         1 is the highest score; an image has the worst of the ranks that its tie covers; 0: does not count.
     hits, misses, false_alarms : (n,) int64
         Rows: positives from the highest score down, positives from the lowest score up, absent images from
         the highest score down.
-    found, false : int
-        Positives and absent images among the first P.
-    confusions : tuple of Confusion
-        The classes in the false alarms, the most overrepresented first.
-    size, number : Influence or None
-        Of the largest object's share of the picture, and of the number of objects; None where unknown.
     """
 
-    class_name: str
-    model: str
-    why: tuple[str, ...]
-    ap: ApRow
-    gain: DifferenceRow | None
     ranks: np.ndarray
     hits: np.ndarray
     misses: np.ndarray
     false_alarms: np.ndarray
-    found: int
-    false: int
-    confusions: tuple[Confusion, ...]
-    size: Influence | None
-    number: Influence | None
 
 
-def best_model(comparison: ApComparison, protocol: Protocol) -> str:
-    """The model with the highest mAP."""
-    return max(comparison.models, key=lambda model: np.nan_to_num(comparison.row(MEAN, model, protocol).ap))
+def rank_images(scores: np.ndarray, labels: np.ndarray) -> ClassRanking:
+    """Rank the images for one class; `scores` and `labels` are (N,)."""
+    counted = labels != 0
+    ranks = np.zeros(len(scores), np.int64)
+    ranks[counted] = stats.rankdata(-scores[counted], "max")
+    present, absent = np.flatnonzero(labels == 1), np.flatnonzero(labels == -1)
+    present = present[np.argsort(ranks[present], kind="stable")]
+    absent = absent[np.argsort(ranks[absent], kind="stable")]
+    return ClassRanking(ranks, hits=present, misses=present[::-1], false_alarms=absent)
 
 
 def choose_classes(
-    comparison: ApComparison, protocol: Protocol, model: str, num_gains: int = 2
+    result: ApResult, measure: str, model: str, num_gains: int = 2
 ) -> dict[str, tuple[str, ...]]:
     """The classes to look at, and why each: the easiest and the hardest, and those that gain most.
 
     Classes with fewer than five positives are passed over, unless there are no others. Gains are over the
     first model of the comparison, and only those that are beyond noise.
     """
-    rows = [comparison.row(name, model, protocol) for name in comparison.classes]
+    rows = [result.row(name, model, measure) for name in result.classes]
     rows = [row for row in rows if row.positives > 0]
     rows = [row for row in rows if row.positives >= FEWEST_POSITIVES] or rows
     chosen: dict[str, list[str]] = {}
-    if rows:
-        for measure, of in (("ap", "AP"), ("over_chance", "AP over chance")):
-            ordered = sorted(rows, key=lambda row: getattr(row, measure))
-            chosen.setdefault(ordered[-1].class_name, []).append(f"highest {of}")
-            chosen.setdefault(ordered[0].class_name, []).append(f"lowest {of}")
+    for value, of in (("ap", "AP"), ("over_chance", "AP over chance")):
+        ordered = sorted(
+            (row for row in rows if getattr(row, value) is not None), key=lambda r: getattr(r, value)
+        )
+        for row, which in [(ordered[-1], "highest"), (ordered[0], "lowest")] if ordered else ():
+            chosen.setdefault(str(row.class_name), []).append(f"{which} {of}")
     gains = [
-        row for row in _gains(comparison, protocol, model).values() if row.lo > 0 and row.class_name != MEAN
+        row
+        for row in result.pairs(measure).get((model, result.models[0]), ())
+        if row.sign > 0 and row.class_name
     ]
-    for place, row in enumerate(sorted(gains, key=lambda row: -row.difference)[:num_gains]):
+    for place, gain in enumerate(sorted(gains, key=lambda row: -(row.difference or 0))[:num_gains]):
         which = "largest" if place == 0 else "next largest"
-        chosen.setdefault(row.class_name, []).append(f"{which} gain over {row.baseline}")
+        chosen.setdefault(str(gain.class_name), []).append(f"{which} gain over {gain.baseline}")
     return {name: tuple(why) for name, why in chosen.items()}
 
 
-def examine_class(
-    class_name: str,
-    why: Sequence[str],
-    comparison: ApComparison,
-    protocol: Protocol,
+def examine_classes(
+    result: ApResult,
+    measure: str,
     model: str,
     scores: np.ndarray,
     labels: np.ndarray,
-    objects: ObjectStatistics | None = None,
-) -> HardClass:
-    """Look at the ranking of the images for one class.
+    objects: Mapping[str, ObjectStatistics],
+) -> list[tuple[HardClass, ClassRanking]]:
+    """Look at the classes of `choose_classes`.
 
     Parameters
     ----------
-    class_name : str
-    why : sequence of str
-        As `choose_classes` says it.
-    comparison, protocol, model
+    result, measure, model
         Where AP and gain are taken from.
-    scores : (N, C) float array
-        Of `model`.
-    labels : (N, C) int array
-    objects : ObjectStatistics, optional
-        Of this class, for the same images.
+    scores, labels : (N, C) arrays
+        The scores are those of `model`.
+    objects : {class: ObjectStatistics}
+        For the same images; may be empty.
     """
-    column = comparison.classes.index(class_name)
-    own, truth = scores[:, column], labels[:, column]
-    counted = truth != 0
-    ranks = np.zeros(len(own), np.int64)
-    ranks[counted] = stats.rankdata(-own[counted], "max")
-    present, absent = np.flatnonzero(truth == 1), np.flatnonzero(truth == -1)
-    present = present[np.argsort(ranks[present], kind="stable")]
-    absent = absent[np.argsort(ranks[absent], kind="stable")]
-    found = ranks[present] <= len(present)
-    alarms = absent[ranks[absent] <= len(present)]
+    gains = {row.class_name: row for row in result.pairs(measure).get((model, result.models[0]), ())}
+    examined = []
+    for name, why in choose_classes(result, measure, model).items():
+        row = result.row(name, model, measure)
+        ranking = rank_images(*(each[:, result.classes.index(name)] for each in (scores, labels)))
+        item = examine_class(
+            row, gains.get(name), why, ranking, scores, labels, result.classes, objects.get(name)
+        )
+        examined.append((item, ranking))
+    return examined
+
+
+def examine_class(
+    row: ApRow,
+    gain: ApDifference | None,
+    why: Sequence[str],
+    ranking: ClassRanking,
+    scores: np.ndarray,
+    labels: np.ndarray,
+    classes: Sequence[str],
+    objects: ObjectStatistics | None = None,
+) -> HardClass:
+    """Look at the ranking of the images for one class, that of `row`; for the rest see `examine_classes`."""
+    name = str(row.class_name)
+    column, present = list(classes).index(name), ranking.hits
+    first = len(present)
+    found = ranking.ranks[present] <= first
+    alarms = ranking.false_alarms[ranking.ranks[ranking.false_alarms] <= first]
+    own = scores[:, column]
+    # its file is numbered too: two names may differ in nothing that a file name can hold
+    stem = re.sub(r"[^\w.-]+", "_", name)[:60]
     return HardClass(
-        class_name=class_name,
-        model=model,
+        class_name=name,
+        model=row.model,
+        measure=row.measure,
         why=tuple(why),
-        ap=comparison.row(class_name, model, protocol),
-        gain=_gains(comparison, protocol, model).get(class_name),
-        ranks=ranks,
-        hits=present,
-        misses=present[::-1],
-        false_alarms=absent,
+        ap=row.ap or 0.0,
+        lo=row.lo,
+        hi=row.hi,
+        chance=row.chance or 0.0,
+        over_chance=row.over_chance,
+        gain=gain.difference if gain else None,
+        gain_lo=gain.lo if gain else None,
+        gain_hi=gain.hi if gain else None,
+        gain_over=gain.baseline if gain else None,
+        images=int((ranking.ranks > 0).sum()),
+        positives=first,
         found=int(found.sum()),
-        false=len(alarms),
-        confusions=_confusions(comparison.classes, column, labels, alarms, absent),
+        false_alarms=len(alarms),
+        last_place=int(ranking.ranks[ranking.misses[0]]),
+        confusions=_confusions(classes, column, labels, alarms, ranking.false_alarms),
         size=_size_influence(objects, own, present, found) if objects else None,
         number=_number_influence(objects, own, present, found) if objects else None,
+        sheet=f"{column + 1:02}-{stem}.png",
     )
-
-
-def describe(item: HardClass) -> str:
-    """A short text on a class, made from its numbers alone."""
-    row = item.ap
-    name = item.class_name
-    interval = "" if np.isnan(row.lo) else f" [{row.lo:.3f}, {row.hi:.3f}]"
-    parts = [
-        f"{item.model} reaches AP {row.ap:.3f}{interval} ({row.protocol}) where chance is {row.chance:.3f}: "
-        f"{_percent(max(row.over_chance, 0))} of the way from chance to a perfect ranking."
-    ]
-    if item.gain is not None and not np.isnan(item.gain.lo):
-        gain = item.gain
-        verdict = "beyond noise" if gain.beyond_noise else "within noise"
-        parts.append(
-            f"Over {gain.baseline} it {'gains' if gain.difference >= 0 else 'loses'} "
-            f"{abs(gain.difference):.3f} [{gain.lo:+.3f}, {gain.hi:+.3f}], {verdict}."
-        )
-    total = len(item.hits)
-    parts.append(
-        f"Images that show {name}: {total}. Found, that is among the first {total}: {item.found}; the last "
-        f"comes at place {item.ranks[item.misses[0]]} of {int((item.ranks > 0).sum())}."
-    )
-    parts.append(_say_confusions(item))
-    if item.size:
-        parts.append(_say_influence(item.size, f"how large the largest {name} is", "large", "small"))
-    if item.number:
-        parts.append(_say_influence(item.number, "how many there are in a picture", "many", "few"))
-    return " ".join(part for part in parts if part)
-
-
-def as_json(item: HardClass, sheets: Sequence[str]) -> dict[str, Any]:
-    """The record that reports/hard/hard.json keeps of a class; plain values only."""
-    return {
-        "ap": _round(item.ap.ap),
-        "chance": _round(item.ap.chance),
-        "class": item.class_name,
-        "confusions": [
-            {"class": c.class_name, "expected": _round(c.expected), "share": _round(c.share)}
-            for c in item.confusions
-        ],
-        "false_alarms": item.false,
-        "found": item.found,
-        "gain": None if item.gain is None else _round(item.gain.difference),
-        "gain_over": None if item.gain is None else item.gain.baseline,
-        "model": item.model,
-        "number": _influence_json(item.number),
-        "over_chance": _round(item.ap.over_chance),
-        "positives": len(item.hits),
-        "protocol": item.ap.protocol,
-        "sheets": list(sheets),
-        "size": _influence_json(item.size),
-        "text": describe(item),
-        "why_shown": list(item.why),
-    }
-
-
-def _gains(comparison: ApComparison, protocol: Protocol, model: str) -> Mapping[str, DifferenceRow]:
-    """What `model` gains over the first model, by class."""
-    wanted = (protocol, model, comparison.models[0])
-    rows = [row for row in comparison.differences if (row.protocol, row.model, row.baseline) == wanted]
-    return {row.class_name: row for row in rows}
 
 
 def _confusions(
@@ -246,7 +163,7 @@ def _confusions(
     expected = (labels[absent] == 1).mean(axis=0)
     order = np.argsort(expected - share, kind="stable")
     return tuple(
-        Confusion(classes[c], float(share[c]), float(expected[c]))
+        Confusion(class_name=classes[c], share=float(share[c]), expected=float(expected[c]))
         for c in order
         if c != column and share[c] > 0
     )
@@ -263,9 +180,9 @@ def _size_influence(
     sizes = objects.largest[rows]
     low, high = np.quantile(sizes, [1 / 3, 2 / 3])
     masks = {
-        f"below {_percent(low)} of the picture": sizes < low,
-        f"{_percent(low)} to {_percent(high)}": (sizes >= low) & (sizes < high),
-        f"{_percent(high)} and more": sizes >= high,
+        f"below {percent(low)} of the picture": sizes < low,
+        f"{percent(low)} to {percent(high)}": (sizes >= low) & (sizes < high),
+        f"{percent(high)} and more": sizes >= high,
     }
     return _influence(sizes, scores[rows], masks, found)
 
@@ -289,43 +206,10 @@ def _influence(
         return None
     result = stats.spearmanr(values, scores)
     groups = [
-        Group(name, int(mask.sum()), int(found[mask].sum())) for name, mask in masks.items() if mask.any()
+        Group(name=name, images=int(mask.sum()), found=int(found[mask].sum()))
+        for name, mask in masks.items()
+        if mask.any()
     ]
-    return Influence(tuple(groups), float(result.statistic), bool(result.pvalue < 0.05))
-
-
-def _say_confusions(item: HardClass) -> str:
-    if item.false == 0:
-        return "There is no false alarm among the first."
-    telling = [c for c in item.confusions if c.share > c.expected][:2]
-    said = [
-        f"{c.class_name} is in {_percent(c.share)} of them (in {_percent(c.expected)} of all images without "
-        f"{item.class_name})"
-        for c in telling
-    ]
-    found = " and ".join(said) or "no other class is in them more often than in all images"
-    return f"False alarms among the first: {item.false}; {found}."
-
-
-def _say_influence(influence: Influence, what: str, more: str, less: str) -> str:
-    groups = [f"{group.name}: {group.found} of {group.images}" for group in influence.groups]
-    found = f"{'; '.join(groups)} found; rank correlation with the score {influence.correlation:+.2f}"
-    if not influence.clear:
-        return f"No clear influence of {what} ({found})."
-    better = more if influence.correlation > 0 else less
-    return f"{what[0].upper()}{what[1:]} matters: {better} is easier ({found})."
-
-
-def _influence_json(influence: Influence | None) -> dict[str, Any] | None:
-    if influence is None:
-        return None
-    groups = [{"found": g.found, "images": g.images, "name": g.name} for g in influence.groups]
-    return {"clear": influence.clear, "correlation": _round(influence.correlation), "groups": groups}
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
-
-
-def _round(value: float) -> float | None:
-    return None if np.isnan(value) else round(value, 6)
+    return Influence(
+        groups=tuple(groups), correlation=float(result.statistic), clear=bool(result.pvalue < 0.05)
+    )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from ..errors import UserError
 from ..params import Params
-from ..store.feature_file import FeatureFile, feature_path
+from ..project import Project
+from ..store.feature_file import FeatureFile
 from ..store.logits_file import read_logits
 
 
@@ -25,16 +25,19 @@ class ModelScores:
     labels : (N, C) int8
         1 present, -1 absent, 0 only difficult instances.
     scores : {model: (N, C) float array}
-        Logits, in the order asked for.
+        Logits, in the order asked for; none where there is nothing to score.
+    gaps : tuple of str
+        Why there is nothing to score.
     """
 
     classes: tuple[str, ...]
     ids: np.ndarray
     labels: np.ndarray
     scores: dict[str, np.ndarray]
+    gaps: tuple[str, ...] = ()
 
 
-def load_scores(names: Sequence[str], params: Params, root: Path = Path("data")) -> ModelScores:
+def load_scores(names: Sequence[str], params: Params, project: Project) -> ModelScores:
     """Read the test logits of models (their layer `logits`) and of probes.
 
     Raises
@@ -42,39 +45,44 @@ def load_scores(names: Sequence[str], params: Params, root: Path = Path("data"))
     UserError
         If a file is missing or damaged, or the files do not hold the same images and classes.
     """
-    loaded = {name: _load(name, params, root) for name in names}
+    if not names:
+        nothing = ("ap.of names no model and no probe: there is no average precision",)
+        return ModelScores((), np.empty(0, np.str_), np.empty((0, 0), np.int8), {}, nothing)
+    loaded = {name: _load(name, params, project) for name in names}
     first_name, first = next(iter(loaded.items()))
-    if not first.classes:
-        raise UserError(
-            f"{first_name}: its file names no class; check dataset.root and run `dvc repro dataset`"
-        )
     for name, other in loaded.items():
         _check_same_images(first_name, first.ids, name, other.ids)
         if other.classes != first.classes or not np.array_equal(other.labels, first.labels):
-            raise UserError(
-                f"ap.of: {first_name} and {name} have different labels; run `dvc repro` to renew both"
-            )
-        scores = other.scores[name]
-        if scores.shape[1] != len(first.classes):
-            raise UserError(
-                f"ap.of: {name} gives {scores.shape[1]} logits for {len(first.classes)} classes; "
-                f"train it on this data set, or put a probe on one of its layers"
-            )
-        if bad := np.flatnonzero(~(np.isfinite(scores).all(axis=0))).tolist():
-            raise UserError(
-                f"ap.of: {name} has logits for {first.classes[bad[0]]} that are not finite; "
-                "the model may have diverged in training"
-            )
+            raise UserError(f"ap.of: {first_name} and {name} have different labels", rerun="extract")
+    if not first.classes:
+        return dataclasses.replace(
+            first, scores={}, gaps=("the data set has no classes: there is no average precision",)
+        )
+    for name, each in loaded.items():
+        _check_logits(name, each.scores[name], first.classes)
     return dataclasses.replace(first, scores={name: each.scores[name] for name, each in loaded.items()})
 
 
-def _load(name: str, params: Params, root: Path) -> ModelScores:
+def _load(name: str, params: Params, project: Project) -> ModelScores:
     if name in params.probe:
-        probe = read_logits(root / "probes" / f"{name}.h5")
+        probe = read_logits(project.probe(name))
         return ModelScores(probe.classes, probe.ids, probe.labels, {name: probe.logits})
-    features = FeatureFile.open(feature_path(name, params.dataset.test, root / "features"))
+    features = FeatureFile.open(project.features(name, params.dataset.test))
     scores = np.asarray(features.layer("logits"), np.float32)
     return ModelScores(features.classes, features.ids, np.asarray(features.labels), {name: scores})
+
+
+def _check_logits(name: str, scores: np.ndarray, classes: Sequence[str]) -> None:
+    if scores.shape[1] != len(classes):
+        raise UserError(
+            f"ap.of: {name} gives {scores.shape[1]} logits for {len(classes)} classes; "
+            f"train it on this data set, or put a probe on one of its layers"
+        )
+    if bad := np.flatnonzero(~(np.isfinite(scores).all(axis=0))).tolist():
+        raise UserError(
+            f"ap.of: {name} has logits for {classes[bad[0]]} that are not finite; "
+            "the model may have diverged in training"
+        )
 
 
 def _check_same_images(first: str, ids: np.ndarray, second: str, others: np.ndarray) -> None:
@@ -82,7 +90,5 @@ def _check_same_images(first: str, ids: np.ndarray, second: str, others: np.ndar
         return
     only = sorted(set(ids.tolist()) ^ set(others.tolist()))
     found = f"{only[0]} is in one only" if only else "the order differs"
-    raise UserError(
-        f"ap.of: {first} ({len(ids)} images) and {second} ({len(others)}) differ in their test images: "
-        f"{found}; run `dvc repro` to renew both"
-    )
+    between = f"{first} ({len(ids)} images) and {second} ({len(others)})"
+    raise UserError(f"ap.of: {between} differ in their test images: {found}", rerun="extract")

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ..analysis.annotated_objects import ObjectStatistics
-from ..analysis.hard_classes import HardClass
+from ..analysis.hard_classes import ClassRanking
+from ..results.hard import HardClass
 from .sheets import Frame, Tile, draw_sheet
 
 _TILES = 6
@@ -16,6 +17,7 @@ _TILES = 6
 
 def draw_class_sheet(
     item: HardClass,
+    ranking: ClassRanking,
     stem: Path | str,
     *,
     images: Sequence[Path],
@@ -50,7 +52,7 @@ def draw_class_sheet(
     def _tile(row: int, frame: Frame) -> Tile:
         present = [name for name, label in zip(classes, labels[row], strict=True) if label == 1]
         lines = [
-            f"{scores[row, column]:+.2f}, place {item.ranks[row]}".replace("-", "−"),
+            f"{scores[row, column]:+.2f}, place {ranking.ranks[row]}".replace("-", "−"),
             ", ".join(present) or "no class",
         ]
         if objects is not None and np.isfinite(objects.largest[row]):
@@ -59,9 +61,9 @@ def draw_class_sheet(
         return Tile(images[row], str(ids[row]), "\n".join(lines), frame)
 
     rows = [
-        ("best hits", tiles(item.hits, "hit")),
-        ("worst misses", tiles(item.misses, "hit")),
-        ("worst false alarms", tiles(item.false_alarms, "miss")),
+        ("best hits", tiles(ranking.hits, "hit")),
+        ("worst misses", tiles(ranking.misses, "hit")),
+        ("worst false alarms", tiles(ranking.false_alarms, "miss")),
     ]
     draw_sheet(
         [row for row in rows if row[1]],

@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import ClassVar, Self, get_args
+from typing import ClassVar, Self
 
 import numpy as np
 
 from ..params import Protocol
 from .ranking import rank
 
+_MEANINGS: dict[Protocol, str] = {
+    "voc2007": "mean of the interpolated precision at recall 0, 0.1, …, 1 (VOC devkit 2007)",
+    "area": "area under the interpolated precision-recall curve (VOC devkit since 2010)",
+    "sklearn": "area under the precision-recall curve without interpolation (scikit-learn)",
+}
 _BLOCK = 256  # resamples at a time: what one class needs of them stays in the processor's cache
 
 
@@ -36,12 +41,17 @@ class AP:
     @classmethod
     def forms(cls) -> tuple[str, ...]:
         """How its name may be written."""
-        return tuple(str(cls(protocol)) for protocol in get_args(Protocol))
+        return tuple(map(str, map(cls, _MEANINGS)))
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
         """The measure of that name; None if it is of another kind."""
-        return next((cls(p) for p in get_args(Protocol) if str(cls(p)) == text), None)
+        return next((measure for measure in map(cls, _MEANINGS) if str(measure) == text), None)
+
+    @property
+    def meaning(self) -> str:
+        """What it is, in a line."""
+        return _MEANINGS[self.protocol]
 
     def of_classes(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """See `average_precision`."""

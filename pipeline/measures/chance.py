@@ -13,4 +13,6 @@ def chance_level(labels: np.ndarray) -> np.ndarray:
     (C,) float64 array; NaN for a class with neither positives nor negatives
     """
     positives, counted = (labels == 1).sum(axis=0), (labels != 0).sum(axis=0)
-    return np.divide(positives, counted, out=np.full(labels.shape[1], np.nan), where=counted > 0)
+    nowhere = np.full(labels.shape[1], np.nan)
+    prevalence: np.ndarray = np.divide(positives, counted, out=nowhere, where=counted > 0)
+    return prevalence

@@ -68,7 +68,8 @@ def _sum_segments(rows: np.ndarray, starts: np.ndarray, counts: np.ndarray) -> n
     # a product with the segments' indicator matrix gathers and sums in one pass over the counts
     indptr = np.append(starts, len(rows))
     ones = np.ones(len(rows), counts.dtype)
-    return sparse.csr_matrix((ones, rows, indptr), shape=(len(starts), len(counts))) @ counts
+    segments = sparse.csr_matrix((ones, rows, indptr), shape=(len(starts), len(counts)))
+    return np.asarray(segments @ counts)
 
 
 def precision_recall_curve(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

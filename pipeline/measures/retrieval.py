@@ -42,7 +42,7 @@ class Queries:
     @property
     def others(self) -> int:
         """The images beside the query."""
-        return self.shared.shape[1] - 1
+        return int(self.shared.shape[1]) - 1
 
     @functools.cached_property
     def relevant(self) -> np.ndarray:

@@ -13,9 +13,17 @@ from safetensors.numpy import save
 
 from ..errors import UserError
 from ..files.atomic import atomic_write
+from ..params import Probe as ProbeParams
+from ..params import split_reference
+from ..results.ap import or_none
+from ..results.probe import ProbedClass, ProbeResult, TrainedProbe
+from ..results.record import save_record
+from ..store.feature_file import FeatureFile
+from ..store.logits_file import LogitsFile, write_logits
 from .logistic_regression import LinearClassifier, LogisticRegression
 from .regularisation import choose_regularisation
 
+LOGITS, WEIGHTS, RECORD = "logits.h5", "weights.safetensors", "probe.json"
 _TOLERANCE = 1e-5
 
 
@@ -26,56 +34,56 @@ class Probe:
     Attributes
     ----------
     classifier : LinearClassifier
-        On L2-normalised features, a row of weights a class. A class that the training split lacks has no
-        weights: its logit is the same for every image.
-    classes : tuple of K str
-    C : (K,) float64
-        NaN for a class that was not trained.
-    shared : float
-        The C that a class takes unless its own data speak for another.
-    cv_ap : (K,) float64
-        Held-out AP (`sklearn` protocol); NaN for a class that was not cross-validated.
-    cv_log_loss : {C: float}
-        Held-out log-loss, mean over classes.
+        On L2-normalised features, a row of weights a class. A class that was not trained has no weights: its
+        logit is the same for every image.
+    record : TrainedProbe
+        What is told of it.
     """
 
     classifier: LinearClassifier
-    classes: tuple[str, ...]
-    C: np.ndarray
-    shared: float
-    cv_ap: np.ndarray
-    cv_log_loss: dict[float, float]
+    record: TrainedProbe
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         """(N, K) float32 logits of (N, D) features as they are stored."""
         return self.classifier.logits(normalise(features)).astype(np.float32)
 
-    @property
-    def constant(self) -> list[str]:
-        """The classes that the training split has no positive (or no negative) image of."""
-        return [name for name, C in zip(self.classes, self.C, strict=True) if np.isnan(C)]
 
-    def metrics(self) -> dict[str, Any]:
-        """What `dvc metrics` shows; None where there is no value."""
-        trained = ~np.isnan(self.cv_ap)
-        return {
-            "C": _by_class(self.classes, self.C),
-            "cv_ap": _by_class(self.classes, self.cv_ap),
-            "cv_log_loss": {f"{C:g}": loss for C, loss in self.cv_log_loss.items()},
-            "cv_map": float(self.cv_ap[trained].mean()),
-            "shared_C": self.shared,
-        }
+def probe_layer(
+    name: str, settings: ProbeParams, train: FeatureFile, test: FeatureFile, folder: Path
+) -> None:
+    """Train a probe on a stored layer and write its logits, weights and record into `folder`.
+
+    Raises
+    ------
+    UserError
+        If the layer holds values that are not finite.
+    """
+    _, layer = split_reference(settings.of)
+    for file in (train, test):
+        check_finite(file.layer(layer), file.ids, f"{settings.of} on {file.split}")
+    probe = train_probe(train.layer(layer), train.labels, train.classes, settings, name)
+    write_weights(folder / WEIGHTS, probe, train.key(layer))
+    logits = LogitsFile(
+        of=settings.of,
+        split=test.split,
+        key=test.key(layer),
+        classes=test.classes,
+        ids=test.ids,
+        labels=test.labels,
+        logits=probe.logits(test.layer(layer)),
+    )
+    write_logits(folder / LOGITS, logits)
+    gaps = gaps_of(probe.record, train.split)
+    save_record(ProbeResult(probes=(probe.record,), gaps=gaps), folder / RECORD)
 
 
 def train_probe(
-    features: np.ndarray,
-    labels: np.ndarray,
-    classes: Sequence[str],
-    grid: Sequence[float],
-    folds: int,
-    seed: int,
+    features: np.ndarray, labels: np.ndarray, classes: Sequence[str], settings: ProbeParams, name: str = ""
 ) -> Probe:
     """Train a probe on the features of the training split.
+
+    A class is trained if at least one image shows it and one does not, as soon as any class has the two of
+    each that a cross-validation needs; without such a class nothing is known of C, and nothing is trained.
 
     Parameters
     ----------
@@ -84,44 +92,56 @@ def train_probe(
     labels : (N, K) int8
         1 present, -1 absent, 0 left out of that class.
     classes : sequence of K str
-    grid : sequence of float
-        The values of C to choose from.
-    folds, seed : int
-        Of the cross-validation.
-
-    Raises
-    ------
-    UserError
-        If no class has the two positive and two negative images that a cross-validation needs.
+    settings : ProbeParams
+        The grid of C, the number of folds and their seed.
     """
     rows = normalise(features)
     positives, negatives = (labels == 1).sum(axis=0), (labels == -1).sum(axis=0)
     trained = np.flatnonzero((positives >= 1) & (negatives >= 1))
     validated = np.flatnonzero((positives >= 2) & (negatives >= 2))
-    if len(validated) == 0:
-        raise UserError(
-            f"no class has two positive and two negative images among the {len(labels)} to train on: "
-            "nothing can be learned; check the data set's labels"
-        )
-    model = LogisticRegression(rows)
-    choice = choose_regularisation(model, rows, labels[:, validated], grid, folds, seed)
-    C, cv_ap = np.full(len(classes), np.nan), np.full(len(classes), np.nan)
-    C[trained] = choice.shared
-    C[validated], cv_ap[validated] = choice.C, choice.ap
-    fit = model.fit(labels[:, trained], C[trained], tolerance=_TOLERANCE)
     # log-odds with half an image added on each side, which stay finite
     bias = np.log((positives + 0.5) / (negatives + 0.5)).astype(rows.dtype)
     weight = np.zeros((len(classes), rows.shape[1]), rows.dtype)
-    weight[trained], bias[trained] = fit.weight, fit.bias
-    losses = dict(zip(grid, choice.log_loss.tolist(), strict=True))
-    return Probe(LinearClassifier(weight, bias), tuple(classes), C, choice.shared, cv_ap, losses)
+    C, cv_ap = np.full(len(classes), np.nan), np.full(len(classes), np.nan)
+    shared, losses = None, {}
+    if len(validated):
+        model = LogisticRegression(rows)
+        choice = choose_regularisation(
+            model, rows, labels[:, validated], settings.C, settings.folds, settings.seed
+        )
+        shared = choice.shared
+        C[trained] = shared
+        C[validated], cv_ap[validated] = choice.C, choice.ap
+        fit = model.fit(labels[:, trained], C[trained], tolerance=_TOLERANCE)
+        weight[trained], bias[trained] = fit.weight, fit.bias
+        losses = {f"{c:g}": loss for c, loss in zip(settings.C, choice.log_loss.tolist(), strict=True)}
+    by_class = tuple(
+        ProbedClass(class_name=name, C=or_none(c), cv_ap=or_none(ap))
+        for name, c, ap in zip(classes, C, cv_ap, strict=True)
+    )
+    record = TrainedProbe(name=name, of=settings.of, classes=by_class, shared_C=shared, cv_log_loss=losses)
+    return Probe(LinearClassifier(weight, bias), record)
+
+
+def gaps_of(record: TrainedProbe, split: str) -> tuple[str, ...]:
+    """What a probe could not learn from the training split, and why."""
+    constant = [each.class_name for each in record.classes if each.C is None]
+    if not record.classes:
+        return (f"probe {record.name}: the data set has no classes, so there is nothing to learn",)
+    if record.shared_C is None:
+        why = f"no class has two images of {split} that show it and two that do not"
+        return (f"probe {record.name}: {why}; its logits say nothing",)
+    if constant:
+        why = f"{', '.join(constant)} on none or on all of the images of {split}"
+        return (f"probe {record.name}: {why}; the logits of that class say nothing",)
+    return ()
 
 
 def normalise(features: np.ndarray) -> np.ndarray:
     """Rows of unit length in float32; a row of zeros stays one."""
     rows = np.asarray(features, np.float32)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(lengths > 0, lengths, 1)
+    return np.asarray(rows / np.where(lengths > 0, lengths, 1))
 
 
 def check_finite(features: np.ndarray, ids: np.ndarray, of: str) -> None:
@@ -134,23 +154,17 @@ def check_finite(features: np.ndarray, ids: np.ndarray, of: str) -> None:
         )
 
 
-def write_weights(path: Path | str, probe: Probe, of: str, key: dict[str, Any]) -> None:
+def write_weights(path: Path | str, probe: Probe, key: dict[str, Any]) -> None:
     """Write `weight` (K, D) and `bias` (K,) as safetensors, with what they belong to in the header."""
     about = {
-        "C": _by_class(probe.classes, probe.C),
-        "classes": probe.classes,
+        "C": {each.class_name: each.C for each in probe.record.classes},
+        "classes": [each.class_name for each in probe.record.classes],
         "feature_key": key,
         "features": "L2-normalised",
-        "of": of,
+        "of": probe.record.of,
     }
     # one entry only: safetensors writes several in an order that differs from run to run
     metadata = {"pool5": json.dumps(about, sort_keys=True)}
     tensors = {"bias": probe.classifier.bias, "weight": probe.classifier.weight}
     with atomic_write(path) as temporary:
         temporary.write_bytes(save(tensors, metadata))
-
-
-def _by_class(classes: Sequence[str], values: np.ndarray) -> dict[str, float | None]:
-    return {
-        name: None if np.isnan(value) else value for name, value in zip(classes, values.tolist(), strict=True)
-    }

@@ -38,7 +38,7 @@ class LinearClassifier:
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         """(N, K) logits of (N, D) features."""
-        return features @ self.weight.T + self.bias
+        return np.asarray(features @ self.weight.T + self.bias)
 
 
 class LogisticRegression:
@@ -186,17 +186,18 @@ class _Problem:
 
     def margins(self, point: np.ndarray) -> np.ndarray:
         """Signed logits (N, K): positive where the answer is right, 0 where a row does not count."""
-        return self.signs * (self.design @ point)
+        return np.asarray(self.signs * (self.design @ point))
 
     def gradient(self, point: np.ndarray, margins: np.ndarray) -> np.ndarray:
-        result = self.design.T @ (-self.scale * self.signs * _sigmoid(-margins))
+        result: np.ndarray = self.design.T @ (-self.scale * self.signs * _sigmoid(-margins))
         result[:-1] += self.penalty * point[:-1]
         return result
 
     def mean_curvature(self, margins: np.ndarray) -> np.ndarray:
         """The mean over the rows of the loss's second derivative, (K,)."""
         wrong = _sigmoid(-margins)
-        return np.maximum(self.scale * _dot(wrong * np.abs(self.signs), 1 - wrong), 1e-7)
+        bend = self.scale * _dot(wrong * np.abs(self.signs), 1 - wrong)
+        return np.asarray(np.maximum(bend, 1e-7))
 
     def line_search(
         self, point: np.ndarray, direction: np.ndarray, margins: np.ndarray, moved: np.ndarray
@@ -228,9 +229,9 @@ def _principal_directions(centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
-        return 1 / (1 + np.exp(-x))
+        return np.asarray(1 / (1 + np.exp(-x)))
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Column by column."""
-    return np.einsum("nk,nk->k", a, b)
+    return np.asarray(np.einsum("nk,nk->k", a, b))

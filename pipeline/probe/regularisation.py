@@ -132,4 +132,4 @@ def assign_folds(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
 def _log_loss(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Mean log-loss of every class over the rows that count, (K,)."""
     losses = np.logaddexp(0, -labels * logits.astype(np.float64)) * (labels != 0)
-    return losses.sum(axis=0) / (labels != 0).sum(axis=0)
+    return np.asarray(losses.sum(axis=0) / (labels != 0).sum(axis=0))

@@ -11,7 +11,7 @@ LEVEL = 0.95  # of the intervals
 FEWEST_POSITIVES = 5  # below, resamples of a class hold next to nothing of what another test set could
 
 
-class ApRow(Part):
+class ApRow(Part, frozen=True):
     """AP of one model on one class, or the mean over the classes (mAP).
 
     Attributes
@@ -47,7 +47,7 @@ class ApRow(Part):
         return (self.ap - self.chance) / (1 - self.chance)
 
 
-class ApDifference(Part):
+class ApDifference(Part, frozen=True):
     """AP of `model` minus AP of `baseline`, with a paired interval over the same images.
 
     `class_name` None is the mean; the numbers are None as in `ApRow`.
@@ -74,7 +74,7 @@ class ApDifference(Part):
         return self.sign != 0
 
 
-class ApResult(Record):
+class ApResult(Record, frozen=True):
     """All rows, measure by measure, class by class with the mean last, models in the order of ap.of.
 
     Attributes

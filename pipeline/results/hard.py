@@ -12,7 +12,7 @@ from .ap import protocol_of
 from .record import Part, Record
 
 
-class Confusion(Part):
+class Confusion(Part, frozen=True):
     """Another class in the false alarms: its share of them, and of all images without the class."""
 
     class_name: str
@@ -20,7 +20,7 @@ class Confusion(Part):
     expected: float
 
 
-class Group(Part):
+class Group(Part, frozen=True):
     """Positive images that are alike in one respect, and how many of them are found."""
 
     name: str
@@ -28,7 +28,7 @@ class Group(Part):
     found: int
 
 
-class Influence(Part):
+class Influence(Part, frozen=True):
     """Whether a property of the positive images goes with their score.
 
     `correlation` is Spearman's, over the positives; `clear` says that chance gives a larger one in fewer
@@ -40,7 +40,7 @@ class Influence(Part):
     clear: bool
 
 
-class HardClass(Part):
+class HardClass(Part, frozen=True):
     """What the images of one class tell about one model.
 
     Attributes
@@ -138,7 +138,7 @@ class HardClass(Part):
         return f"False alarms among the first: {self.false_alarms}; {found}."
 
 
-class HardResult(Record):
+class HardResult(Record, frozen=True):
     """The classes that are shown; `gaps` says why there are none, or what is not known of them."""
 
     stage: ClassVar[str] = "hard"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Any, ClassVar
 
 from .record import Part, Record
 
 
-class ProbedClass(Part):
+class ProbedClass(Part, frozen=True):
     """A class of a probe.
 
     Attributes
@@ -25,7 +26,7 @@ class ProbedClass(Part):
     cv_ap: float | None
 
 
-class TrainedProbe(Part):
+class TrainedProbe(Part, frozen=True):
     """One probe.
 
     Attributes
@@ -62,10 +63,17 @@ class TrainedProbe(Part):
         }
 
 
-class ProbeResult(Record):
+class ProbeResult(Record, frozen=True):
     """All probes of params.yaml; `gaps` says what they could not learn, and why."""
 
     stage: ClassVar[str] = "probe"
 
     probes: tuple[TrainedProbe, ...]
     gaps: tuple[str, ...] = ()
+
+
+def joined(parts: Sequence[ProbeResult]) -> ProbeResult:
+    """One record of several."""
+    probes = tuple(probe for part in parts for probe in part.probes)
+    gaps = tuple(gap for part in parts for gap in part.gaps)
+    return ProbeResult(probes=probes, gaps=gaps if probes else ("params.yaml names no probe",))

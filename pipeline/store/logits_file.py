@@ -74,15 +74,14 @@ def read_logits(path: Path | str) -> LogitsFile:
         If the file is missing, damaged, or no logits file of this version.
     """
     path = Path(path)
-    again = f"run `dvc repro probe@{path.stem}` to write it again"
+    again: dict[str, Any] = {"rerun": "probe", "force": True}
     try:
         with h5py.File(path, "r") as file:
             if file.attrs.get("format") != FORMAT:
-                raise UserError(f"{path}: not a logits file; {again}")
+                raise UserError(f"{path}: not a logits file", **again)
             if (version := int(file.attrs["format_version"])) != FORMAT_VERSION:
-                raise UserError(
-                    f"{path}: format version {version}, this program reads {FORMAT_VERSION}; {again}"
-                )
+                problem = f"{path}: format version {version}, this program reads {FORMAT_VERSION}"
+                raise UserError(problem, **again)
             return LogitsFile(
                 of=str(file.attrs["of"]),
                 split=str(file.attrs["split"]),
@@ -93,6 +92,6 @@ def read_logits(path: Path | str) -> LogitsFile:
                 logits=file["logits"][...],
             )
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run `dvc repro probe@{path.stem}` first") from None
+        raise UserError(f"{path}: no such file", rerun="probe") from None
     except (OSError, KeyError, ValueError) as error:
-        raise UserError(f"{path}: damaged ({error}); {again}") from None
+        raise UserError(f"{path}: damaged ({error})", **again) from None
