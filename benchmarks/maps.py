@@ -11,7 +11,8 @@ from sklearn.manifold import TSNE
 
 from benchmarks.contest import Peer, Row, contest, timed
 from benchmarks.neighbors import clustered
-from pool5.analysis.tsne import TsneMap, make_map, measure_trust
+from pool5.analysis.map_trust import measure_trust
+from pool5.analysis.tsne import make_map
 
 
 def map_rows(count: int, width: int, runs: int) -> list[Row]:
@@ -39,7 +40,7 @@ def _same_map(vectors: np.ndarray) -> Callable[[np.ndarray, np.ndarray], str]:
     nothing = np.full((len(vectors), 1), -1, np.int8)
 
     def trust(points: np.ndarray) -> str:
-        found = measure_trust(vectors, nothing, TsneMap(points.astype(np.float64), 0.0))
+        found = measure_trust(vectors, nothing, ["none"], points.astype(np.float64))
         return f"{found.trustworthiness:.3f} and {found.knn_preservation:.3f}"
 
     def check(ours: np.ndarray, theirs: np.ndarray) -> str:

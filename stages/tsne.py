@@ -1,57 +1,75 @@
-"""The stage tsne maps a sample of the test split, and measures each map."""
+"""DVC stage `tsne`: the t-SNE maps of layers, and how far to trust each."""
 
 from __future__ import annotations
 
 import functools
-import sys
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import msgspec
 
-from ..analysis.tsne import (
-    check_mappable,
-    choose_backend,
-    draw_sample,
-    make_map,
-    measure_trust,
-    names_present,
-    write_map,
-    write_trust,
-)
-from ..figures.palette import class_colours, hex_colours, mean_colour
+from ..analysis.layer_map import map_layer
+from ..figures.map_table import write_map_table
 from ..figures.tsne import draw_map, draw_panels
-from ..params import load_params, split_reference
-from ..store.feature_file import FeatureFile, feature_path
+from ..files.json_file import write_json
+from ..params import Params, load_params, split_reference
+from ..params.recipes import read_recipes
+from ..project import Project
+from ..results.record import load_record, save_record
+from ..results.tsne_map import TsneResult
+from ..store.feature_file import FeatureFile
+from ..store.unit_cache import UnitCache
 from . import run
 
+_RECORD = "record.json"
+_RENDERED = ("map.csv", "map.png", "map.svg", "panels.png", "panels.svg")
+_LIBRARIES = ("openTSNE", "scikit-learn", "matplotlib")
 
-def main(reference: str) -> None:
-    """Map the layer `reference`, a `<model>/<layer>` of params.yaml."""
-    params = load_params()
-    model, layer = split_reference(reference)
-    settings = params.tsne
-    file = FeatureFile.open(feature_path(model, params.dataset.test))
-    rows = draw_sample(len(file), settings.sample, settings.seed)
-    features, ids, labels = np.asarray(file.layer(layer))[rows], file.ids[rows], file.labels[rows]
-    check_mappable(features, ids, settings.perplexity, f"{reference} on {file.split}")
-    backend, why = choose_backend(len(rows), settings.backend)
-    print(f"tsne {reference}: {len(rows)} of {len(file)} images of {file.split}, {why}", file=sys.stderr)
 
-    draw = functools.partial(make_map, features, perplexity=settings.perplexity, backend=backend)
-    found = draw(seed=settings.seed)
-    others = [
-        draw(seed=settings.seed + 1 + i, start="random").points for i in range(settings.stability_seeds)
-    ]
-    trust = measure_trust(features, labels, found, others, seed=settings.seed)
+def main() -> None:
+    project = Project()
+    params = load_params(project.params)
+    recipe = read_recipes(project.recipes)["tsne"].version
+    units = UnitCache(project.unit_cache, "tsne")
+    for folder in (project.result_folder("tsne"), project.report("tsne")):
+        folder.mkdir(parents=True, exist_ok=True)
+    metrics = {}
+    for reference in params.tsne.of:
+        model, layer = split_reference(reference)
+        file = FeatureFile.open(project.features(model, params.dataset.test))
+        record = project.result(f"tsne/{reference}")
+        outputs = {_RECORD: record} | {n: project.report("tsne", model, layer, n) for n in _RENDERED}
+        make = functools.partial(_map, file, layer, params)
+        units.put(_key(file, layer, params, recipe), outputs, make)
+        metrics[reference] = load_record(TsneResult, record).metrics
+    units.close()
+    write_json(project.metrics("tsne"), metrics)
 
-    folder = Path("reports/tsne") / model / layer
-    colours = hex_colours(mean_colour(labels, class_colours(file.classes)))
-    write_map(folder / "map.csv", ids, found.points, names_present(labels, file.classes), colours)
-    title = f"{reference}: t-SNE of {len(rows)} images of {file.split}"
-    draw_map(found.points, labels, file.classes, trust, folder / "map", title=title)
-    draw_panels(found.points, labels, file.classes, trust, folder / "panels", title=f"{title}, by class")
-    metrics = Path("reports/metrics/tsne") / model / f"{layer}.json"
-    write_trust(metrics, trust, file.classes, backend=backend, images=len(rows))
+
+def _key(file: FeatureFile, layer: str, params: Params, recipe: int) -> dict[str, Any]:
+    settings = msgspec.to_builtins(params.tsne)
+    settings.pop("of")
+    return {
+        "recipe": recipe,
+        "settings": settings,
+        "of": [file.model, layer, file.split],
+        "layer": file.layer_digest(layer),
+        "ids": file.ids_digest,
+        "labels": file.labels_digest,
+        "classes": list(file.classes),
+        "libraries": {name: version(name) for name in _LIBRARIES},
+    }
+
+
+def _map(file: FeatureFile, layer: str, params: Params, folder: Path) -> None:
+    result = map_layer(file, layer, params.tsne)
+    save_record(result, folder / _RECORD)
+    labels = file.labels[file.rows(result.ids)]
+    title = f"{result.layer}: t-SNE of {result.images} images of {result.split}"
+    write_map_table(result, labels, file.classes, folder / "map.csv")
+    draw_map(result, labels, file.classes, folder / "map", title=title)
+    draw_panels(result, labels, file.classes, folder / "panels", title=f"{title}, by class")
 
 
 if __name__ == "__main__":

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..results.tsne_map import TsneResult
+    from ..store.feature_file import FeatureFile
 
 
 @click.command()
@@ -25,47 +32,63 @@ def place(ids: tuple[str, ...], images: tuple[Path, ...], model: str, layer: str
     """
     import json
 
-    import numpy as np
-
-    from ..analysis.tsne import place_points, read_map
     from ..params import load_params
-    from ..store.feature_file import FeatureFile, feature_path
+    from ..project import Project
+    from ..store.feature_file import FeatureFile
     from .subjects import embed_files, stored_image
 
     if not ids and not images:
         raise UserError("give the ids of images, or --image FILE")
-    params = load_params()
+    project = Project()
+    params = load_params(project.params)
     params.model(model)
-    map_file = Path("reports/tsne", model, layer, "map.csv")
-    map_ids, points = read_map(map_file)
-    features = FeatureFile.open(feature_path(model, params.dataset.test))
-    if unknown := [name for name in map_ids if name not in features]:
-        raise UserError(
-            f"{map_file}: made of other images ({unknown[0]} is not stored); run `dvc repro tsne` again"
-        )
-    mapped = features.layer(layer)[features.rows(map_ids)]
-
-    row_on_map = {name: row for row, name in enumerate(map_ids)}
-    new = [name for name in ids if name not in row_on_map]
-    vectors = [np.empty((0, mapped.shape[1]), mapped.dtype)]
-    for name in new:
-        file, row = stored_image(features, layer, name)
-        vectors.append(file.layer(layer)[[row]])
+    tsne_map = _read_map(project.result(f"tsne/{model}/{layer}"))
+    features = FeatureFile.open(project.features(model, params.dataset.test))
+    on_map = dict(zip(tsne_map.ids, tsne_map.points, strict=True))
+    new = [stored_image(features, layer, name) for name in ids if name not in on_map]
+    vectors = [file.layer(layer)[[row]] for file, row in new]
     if images:
         vectors.append(embed_files(images, features, model, layer, params))
-    placed = iter(place_points(np.concatenate(vectors), mapped, points))
+    placed = iter(_placed(vectors, tsne_map, features, layer))
     # the new ids first, then the files, as they went in
-    places = [points[row_on_map[name]] if name in row_on_map else next(placed) for name in ids]
-    places += list(placed)
-    names = [*ids, *map(str, images)]
-    found = [(name, *np.round(place, 5).tolist()) for name, place in zip(names, places, strict=True)]
+    told = [(name, *(on_map[name] if name in on_map else next(placed)), name in on_map) for name in ids]
+    told += [(str(image), *next(placed), False) for image in images]
     if as_json:
-        on_map = [name in row_on_map for name in ids] + [False] * len(images)
         keys = ("id", "x", "y", "on_map")
-        rows = [dict(zip(keys, (*row, there), strict=True)) for row, there in zip(found, on_map, strict=True)]
-        click.echo(json.dumps(rows, ensure_ascii=False))
+        click.echo(json.dumps([dict(zip(keys, row, strict=True)) for row in told], ensure_ascii=False))
         return
-    width = max(len("id"), *(len(name) for name, _, _ in found))
+    width = max(len("id"), *(len(name) for name, *_ in told))
     click.echo(f"{'id':<{width}}  {'x':>10}  {'y':>10}")
-    for name, x, y in found:
+    for name, x, y, _ in told:
         click.echo(f"{name:<{width}}  {x:>10.5f}  {y:>10.5f}")
+
+
+def _read_map(record: Path) -> TsneResult:
+    from ..results.record import load_record
+    from ..results.tsne_map import TsneResult
+
+    if not record.is_file():
+        raise UserError(f"{record}: no such map; name the layer in tsne.of of params.yaml", rerun="tsne")
+    tsne_map = load_record(TsneResult, record)
+    if not tsne_map.points:
+        raise UserError(f"{record}: {'; '.join(tsne_map.gaps)}; map another layer, or more images")
+    return tsne_map
+
+
+def _placed(
+    vectors: list[np.ndarray], tsne_map: TsneResult, features: FeatureFile, layer: str
+) -> list[list[float]]:
+    """The [x, y] of new images, with five decimals as the map has them."""
+    import numpy as np
+
+    from ..analysis.tsne import place_points
+
+    if unknown := [name for name in tsne_map.ids if name not in features]:
+        raise UserError(
+            f"the map of {tsne_map.layer} was made of other images ({unknown[0]} is not stored)", rerun="tsne"
+        )
+    if not vectors:
+        return []
+    mapped = features.layer(layer)[features.rows(tsne_map.ids)]
+    placed = place_points(np.concatenate(vectors), mapped, np.array(tsne_map.points))
+    return [[round(x, 5), round(y, 5)] for x, y in placed.tolist()]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,7 +13,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..analysis.tsne import Trust
+from ..results.tsne_map import ClassOnMap, TsneResult
 from .canvas import new_figure, save_figure
 from .palette import NO_CLASS, class_colours, mean_colour
 
@@ -25,137 +27,145 @@ _FAINT = "#dcdcdc"
 
 
 def draw_map(
-    points: np.ndarray,
-    labels: np.ndarray,
-    classes: Sequence[str],
-    trust: Trust,
-    stem: Path | str,
-    *,
-    title: str,
+    result: TsneResult, labels: np.ndarray, classes: Sequence[str], stem: Path | str, *, title: str
 ) -> None:
     """Draw every image in the mean of its classes' colours; write `stem`.png and `stem`.svg.
 
-    Images with several classes have a dark ring, images without a certain class are grey.
+    Images with several classes have a dark ring, images without a certain class are grey; the map's trust is
+    told below it. Where there is no map, the figure says why.
 
     Parameters
     ----------
-    points : (N, 2) float array
+    result : TsneResult
     labels : (N, C) int8 array
+        Of the map's images, in their order.
     classes : C str
-    trust : Trust
-        Told below the map.
     stem : path without a suffix
     title : str
     """
+    if not result.points:
+        _draw_words(title, result.gaps, stem)
+        return
+    points = np.array(result.points)
     colours = class_colours(classes)
     several = (labels == 1).sum(axis=1) > 1
-    shown = _most_frequent(labels)
+    handles = _legend_entries(labels, classes, colours)
     ratio = _shape(points)
     height = (40 / ratio) ** 0.5
     width = height * ratio
-    columns = -(-(len(shown) + 3) // _LEGEND_ROWS)
-    letters = max(len(_SEVERAL), *(len(classes[c]) for c in shown)) if shown else len(_SEVERAL)
-    column = 0.4 + 0.068 * (letters + 6)
-    figure = new_figure(width + column * columns + 0.2, height + 0.95)
+    columns = -(-len(handles) // _LEGEND_ROWS)
+    letters = max([len(_SEVERAL), *(len(str(handle.get_label())) - 6 for handle in handles)])
+    figure = new_figure(width + (0.4 + 0.068 * (letters + 6)) * columns + 0.2, height + 0.95)
     axes = _add_axes(figure, 0.1, 0.5, width, height)
     size = _marker_size(len(points), 24)
     line = 0.9 * (size / 24) ** 0.5
-    rasterized = len(points) > _VECTORS_UP_TO
     found = mean_colour(labels, colours)
-    for rows, edge in ((~several, _RIM), (several, _RING)):
-        axes.scatter(
-            points[rows, 0],
-            points[rows, 1],
-            s=size,
-            c=found[rows],
-            edgecolors=edge,
-            linewidths=line if edge == _RING else 0.4 * line,
-            rasterized=rasterized,
-        )
+    for rows, edge, thickness in ((~several, _RIM, 0.4 * line), (several, _RING, line)):
+        _scatter(axes, points[rows], size, found[rows], edge, thickness, len(points) > _VECTORS_UP_TO)
     _frame(axes, points)
-    axes.set_title(title, fontsize=11, fontweight="bold", pad=10)
-    axes.set_xlabel(_trust_text(trust), fontsize=8, labelpad=5)
-
-    counts = (labels == 1).sum(axis=0)
-    handles = [_dot(colours[c], f"{classes[c]} ({counts[c]})") for c in shown]
-    if len(shown) < len(classes):
-        handles.append(Line2D([], [], linestyle="", label=f"and {len(classes) - len(shown)} more classes"))
-    if several.any():
-        handles.append(_dot(np.ones(3), f"{_SEVERAL} ({several.sum()})", edge=_RING))
-    if uncertain := int((~(labels == 1).any(axis=1)).sum()):
-        handles.append(_dot(NO_CLASS, f"no certain class ({uncertain})"))
-    axes.legend(
+    axes.set_title(title, fontsize=11, fontweight="bold", pad=10, parse_math=False)
+    axes.set_xlabel(_trust_text(result), fontsize=8, labelpad=5)
+    legend = axes.legend(
         handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), ncols=columns, frameon=False,
         fontsize=8.5, handletextpad=0.2, labelspacing=0.55, columnspacing=0.8,
     )  # fmt: skip
+    for text in legend.get_texts():
+        text.set_parse_math(False)
     save_figure(figure, stem)
 
 
 def draw_panels(
-    points: np.ndarray,
-    labels: np.ndarray,
-    classes: Sequence[str],
-    trust: Trust,
-    stem: Path | str,
-    *,
-    title: str,
+    result: TsneResult, labels: np.ndarray, classes: Sequence[str], stem: Path | str, *, title: str
 ) -> None:
     """Draw one small map a class, with its images in colour before all others in grey.
 
     Rings mark images with further classes, hollow dots images in which the class is only difficult. Above
-    each panel the number of images and the class's purity on the map, in the layer, and by chance.
+    each panel the number of images and the class's purity on the map, in the layer, and by chance. Where
+    there is no map or no class, the figure says why.
 
     Parameters
     ----------
     As for `draw_map`.
     """
-    colours = class_colours(classes)
-    several = (labels == 1).sum(axis=1) > 1
+    if not result.points or not classes:
+        _draw_words(title, result.gaps, stem)
+        return
+    points = np.array(result.points)
     shown = _most_frequent(labels)
-    columns = min(5, max(len(shown), 1))
-    rows = max(-(-len(shown) // columns), 1)
+    columns = min(5, len(shown))
+    rows = -(-len(shown) // columns)
     width, height = 1.9, 1.9 / _shape(points)
     across, down = width + 0.12, height + 0.42
     figure = new_figure(max(across * columns + 0.12, 4.4), down * rows + 0.85)
     margin = (figure.get_figwidth() - across * columns + 0.12) / 2
-    size = _marker_size(len(points), 9)
-    rasterized = len(points) * len(shown) > 8 * _VECTORS_UP_TO
+    colours = class_colours(classes)
+    purity = {part.class_name: _purity_text(part) for part in result.by_class}
     for place, c in enumerate(shown):
         row, column = divmod(place, columns)
         axes = _add_axes(figure, margin + column * across, 0.5 + (rows - 1 - row) * down, width, height)
-        axes.scatter(
-            points[:, 0], points[:, 1], s=size * 0.6, color=_FAINT, linewidths=0, rasterized=rasterized
-        )
-        difficult = labels[:, c] == 0
-        axes.scatter(
-            points[difficult, 0], points[difficult, 1], s=size, facecolors="white", edgecolors=[colours[c]],
-            linewidths=0.6, rasterized=rasterized,
-        )  # fmt: skip
-        present = labels[:, c] == 1
-        for chosen, edge, line in ((present & ~several, _RIM, 0.25), (present & several, _RING, 0.6)):
-            axes.scatter(
-                points[chosen, 0], points[chosen, 1], s=size * 1.4, facecolors=[colours[c]], edgecolors=edge,
-                linewidths=line, rasterized=rasterized,
-            )  # fmt: skip
-        _frame(axes, points)
-        axes.set_title(
-            f"{_shortened(classes[c])} ({present.sum()})", fontsize=8.5, fontweight="bold", loc="left", pad=12
-        )
-        axes.text(0, 1.015, _purity_text(trust, c), transform=axes.transAxes, fontsize=6.5, va="bottom")
-    figure.text(
-        0.5, 1 - 0.1 / figure.get_figheight(), title, fontsize=11, fontweight="bold", ha="center", va="top"
-    )
-    omitted = len(classes) - len(shown)
-    figure.text(
-        0.5,
-        0.08 / figure.get_figheight(),
-        "ring: further classes as well; hollow: only difficult instances\n"
-        f"purity: the share of an image's {trust.neighbors} nearest that show the class too"
-        + (f"; {omitted} rarer classes are left out" if omitted else ""),
-        fontsize=7.5,
-        ha="center",
-    )
+        _draw_panel(axes, points, labels, c, colours[c], len(points) * len(shown) > 8 * _VECTORS_UP_TO)
+        name = f"{_shortened(classes[c])} ({(labels[:, c] == 1).sum()})"
+        axes.set_title(name, fontsize=8.5, fontweight="bold", loc="left", pad=12, parse_math=False)
+        told = purity.get(classes[c], "too few images for a purity")
+        axes.text(0, 1.015, told, transform=axes.transAxes, fontsize=6.5, va="bottom")
+    _caption(figure, title, result, omitted=len(classes) - len(shown))
     save_figure(figure, stem)
+
+
+def _draw_words(title: str, lines: Sequence[str], stem: Path | str) -> None:
+    """A figure of words alone, where there is nothing to draw."""
+    figure = new_figure(6, 1.2)
+    text = textwrap.fill("; ".join(lines), 80)
+    figure.text(0.5, 0.75, title, fontsize=11, fontweight="bold", ha="center", parse_math=False)
+    figure.text(0.5, 0.6, text, fontsize=8, ha="center", va="top", parse_math=False)
+    save_figure(figure, stem)
+
+
+def _legend_entries(labels: np.ndarray, classes: Sequence[str], colours: np.ndarray) -> list[Line2D]:
+    counts, shown = (labels == 1).sum(axis=0), _most_frequent(labels)
+    entries = [_dot(colours[c], f"{classes[c]} ({counts[c]})") for c in shown]
+    if len(shown) < len(classes):
+        entries.append(Line2D([], [], linestyle="", label=f"and {len(classes) - len(shown)} more classes"))
+    if several := int(((labels == 1).sum(axis=1) > 1).sum()):
+        entries.append(_dot(np.ones(3), f"{_SEVERAL} ({several})", edge=_RING))
+    if uncertain := int((~(labels == 1).any(axis=1)).sum()):
+        words = "no certain class" if classes else "no labels"
+        entries.append(_dot(NO_CLASS, f"{words} ({uncertain})"))
+    return entries
+
+
+def _draw_panel(
+    axes: Axes, points: np.ndarray, labels: np.ndarray, c: int, colour: np.ndarray, rasterized: bool
+) -> None:
+    """One class before all images in grey."""
+    size = _marker_size(len(points), 9)
+    several = (labels == 1).sum(axis=1) > 1
+    present, difficult = labels[:, c] == 1, labels[:, c] == 0
+    _scatter(axes, points, size * 0.6, _FAINT, "none", 0, rasterized)
+    _scatter(axes, points[difficult], size, "white", [colour], 0.6, rasterized)
+    _scatter(axes, points[present & ~several], size * 1.4, [colour], _RIM, 0.25, rasterized)
+    _scatter(axes, points[present & several], size * 1.4, [colour], _RING, 0.6, rasterized)
+    _frame(axes, points)
+
+
+def _scatter(
+    axes: Axes, points: np.ndarray, size: float, faces: Any, edges: Any, width: float, rasterized: bool
+) -> None:
+    axes.scatter(
+        points[:, 0], points[:, 1], s=size, facecolors=faces, edgecolors=edges, linewidths=width,
+        rasterized=rasterized,
+    )  # fmt: skip
+
+
+def _caption(figure: Figure, title: str, result: TsneResult, omitted: int) -> None:
+    """The title above all panels, and the legend below them."""
+    above, below = 1 - 0.1 / figure.get_figheight(), 0.08 / figure.get_figheight()
+    figure.text(0.5, above, title, fontsize=11, fontweight="bold", ha="center", va="top", parse_math=False)
+    legend = (
+        "ring: further classes as well; hollow: only difficult instances\n"
+        f"purity: the share of an image's {result.neighbors} nearest that show the class too"
+    ) + (f"; {omitted} rarer classes are left out" if omitted else "")
+    figure.text(0.5, below, legend, fontsize=7.5, ha="center")
 
 
 def _most_frequent(labels: np.ndarray) -> list[int]:
@@ -211,14 +221,12 @@ def _dot(colour: np.ndarray, label: str, edge: str | tuple[float, float, float, 
     )  # fmt: skip
 
 
-def _trust_text(trust: Trust) -> str:
-    kept = f"{trust.neighbors} nearest kept {trust.knn_preservation:.0%}"
-    if trust.stability is not None:
-        kept += f"   ·   the same from other starts {trust.stability:.0%}"
-    return f"KL divergence {trust.kl:.3f}   ·   trustworthiness {trust.trustworthiness:.3f}\n{kept}"
+def _trust_text(result: TsneResult) -> str:
+    kept = f"{result.neighbors} nearest kept {result.knn_preservation:.0%}"
+    if result.stability is not None:
+        kept += f"   ·   the same from other starts {result.stability:.0%}"
+    return f"KL divergence {result.kl:.3f}   ·   trustworthiness {result.trustworthiness:.3f}\n{kept}"
 
 
-def _purity_text(trust: Trust, c: int) -> str:
-    if np.isnan(trust.purity[c]):
-        return "too few images for a purity"
-    return f"map {trust.purity[c]:.2f}  layer {trust.purity_in_layer[c]:.2f}  chance {trust.chance[c]:.2f}"
+def _purity_text(part: ClassOnMap) -> str:
+    return f"map {part.purity:.2f}  layer {part.purity_in_layer:.2f}  chance {part.chance:.2f}"

@@ -34,6 +34,7 @@ def block_checksums(rows: np.ndarray, block_rows: int) -> np.ndarray:
     (ceil(N / block_rows), 16) uint8
     """
     data = np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data
-    step = block_rows * (rows.nbytes // len(rows)) if len(rows) else 1
-    digests = [checksum(data[at : at + step]) for at in range(0, len(data), step)]
+    step = block_rows * (rows.nbytes // max(len(rows), 1))
+    blocks = -(-len(rows) // block_rows)  # by rows: labels of no class have rows without bytes
+    digests = [checksum(data[i * step : (i + 1) * step]) for i in range(blocks)]
     return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, CHECKSUM_BYTES)

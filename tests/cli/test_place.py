@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
-from pool5.analysis.tsne import make_map, place_points, read_map, write_map
+from pool5.analysis.layer_map import map_layer
+from pool5.analysis.tsne import place_points
 from pool5.cli import main
-from pool5.store.feature_file import feature_path
+from pool5.params.sections import Tsne
+from pool5.project import Project
+from pool5.results.record import load_record, save_record
+from pool5.results.tsne_map import TsneResult
+from pool5.store.feature_file import FeatureFile
 from pool5.store.feature_key import FeatureKey
 from pool5.store.feature_writer import write_feature_file
 from tests.cli.small_project import PARAMS
 
+RECORD = Project().result("tsne/net/pooled")
 KEY = FeatureKey("net", "0" * 64, "flatten", {}, "fp32", "float32", 1)
 
 
@@ -35,7 +41,7 @@ def place(layers, tmp_path, monkeypatch, capsys):
     for split, layer in layers.items():
         count = len(layer)
         write_feature_file(
-            feature_path("net", split, tmp_path / "data/features"),
+            Project(tmp_path).features("net", split),
             dataset="toy",
             split=split,
             model="net",
@@ -46,15 +52,15 @@ def place(layers, tmp_path, monkeypatch, capsys):
             layers={"pooled": layer},
             keys={"pooled": KEY},
         )
-    mapped = layers["test"][:100]
-    points = make_map(mapped, perplexity=10).points
-    ids = [f"test{row:03d}" for row in range(100)]
-    write_map(tmp_path / "reports/tsne/net/pooled/map.csv", ids, points, ["cat"] * 100, ["#000000"] * 100)
+    file = FeatureFile.open(Project(tmp_path).features("net", "test"))
+    settings = Tsne(sample=100, perplexity=10, stability_seeds=0)
+    save_record(map_layer(file, "pooled", settings), tmp_path / RECORD)
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         words = ["pool5", "place", *(() if "--model" in arguments else ("--model", "net")), *arguments]
         monkeypatch.setattr(sys, "argv", words)
+        capsys.readouterr()  # what the making of the map logged
         with pytest.raises(SystemExit) as exit_:
             main()
         return (exit_.value.code or 0, *capsys.readouterr())
@@ -62,19 +68,26 @@ def place(layers, tmp_path, monkeypatch, capsys):
     return run
 
 
+def stored_map() -> tuple[tuple[str, ...], np.ndarray]:
+    found = load_record(TsneResult, RECORD)
+    return found.ids, np.array(found.points)
+
+
 def test_an_image_of_the_map_stays_and_others_are_placed_among_their_like(place, layers):
-    code, out, _ = place("--layer", "pooled", "--json", "test007", "test110", "train002")
+    ids, points = stored_map()
+    rows = [int(name.removeprefix("test")) for name in ids]
+    left_out = next(row for row in range(120) if row not in rows)
+    code, out, _ = place("--layer", "pooled", "--json", ids[7], f"test{left_out:03d}", "train002")
     assert code == 0
     old, *new = json.loads(out)
-    _, points = read_map("reports/tsne/net/pooled/map.csv")
-    assert old == {"id": "test007", "x": points[7, 0], "y": points[7, 1], "on_map": True}
+    assert old == {"id": ids[7], "x": points[7, 0], "y": points[7, 1], "on_map": True}
     assert [row["on_map"] for row in new] == [False, False]
-    both = np.stack([layers["test"][110], layers["train"][2]])
-    expected = place_points(both, layers["test"][:100], points)
+    both = np.stack([layers["test"][left_out], layers["train"][2]])
+    expected = place_points(both, layers["test"][rows], points)
     np.testing.assert_allclose([[row["x"], row["y"]] for row in new], expected, atol=1e-4)
-    for row in new:  # rows 110 and 2 are both of the third cluster
+    for row, cluster in zip(new, (left_out % 4, 2), strict=True):
         near = np.linalg.norm(points - [row["x"], row["y"]], axis=1).argsort()[:5]
-        assert set(near % 4) == {2}
+        assert {rows[i] % 4 for i in near} == {cluster}
 
 
 def test_the_table_names_every_image(place):
@@ -89,7 +102,7 @@ def test_the_table_names_every_image(place):
         (["--layer", "pooled"], "give the ids of images, or --image FILE"),
         (["--layer", "fc7", "--model", "nope", "test007"], "no model 'nope' in params.yaml; it has net"),
         (["--layer", "fc7", "test007"], "no such map; name the layer in tsne.of"),
-        (["--layer", "pooled", "test999"], "no image test999 in split test (close: test"),
+        (["--layer", "pooled", "test999"], "no image test999 in split test (did you mean test"),
         (["--layer", "pooled", "--image", "params.yaml"], "run `dvc repro model@net` first"),
     ],
 )
@@ -99,30 +112,38 @@ def test_mistakes_are_told_in_one_line(place, arguments, told):
     assert told in err
 
 
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("id,x\nfoo,bar\n", "not a map, or damaged"),
-        ("id,x,y\n", "not a map, or damaged"),
-        ("", "not a map, or damaged"),
-        ("id,x,y\ntest001,nan,1\n", "not a map, or damaged"),
-        ("id,x,y\ntest999,0,1\n", "map.csv: made of other images (test999 is not stored)"),
-    ],
-)
-def test_a_damaged_map_is_told(place, text, told):
-    Path("reports/tsne/net/pooled/map.csv").write_text(text)
+@pytest.mark.parametrize("change", [("1", "2"), ('"points"', '"dots"'), ("}", "")])
+def test_a_map_that_was_edited_or_cut_is_not_believed(place, change):
+    RECORD.write_text(RECORD.read_text().replace(*change))
     code, _, err = place("--layer", "pooled", "test007")
     assert (code, err.count("\n")) == (2, 1)
-    assert told in err
+    assert "not a result, or damaged" in err or "version 2" in err
+    assert err.endswith("f tsne`\n")
+
+
+def test_a_map_of_images_that_are_not_stored_is_told(place):
+    found = load_record(TsneResult, RECORD)
+    save_record(replace(found, ids=("other", *found.ids[1:])), RECORD)
+    code, _, err = place("--layer", "pooled", "train002")
+    assert code == 2
+    assert "made of other images (other is not stored); run `dvc repro tsne`" in err
+
+
+def test_where_there_is_no_map_the_reason_is_told(place):
+    gone = replace(load_record(TsneResult, RECORD), ids=(), points=(), gaps=("no map: three images",))
+    save_record(gone, RECORD)
+    code, _, err = place("--layer", "pooled", "train002")
+    assert code == 2
+    assert "no map: three images" in err
 
 
 def test_a_file_is_not_taken_for_the_stored_image_of_its_name(place, layers, monkeypatch):
     monkeypatch.setattr(
         "pool5.cli.subjects.embed_files", lambda images, *_: np.stack([layers["test"][110]] * len(images))
     )
-    _, out, _ = place("--layer", "pooled", "--json", "--image", "test007", "--image", "other", "test007")
+    ids, points = stored_map()
+    _, out, _ = place("--layer", "pooled", "--json", "--image", ids[7], "--image", "other", ids[7])
     stored, file, other = json.loads(out)
-    _, points = read_map("reports/tsne/net/pooled/map.csv")
     assert [stored["x"], stored["y"]] == points[7].tolist()
     assert (stored["on_map"], file["on_map"], other["on_map"]) == (True, False, False)
-    assert file == other | {"id": "test007"}
+    assert file == other | {"id": ids[7]}

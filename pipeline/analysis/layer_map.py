@@ -1,0 +1,108 @@
+"""The map of a stored layer, as the stage `tsne` records it."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+from msgspec.structs import replace
+
+from ..errors import UserError
+from ..params.sections import Tsne
+from ..results.tsne_map import TsneResult
+from ..store.feature_file import FeatureFile
+from .map_trust import Trust, measure_trust
+from .tsne import choose_backend, draw_sample, make_map
+
+_FEWEST = 4  # images, of which two have a neighbor and a stranger
+_NAMED = 5  # classes named in a gap
+_log = logging.getLogger(__name__)
+
+
+def map_layer(file: FeatureFile, layer: str, settings: Tsne) -> TsneResult:
+    """Map a sample of a layer's rows and measure the map.
+
+    Raises
+    ------
+    UserError
+        If a value is not finite.
+    """
+    name = f"{file.model}/{layer}"
+    rows = draw_sample(len(file), settings.sample, settings.seed)
+    features, ids, labels = np.asarray(file.layer(layer)[rows]), file.ids[rows], file.labels[rows]
+    _check_finite(features, ids, file.model, name)
+    perplexity, gaps = _perplexity(settings.perplexity, len(rows))
+    result = TsneResult(
+        layer=name, split=file.split, images=len(rows), perplexity=perplexity, seed=settings.seed
+    )
+    if reason := _unmappable(features):
+        return _with_gaps(result, [f"no map: {reason}"])
+    backend, why = choose_backend(len(rows), settings.backend)
+    _log.info("tsne %s: %d of %d images of %s, %s", name, len(rows), len(file), file.split, why)
+    draw = functools.partial(make_map, features, perplexity=perplexity, backend=backend)
+    found = draw(seed=settings.seed)
+    starts = [settings.seed + 1 + i for i in range(settings.stability_seeds)]
+    others = [draw(seed=seed, start="random").points for seed in starts]
+    trust = measure_trust(features, labels, file.classes, found.points, others, seed=settings.seed)
+    result = replace(
+        result,
+        backend=backend,
+        ids=tuple(ids.tolist()),
+        points=tuple((round(x, 5), round(y, 5)) for x, y in found.points.tolist()),
+        neighbors=trust.neighbors,
+        kl=found.kl,
+        trustworthiness=trust.trustworthiness,
+        knn_preservation=trust.knn_preservation,
+        stability=trust.stability,
+        by_class=trust.by_class,
+    )
+    return _with_gaps(result, gaps + _class_gaps(file.classes, trust))
+
+
+def _perplexity(wanted: float, count: int) -> tuple[float, list[str]]:
+    """As high as the images allow, with the gap where that is lower than `wanted`."""
+    highest = max(count - 1, 0) / 3
+    if wanted <= highest:
+        return wanted, []
+    needed = int(np.ceil(3 * wanted)) + 1
+    return highest, [
+        f"perplexity {highest:.4g} instead of {wanted:g}, for which {needed} images are needed; "
+        f"there are {count}"
+    ]
+
+
+def _with_gaps(result: TsneResult, gaps: list[str]) -> TsneResult:
+    for gap in gaps:
+        _log.warning("tsne %s: %s", result.layer, gap)
+    return replace(result, gaps=tuple(gaps))
+
+
+def _check_finite(features: np.ndarray, ids: np.ndarray, model: str, name: str) -> None:
+    finite = np.isfinite(features).all(axis=1)
+    if not finite.all():
+        raise UserError(
+            f"tsne: {name}: {int((~finite).sum())} of {len(ids)} images have a value that is not finite, the "
+            f"first is {ids[int(np.argmin(finite))]}; set extract.precision to fp32",
+            rerun=f"extract@{model}",
+        )
+
+
+def _unmappable(features: np.ndarray) -> str | None:
+    if (count := len(features)) < _FEWEST:
+        return f"it needs {_FEWEST} images or more, and there are {count}"
+    if (features == features[0]).all():
+        return f"all {count} images have the same values"
+    return None
+
+
+def _class_gaps(classes: Sequence[str], trust: Trust) -> list[str]:
+    if not classes:
+        return ["no purity by class: the images have no labels"]
+    measured = {part.class_name for part in trust.by_class}
+    missing = [name for name in classes if name not in measured]
+    if not missing:
+        return []
+    named = ", ".join(missing[:_NAMED]) + (f" and {len(missing) - _NAMED} more" if missing[_NAMED:] else "")
+    return [f"no purity of {named}: shown by fewer than two images of the map"]
