@@ -1,69 +1,55 @@
-"""Ask every representation the same queries, and measure retrieval over the whole test split."""
+"""The stage neighbors finds the nearest rows of every row, for every layer that a later stage asks about."""
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
-import numpy as np
-
-from ..analysis.retrieval import (
-    NDCG_DEPTH,
-    measure_queries,
-    query_groups,
-    summarize,
-    write_retrieval,
-)
-from ..analysis.shown_queries import ShownQuery, check_same_images, choose_queries, write_neighbors
-from ..datasets.manifest import image_paths, read_manifest
-from ..figures.canvas import save_figure
-from ..figures.neighbor_sheet import neighbor_sheet
-from ..files.atomic import write_text
-from ..params import load_params
-from ..search.exact import exact_search
-from ..search.searcher import Searcher
-from ..store.feature_file import FeatureFile, feature_path
+from ..params import Metric, Params, load_params, split_reference
+from ..project import Project
+from ..search.neighbor_graph import GraphSettings, decides_graph, write_graph
+from ..store.feature_file import FeatureFile
+from ..store.neighbor_file import graph_name
+from ..store.unit_cache import UnitCache
 from . import run
 
-REPORTS = Path("reports/neighbors")
+_GRAPH = "graph.h5"
 
 
 def main() -> None:
-    params = load_params()
-    asked, metric = params.neighbors, params.index.metric
-    searchers = {}
-    for name in asked.of:
-        model, layer = name.split("/")
-        searchers[name] = Searcher(FeatureFile.open(feature_path(model, params.dataset.test)), layer, metric)
-    features = check_same_images([searcher.features for searcher in searchers.values()])
+    project = Project()
+    params = load_params(project.params)
+    recipe = json.loads(project.resolved("neighbors").read_text())["recipe_version"]
+    project.neighbor_folders.mkdir(parents=True, exist_ok=True)
+    units = UnitCache(project.unit_cache, "neighbors")
+    for layer, metric in _wanted(params):
+        model, name = split_reference(layer)
+        splits = (params.dataset.train, params.dataset.test)
+        files = [FeatureFile.open(project.features(model, split)) for split in splits]
+        settings = GraphSettings(
+            metric=metric,
+            depth=params.neighbors.depth,
+            exact_up_to=params.neighbors.exact_up_to,
+            memory_gb=params.index.memory_gb,
+            seed=params.index.seed,
+        )
+        key = {"recipe": recipe, **decides_graph(files, name, settings)}
+        path = project.neighbors(graph_name(layer, metric, params.index.metric))
+        units.put(key, {_GRAPH: path}, functools.partial(_make, files, name, settings))
+    units.close()
 
-    shown = []
-    for row, drawn_for in choose_queries(features.labels, features.classes, asked.queries, asked.seed):
-        query = str(features.ids[row])
-        found = {name: searcher.query(query, asked.k) for name, searcher in searchers.items()}
-        shown.append(ShownQuery(query, drawn_for, searchers[asked.of[0]].labels_of(row), found))
-    write_neighbors(shown, REPORTS / "neighbors.csv")
-    manifest = read_manifest(f"data/manifest/{params.dataset.test}.csv")
-    title = "Nearest neighbors of the same queries in every representation"
-    sheet = neighbor_sheet(shown, image_paths(manifest, params.dataset.root), metric, title=title)
-    save_figure(sheet, REPORTS / "sheet")
 
-    groups = query_groups(features.labels, features.classes)
-    results = {}
-    for name, searcher in searchers.items():
-        vectors = searcher.features.layer(searcher.layer)
-        depth = min(max(asked.k, NDCG_DEPTH), len(vectors) - 1)
-        _, neighbors = exact_search(vectors, vectors, depth, metric, exclude=np.arange(len(vectors)))
-        measures = measure_queries(features.labels, neighbors, asked.k)
-        results[name] = summarize(measures, groups, asked.bootstrap, asked.seed)
-    write_retrieval(results, REPORTS / "retrieval.csv")
-    metrics: dict = {}
-    for name, rows in results.items():
-        for result in rows:
-            if result.group not in features.classes:
-                group = metrics.setdefault(name, {}).setdefault(result.group, {})
-                group[result.measure] = round(result.value, 6)
-    write_text("reports/metrics/neighbors.json", json.dumps(metrics, indent=2, sort_keys=True) + "\n")
+def _make(files: list[FeatureFile], layer: str, settings: GraphSettings, folder: Path) -> None:
+    write_graph(files, layer, settings, folder / _GRAPH)
+
+
+def _wanted(params: Params) -> list[tuple[str, Metric]]:
+    """Each layer once under the main metric; near-duplicates are told by the cosine, whatever that is."""
+    main, copies = params.index.metric, [params.duplicates.of] if params.duplicates.of else []
+    layers = dict.fromkeys([*params.neighbors.of, *params.tsne.of, *copies])
+    graphs = dict.fromkeys((layer, main) for layer in layers)
+    return list(graphs | dict.fromkeys((layer, "cosine") for layer in copies))
 
 
 if __name__ == "__main__":
