@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -95,50 +95,67 @@ def compose_sheet(
     legend: Mapping[Frame, str] | None = None,
 ) -> Figure:
     """The figure that `draw_sheet` writes; without rows it has a title and a caption only."""
+    at = _lay_out(rows, title, caption, columns, bool(legend))
+    figure = new_figure(at.width, at.height)
+    figure.set_layout_engine("none")  # every place is computed here
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, at.width), ylim=(at.height, 0))
+    axes.set_axis_off()
+    _text(axes, _MARGIN, _MARGIN, at.head, 11, weight="bold")
+    for number, lines in enumerate(at.headings):
+        first = sum(count for _, count in columns[:number])
+        _text(axes, at.lefts[first], at.headings_end - _height(lines, 9), lines, 9, weight="bold")
+    for top, (label, tiles) in zip(at.row_tops, rows, strict=True):
+        beside = _wrap(label, _SIDE - 0.12, 8, bold=True)
+        _text(axes, _MARGIN, top + _title_height(), beside, 8, weight="bold")
+        for left, tile in zip(at.lefts, tiles, strict=False):
+            if tile:
+                _draw_tile(axes, tile, left, top)
+    _draw_legend(axes, legend or {}, at.legend_top)
+    _text(axes, _MARGIN, at.foot_top, at.foot, _NOTE_SIZE + 0.5, color="#555555")
+    return figure
+
+
+@dataclasses.dataclass(frozen=True)
+class _Layout:
+    """Where everything stands on a sheet, from its top left; and its words, wrapped."""
+
+    width: float
+    height: float
+    lefts: list[float]
+    head: list[str]
+    headings: list[list[str]]
+    headings_end: float
+    row_tops: list[float]
+    legend_top: float
+    foot: list[str]
+    foot_top: float
+
+
+def _lay_out(
+    rows: Sequence[tuple[str, Sequence[Tile | None]]],
+    title: str,
+    caption: str,
+    columns: Sequence[tuple[str, int]],
+    has_legend: bool,
+) -> _Layout:
     side = _SIDE if any(label for label, _ in rows) else 0.0
     most = max((len(tiles) for _, tiles in rows), default=0)
     lefts = _column_positions(max(most, sum(count for _, count in columns), 1), columns, _MARGIN + side)
     width = max(lefts[-1] + _CELL[0] + _MARGIN, 5.0)
     head = _wrap(title, width - 2 * _MARGIN, 11, bold=True)
     foot = _wrap(caption, width - 2 * _MARGIN, _NOTE_SIZE + 0.5)
-
-    # heights first: a figure's size must be known before anything is drawn on it
-    top = _MARGIN + _height(head, 11) + 0.08
     headings = [_wrap(text, _span(lefts, columns, n), 9, bold=True) for n, (text, _) in enumerate(columns)]
-    heading_height = max((_height(lines, 9) for lines in headings), default=0.0)
-    row_tops, y = [], top + heading_height + (0.06 if columns else 0.0)
+    headings_end = _MARGIN + _height(head, 11) + 0.08
+    headings_end += max((_height(lines, 9) for lines in headings), default=0.0)
+    row_tops, y = [], headings_end + (0.06 if columns else 0.0)
     for number, (label, tiles) in enumerate(rows):
         y += 0.22 if number and label else 0.0
         row_tops.append(y)
         y += _row_height(label, tiles)
     legend_top = y + 0.04
-    foot_top = legend_top + (0.24 if legend else 0.0)
+    foot_top = legend_top + (0.24 if has_legend else 0.0)
     height = foot_top + _height(foot, _NOTE_SIZE + 0.5) + _MARGIN
-
-    figure = new_figure(width, height)
-    figure.set_layout_engine("none")  # every place is computed here
-    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
-    axes.set_axis_off()
-    _text(axes, _MARGIN, _MARGIN, head, 11, weight="bold")
-    for number, lines in enumerate(headings):
-        first = sum(count for _, count in columns[:number])
-        bottom_up = top + heading_height - _height(lines, 9)
-        _text(axes, lefts[first], bottom_up, lines, 9, weight="bold")
-    for row_top, (label, tiles) in zip(row_tops, rows, strict=True):
-        _text(
-            axes,
-            _MARGIN,
-            row_top + _title_height(),
-            _wrap(label, side - 0.12, 8, bold=True),
-            8,
-            weight="bold",
-        )
-        for left, tile in zip(lefts, tiles, strict=False):
-            if tile:
-                _draw_tile(axes, tile, left, row_top)
-    _draw_legend(axes, legend or {}, legend_top)
-    _text(axes, _MARGIN, foot_top, foot, _NOTE_SIZE + 0.5, color="#555555")
-    return figure
+    return _Layout(width, height, lefts, head, headings, headings_end, row_tops, legend_top, foot, foot_top)
 
 
 def _column_positions(count: int, columns: Sequence[tuple[str, int]], start: float) -> list[float]:
@@ -176,16 +193,8 @@ def _draw_tile(axes: Axes, tile: Tile, left: float, top: float) -> None:
     room = width - (_measure(mark, _TITLE_SIZE, True) + 0.06 if mark else 0.0)
     _text(axes, left, top, [_shorten(tile.title, room, _TITLE_SIZE)], _TITLE_SIZE)
     if mark:
-        _text(
-            axes,
-            left + width,
-            top,
-            [mark],
-            _TITLE_SIZE,
-            color=_COLOUR[tile.frame],
-            weight="bold",
-            align="right",
-        )
+        ink = _COLOUR[tile.frame]
+        _text(axes, left + width, top, [mark], _TITLE_SIZE, color=ink, weight="bold", align="right")
     top += _title_height()
     axes.add_patch(Rectangle((left, top), width, height, facecolor="#f1f1f1", edgecolor="none"))
     image = _thumbnail(tile.image)
@@ -231,17 +240,8 @@ def _text(
     """Lines of text whose first line's top is at `y`; a dollar sign in an id is no formula."""
     for number, line in enumerate(lines):
         baseline = y + (number * _LINE + 1.0) * size * _POINT
-        axes.text(
-            x,
-            baseline,
-            line,
-            fontsize=size,
-            color=color,
-            weight=weight,
-            ha=align,
-            va="baseline",
-            parse_math=False,
-        )
+        style: dict[str, Any] = {"fontsize": size, "color": color, "weight": weight, "ha": align}
+        axes.text(x, baseline, line, va="baseline", parse_math=False, **style)
 
 
 def _height(lines: Sequence[str], size: float) -> float:

@@ -20,6 +20,9 @@ def check_references(params: Params, path: str) -> None:
         _check_model(params, name, model, path)
     _check_cycles(params, path)
     _check_layers(params, path)
+    if params.neighbors.k > params.neighbors.depth:
+        problem = f"{params.neighbors.k} is more than neighbors.depth keeps"
+        _refuse(path, "neighbors.k", problem, [f"1 to {params.neighbors.depth}"])
     for name in params.probe:
         if name in params.models:
             _refuse(path, f"probe.{name}", "a model has this name already", ["any other name"])
