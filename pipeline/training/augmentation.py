@@ -202,7 +202,7 @@ def _hue(pixels: torch.Tensor, changes: Changes) -> torch.Tensor:
         return pixels
     value, brightest = pixels.max(1, keepdim=True)
     chroma = value - pixels.amin(1, keepdim=True)
-    red, green, blue = pixels.split(1, 1)
+    red, green, blue = pixels.split(1, 1)  # type: ignore[no-untyped-call]
     safe = torch.where(chroma == 0, torch.ones_like(chroma), chroma)
     sixths = torch.where(
         brightest == 0,

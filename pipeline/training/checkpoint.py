@@ -1,17 +1,61 @@
-"""The whole state of a training after an epoch, from which a killed one goes on."""
+"""What a training carries from one epoch to the next, and its checkpoint, from which a killed one goes on."""
 
 from __future__ import annotations
 
-import pickle
+import dataclasses
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from ..files.atomic import atomic_write
+from ..results.training import Epoch
 
 _FILE = "state.pt"
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass
+class State:
+    """All that a training carries from one epoch to the next; the rates follow from the number of epochs.
+
+    `best` are the weights of the best epoch until now, where the recipe keeps that one.
+    """
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: AveragedModel | None
+    history: list[Epoch] = dataclasses.field(default_factory=list)
+    best: dict[str, torch.Tensor] | None = None
+
+    @property
+    def candidate(self) -> nn.Module:
+        """The network that would be kept if the training ended now."""
+        return self.average.module if self.average else self.network
+
+    def saved(self) -> dict[str, Any]:
+        """What `load` takes, as a checkpoint may hold it."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.state_dict() if self.average else None,
+            "history": msgspec.to_builtins(self.history),
+            "best": self.best,
+        }
+
+    def load(self, saved: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.network.load_state_dict(saved["network"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        if self.average:
+            self.average.load_state_dict(saved["average"])
+        self.history = msgspec.convert(saved["history"], list[Epoch])
+        self.best = saved["best"]
 
 
 class Checkpoints:
@@ -26,10 +70,18 @@ class Checkpoints:
         self.path = self.of_model / digest / _FILE
 
     def read(self) -> dict[str, Any] | None:
-        """The last state; None where there is none, or what is there cannot be read."""
+        """The last state; None where there is none. One that cannot be read is set aside."""
         try:
-            return torch.load(self.path, map_location="cpu", weights_only=True)
-        except (FileNotFoundError, pickle.UnpicklingError, RuntimeError, EOFError):
+            saved: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
+            return saved
+        except FileNotFoundError:
+            return None
+        except OSError:
+            raise
+        except Exception as error:
+            # on damaged bytes torch.load raises nearly anything: UnpicklingError, IndexError, RuntimeError, …
+            aside = self.path.replace(self.path.with_suffix(".damaged"))
+            _log.warning("%s: damaged (%s); the training starts anew", aside, type(error).__name__)
             return None
 
     def write(self, state: dict[str, Any]) -> None:

@@ -1,33 +1,20 @@
-"""The curves of a training, as DVCLive writes them for `dvc plots`."""
+"""The curves of a training, for `dvc plots`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from dvclive import Live
+from ..files.atomic import write_text
+from ..files.csv_file import csv_text
+from ..results.training import Epoch
 
 
-class Curves:
-    """Loss, learning rate and validation mAP by epoch, under `folder`.
-
-    DVC removes a stage's outputs before it runs it again, so a training that goes on writes the epochs
-    before it again from `history`. No time stamps: the same training gives the same files.
-    """
-
-    def __init__(self, folder: Path, history: Sequence[Mapping[str, float]]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._live = Live(dir=str(folder), report=None, save_dvc_exp=False, dvcyaml=None)
-        for metrics in history:
-            self.add(metrics)
-
-    def add(self, metrics: Mapping[str, float]) -> None:
-        """Write one epoch."""
-        for name, value in metrics.items():
-            self._live.log_metric(name, value)
-        self._live.next_step()
-
-    def close(self) -> None:
-        """Finish; DVCLive's own summary goes, since no plot can be drawn from it."""
-        self._live.end()
-        Path(self._live.metrics_file).unlink(missing_ok=True)
+def write_curves(folder: Path, history: Sequence[Epoch]) -> None:
+    """Write loss, learning rate and validation mAP by epoch, a table each, where DVCLive would put them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in Epoch.__struct_fields__:
+        rows = [(epoch, getattr(metrics, name)) for epoch, metrics in enumerate(history)]
+        if any(value is not None for _, value in rows):
+            text = csv_text(["step", name], rows, delimiter="\t")
+            write_text(folder / "plots" / "metrics" / f"{name}.tsv", text)

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
-class MovingAverage:
+def moving_average(network: nn.Module, decay: float) -> AveragedModel:
     """Averages all floating-point weights and buffers; copies the integer ones.
 
-    The decay starts low and rises to `decay`, min(decay, (1 + step) / (10 + step)) as in TensorFlow's
+    The decay starts low and rises to `decay`, min(decay, n / (9 + n)) at update n as in TensorFlow's
     ExponentialMovingAverage, so that a short training's average does not hang on its random start.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.state = {name: value.detach().clone() for name, value in network.state_dict().items()}
-
     @torch.no_grad()
-    def update(self, network: nn.Module, step: int) -> None:
-        """Take in the weights after `step`, counted from 0."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        for name, value in network.state_dict().items():
-            if value.is_floating_point():
-                self.state[name].lerp_(value, 1 - decay)
-            else:
-                self.state[name].copy_(value)
+    def update(averages: Any, values: Any, _: Any) -> None:
+        if averages[0].is_floating_point():
+            n = int(average.n_averaged)
+            step = get_ema_multi_avg_fn(min(decay, n / (9 + n)))  # type: ignore[no-untyped-call]
+            step(averages, values, n)
+        else:
+            torch._foreach_copy_(averages, values)
+
+    average = AveragedModel(network, multi_avg_fn=update, use_buffers=True)
+    average.n_averaged += 1  # the start is the first of what is averaged
+    return average

@@ -14,7 +14,7 @@ def build_optimizer(network: nn.Module, recipe: Train) -> torch.optim.Optimizer:
 
     Four groups: trunk and head, each with and without weight decay. Norms and biases get none (He et al.
     2019, "Bag of tricks"); they are the parameters of fewer than two dimensions. The head's rate is
-    `head_lr_factor` times the trunk's. A group's rate before any schedule is its `base_lr`.
+    `head_lr_factor` times the trunk's.
     """
     head = head_name(network)
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
@@ -26,7 +26,7 @@ def build_optimizer(network: nn.Module, recipe: Train) -> torch.optim.Optimizer:
     for (in_head, decays), parameters in sorted(groups.items(), key=lambda item: item[0]):
         rate = recipe.lr * (recipe.head_lr_factor if in_head else 1.0)
         decay = recipe.weight_decay if decays else 0.0
-        settings.append({"params": parameters, "lr": rate, "base_lr": rate, "weight_decay": decay})
+        settings.append({"params": parameters, "lr": rate, "weight_decay": decay})
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(settings, lr=recipe.lr, momentum=recipe.momentum, fused=True)
     return torch.optim.AdamW(settings, lr=recipe.lr, fused=True)

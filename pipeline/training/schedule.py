@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
 from ..params import Train
+
+
+def learning_rates(optimizer: Optimizer, recipe: Train, steps_per_epoch: int, done: int = 0) -> LambdaLR:
+    """The rates of a training that has `done` steps behind it; each group keeps its own base."""
+    factor = functools.partial(rate_factor, steps_per_epoch=steps_per_epoch, recipe=recipe)
+    return LambdaLR(optimizer, factor, last_epoch=done - 1)
 
 
 def rate_factor(step: int, steps_per_epoch: int, recipe: Train) -> float:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pool5.params import Train
-from pool5.training.schedule import rate_factor
+from pool5.training.schedule import learning_rates, rate_factor
 
 
 def factors(**options) -> list[float]:
@@ -35,3 +35,22 @@ def test_warm_up_rises_in_even_steps_to_the_full_rate():
     assert found[:9] == pytest.approx([n / 9 for n in range(1, 10)])
     assert found[8] == 1
     assert found[-1] == pytest.approx(0.5 * (1 + math.cos(math.pi * 31 / 32)))
+
+
+@pytest.mark.parametrize("done", [0, 7])
+def test_every_group_keeps_its_own_base_and_a_training_goes_on_where_it_was(done):
+    recipe = Train(epochs=5, batch_size=1, lr=0.1, warmup_epochs=1)
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": rate} for rate in (0.1, 1.0)]
+    optimizer = torch.optim.SGD(groups)
+    rates = learning_rates(optimizer, recipe, 4)
+    for _ in range(done):
+        optimizer.step()
+        rates.step()
+    saved = optimizer.state_dict()
+    again = torch.optim.SGD(groups)
+    again.load_state_dict(saved)
+    rates = learning_rates(again, recipe, 4, done)
+    for step in range(done, 20):
+        assert [g["lr"] for g in again.param_groups] == [b * rate_factor(step, 4, recipe) for b in (0.1, 1.0)]
+        again.step()
+        rates.step()

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import pickle
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -15,11 +16,16 @@ import numpy as np
 import pytest
 import torch
 
+from pool5.datasets.manifest import write_manifest
 from pool5.errors import UserError
 from pool5.models.card import read_card
 from pool5.models.network import build_network, load_network
 from pool5.models.weights import start_network
-from pool5.params import Augment, Train
+from pool5.params import Augment, Dataset, Params, Train
+from pool5.project import Project
+from pool5.results.training import TrainingResult
+from pool5.training.checkpoint import Checkpoints
+from pool5.training.make_model import make_model
 from pool5.training.train import train_model
 
 RECIPE = Train(
@@ -36,25 +42,24 @@ RECIPE = Train(
 )
 # mobilenet_v3_small has BatchNorm and dropout: both must come back after a kill
 DROPOUT = "mobilenet_v3_small"
+MODEL = "data/models/toy"
+CURVES = "reports/training/toy/plots/metrics"
 
 
-def train(
-    toy, out, recipe=RECIPE, *, architecture="shufflenet_v2_x0_5", manifest=None, start=None, **options
-):
-    model = toy.model(recipe, architecture)
-    manifest = toy.train if manifest is None else manifest
-    return train_model(
-        "toy",
-        model,
-        start or start_network("toy", model, manifest.classes),
-        manifest,
-        toy.val,
-        root=toy.root,
-        model_dir=out / "model",
-        curves_dir=out / "curves",
-        metrics_file=out / "metrics.json",
-        checkpoint_dir=out / "checkpoints",
-    )
+def params_of(toy, recipe, architecture="shufflenet_v2_x0_5") -> Params:
+    dataset = Dataset(name="toy", kind="folder", root=str(toy.root), train="trainval", val="val", test="test")
+    return Params(dataset=dataset, models={"toy": toy.model(recipe, architecture)})
+
+
+def train(toy, out, recipe=RECIPE, *, architecture="shufflenet_v2_x0_5", manifest=None) -> TrainingResult:
+    project = Project(out)
+    write_manifest(toy.train if manifest is None else manifest, project.manifest("trainval"))
+    write_manifest(toy.val, project.manifest("val"))
+    return make_model("toy", params_of(toy, recipe, architecture), project)
+
+
+def weights(out) -> str:
+    return read_card(out / MODEL).weights_sha256
 
 
 def files_of(folder) -> dict[str, bytes]:
@@ -72,104 +77,157 @@ def test_two_trainings_give_the_same_bytes_and_leave_no_checkpoint(toy, tmp_path
     assert first == second
     files = files_of(tmp_path / "a")
     assert files == files_of(tmp_path / "b")
-    assert set(files) == {
-        "model/weights.safetensors",
-        "model/model.json",
-        "metrics.json",
-        "curves/plots/metrics/loss.tsv",
-        "curves/plots/metrics/lr.tsv",
-        "curves/plots/metrics/val_map.tsv",
+    assert {name for name in files if not name.startswith("data/manifest")} == {
+        f"{MODEL}/weights.safetensors",
+        f"{MODEL}/model.json",
+        f"{CURVES}/loss.tsv",
+        f"{CURVES}/lr.tsv",
+        f"{CURVES}/val_map.tsv",
     }
-    other = train(toy, tmp_path / "c", changed(RECIPE, seed=1), architecture=DROPOUT)
-    assert other.weights_sha256 != first.weights_sha256
+    train(toy, tmp_path / "c", changed(RECIPE, seed=1), architecture=DROPOUT)
+    assert weights(tmp_path / "c") != weights(tmp_path / "a")
 
 
 _CHILD = """
 import pickle, sys
 from pathlib import Path
-from pool5.models.weights import start_network
-from pool5.training.train import train_model
-root, train, val, model, out = pickle.loads(Path(sys.argv[1]).read_bytes())
-train_model("toy", model, start_network("toy", model, train.classes), train, val, root=root,
-            model_dir=out / "model", curves_dir=out / "curves", metrics_file=out / "metrics.json",
-            checkpoint_dir=out / "checkpoints")
+from pool5.project import Project
+from pool5.training.checkpoint import Checkpoints
+from pool5.training.make_model import make_model
+params, out = pickle.loads(Path(sys.argv[1]).read_bytes())
+make_model("toy", params, Project(out))
 """
 
 
 @pytest.mark.slow
-def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(toy, tmp_path, capfd):
+def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(toy, tmp_path, caplog):
+    caplog.set_level("INFO", "pool5")
     recipe = changed(RECIPE, epochs=6, head_epochs=2)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     expected = train(toy, whole, recipe, architecture=DROPOUT)
+    shutil.copytree(whole / "data/manifest", cut / "data/manifest")
     arguments = tmp_path / "arguments"
-    arguments.write_bytes(pickle.dumps((toy.root, toy.train, toy.val, toy.model(recipe, DROPOUT), cut)))
+    arguments.write_bytes(pickle.dumps((params_of(toy, recipe, DROPOUT), cut)))
     child = subprocess.Popen([sys.executable, "-c", _CHILD, str(arguments)])
     epoch, delay = random.randint(1, 4), random.uniform(0, 0.3)
     print(f"to be killed {delay:.3f} s after epoch {epoch}")
-    losses = cut / "curves/plots/metrics/loss.tsv"
+    losses = cut / CURVES / "loss.tsv"
     while not losses.exists() or len(losses.read_text().splitlines()) < 1 + epoch:
         assert child.poll() is None
         time.sleep(0.01)
     time.sleep(delay)
     child.kill()
     child.wait()
-    assert not (cut / "model").exists()
-    assert len(list((cut / "checkpoints").rglob("state.pt"))) == 1
+    assert not (cut / MODEL).exists()
+    assert len(list(Project(cut).checkpoints.rglob("state.pt"))) == 1
     # DVC removes a stage's outputs before it runs again
-    (cut / "curves").rename(tmp_path / "removed")
+    (cut / "reports").rename(tmp_path / "removed")
     assert train(toy, cut, recipe, architecture=DROPOUT) == expected
-    assert "going on after epoch" in capfd.readouterr().err
+    assert "going on after epoch" in caplog.text
     assert files_of(cut) == files_of(whole)
 
 
-def test_a_checkpoint_of_another_recipe_or_other_images_is_not_taken_up(toy, tmp_path, capfd):
-    expected = train(toy, tmp_path / "a", changed(RECIPE, lr=0.02))
+def test_a_checkpoint_of_another_recipe_or_other_images_is_not_taken_up(toy, tmp_path, caplog):
+    caplog.set_level("INFO", "pool5")
+    train(toy, tmp_path / "a", changed(RECIPE, lr=0.02))
     stopped = tmp_path / "b"
     with pytest.raises(UserError, match="not a number"):
         train(toy, stopped, changed(RECIPE, lr=1e30, warmup_epochs=0))
-    assert train(toy, stopped, changed(RECIPE, lr=0.02)).weights_sha256 == expected.weights_sha256
-    assert "going on" not in capfd.readouterr().err
-    assert not list((stopped / "checkpoints").rglob("state.pt"))
+    train(toy, stopped, changed(RECIPE, lr=0.02))
+    assert weights(stopped) == weights(tmp_path / "a")
+    assert "going on" not in caplog.text
+    assert not list(Project(stopped).checkpoints.rglob("state.pt"))
 
 
-def test_a_damaged_checkpoint_costs_the_epochs_and_nothing_else(toy, tmp_path):
-    expected = train(toy, tmp_path / "a")
-    out = tmp_path / "b"
-    # a file where the metrics' folder should be stops the training after its last checkpoint
-    (out / "model").parent.mkdir(parents=True)
-    (out / "model").write_text("")
+def stopped_before_it_is_stored(toy, out):
+    """The last checkpoint of a training that was stopped between it and the model's folder."""
+    (out / MODEL).parent.mkdir(parents=True)
+    (out / MODEL).write_text("a file where a folder should be")
     with pytest.raises(OSError):
         train(toy, out)
-    (state,) = (out / "checkpoints").rglob("state.pt")
+    (out / MODEL).unlink()
+    (state,) = Project(out).checkpoints.rglob("state.pt")
+    return state
+
+
+DAMAGE = {
+    "cut": lambda data: data[:1000],
+    "empty": lambda data: b"",
+    "no archive": lambda data: b"no state at all" * 99,
+    "a pickle cut short": lambda data: pickle.dumps(torch.zeros(9))[:30],
+    "a pickle with nothing in it": lambda data: b"\x80\x02.",
+    "bytes turned": lambda data: data[:200] + bytes(255 - byte for byte in data[200:600]) + data[600:],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_checkpoint_is_set_aside_and_costs_the_epochs_and_nothing_else(tmp_path, damage, caplog):
+    checkpoints = Checkpoints(tmp_path, "toy", "0" * 32)
+    checkpoints.write({"network": {"weight": torch.arange(500.0)}, "history": [{"loss": 1.0}]})
+    checkpoints.path.write_bytes(DAMAGE[damage](checkpoints.path.read_bytes()))
+    assert checkpoints.read() is None
+    assert "state.damaged: damaged" in caplog.text
+    assert "starts anew" in caplog.text
+    assert [path.name for path in checkpoints.path.parent.iterdir()] == ["state.damaged"]
+
+
+def test_a_training_starts_anew_from_a_damaged_checkpoint(toy, tmp_path):
+    expected = train(toy, tmp_path / "a")
+    state = stopped_before_it_is_stored(toy, tmp_path / "b")
     state.write_bytes(state.read_bytes()[:1000])
-    (out / "model").unlink()
-    assert train(toy, out) == expected
+    assert train(toy, tmp_path / "b") == expected
+    assert files_of(tmp_path / "b") == files_of(tmp_path / "a")
 
 
 def test_the_held_out_images_are_not_trained_on(toy, tmp_path):
     # their files are not even needed where nothing is held out of a manifest without them
     without = toy.train.take(np.arange(24))
     held_out = train(toy, tmp_path / "a", changed(RECIPE, keep="last"))
-    alone = train(toy, tmp_path / "b", changed(RECIPE, keep="last"), manifest=without)
-    assert held_out.weights_sha256 == alone.weights_sha256
+    train(toy, tmp_path / "b", changed(RECIPE, keep="last"), manifest=without)
+    assert weights(tmp_path / "a") == weights(tmp_path / "b")
+    assert held_out.images == 24
     everything = train(toy, tmp_path / "c", changed(RECIPE, keep="last", hold_out=False))
-    assert everything.weights_sha256 != alone.weights_sha256
-    assert "val_map" not in json.loads((tmp_path / "c/metrics.json").read_text())
+    assert weights(tmp_path / "c") != weights(tmp_path / "b")
+    assert everything.images == 32
+    assert "val_map" not in everything.metrics()
 
 
 def test_the_best_epoch_is_kept_where_asked_for(toy, tmp_path):
-    train(toy, tmp_path)
-    history = (tmp_path / "curves/plots/metrics/val_map.tsv").read_text().split()[2:]
-    by_epoch = [float(value) for value in history[1::2]]
-    metrics = json.loads((tmp_path / "metrics.json").read_text())
-    assert metrics["kept_epoch"] == 1 + by_epoch.index(max(by_epoch))
-    assert metrics["val_map"] == max(by_epoch)
+    result = train(toy, tmp_path)
+    by_epoch = [epoch.val_map for epoch in result.history]
+    assert result.kept_epoch == 1 + by_epoch.index(max(by_epoch))
+    assert result.metrics()["val_map"] == max(by_epoch)
+    assert (tmp_path / CURVES / "val_map.tsv").read_text().split() == [
+        "step", "val_map", *(text for step, value in enumerate(by_epoch) for text in (str(step), str(value)))
+    ]  # fmt: skip
+
+
+def test_where_no_class_of_val_has_a_positive_there_is_no_map_and_the_first_epoch_is_kept(toy, tmp_path):
+    recipe = changed(RECIPE, epochs=2)
+    project = Project(tmp_path)
+    write_manifest(toy.train, project.manifest("trainval"))
+    val = dataclasses.replace(toy.val, labels=np.full_like(toy.val.labels, -1))
+    write_manifest(val, project.manifest("val"))
+    result = make_model("toy", params_of(toy, recipe), project)
+    assert [epoch.val_map for epoch in result.history] == [None, None]
+    assert result.kept_epoch == 1
+    assert not (tmp_path / CURVES / "val_map.tsv").exists()
+
+
+def test_without_classes_there_is_nothing_to_train_but_a_model_to_use(toy, tmp_path):
+    unlabelled = dataclasses.replace(toy.train, classes=(), labels=np.empty((32, 0), np.int8))
+    with pytest.raises(UserError, match=r"models.toy.train: the data set has no classes to learn"):
+        train(toy, tmp_path, manifest=unlabelled)
+    result = train(toy, tmp_path, None, manifest=unlabelled)
+    assert result == TrainingResult(model="toy")
+    assert result.metrics() == {"epochs": 0}
+    assert (tmp_path / "reports/training/toy").is_dir()
+    assert read_card(tmp_path / MODEL).classes == ()
 
 
 def test_it_learns_colours(toy, tmp_path):
     recipe = Train(epochs=20, batch_size=8, optimizer="adamw", lr=0.01, hold_out=True, device="cpu")
-    train(toy, tmp_path, recipe)
-    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    metrics = train(toy, tmp_path, recipe).metrics()
     assert metrics["val_map"] > 0.9
     assert metrics["loss"] < 0.4
 
@@ -178,7 +236,7 @@ def what_learns(toy, out, recipe) -> set[str]:
     """The names of the weights and buffers that a training changes."""
     before = start_network("toy", toy.model(recipe), toy.train.classes).network.state_dict()
     train(toy, out, recipe)
-    after = load_network(out / "model").state_dict()
+    after = load_network(out / MODEL).state_dict()
     return {name for name in before if not torch.equal(before[name], after[name])}
 
 
@@ -201,21 +259,19 @@ def test_frozen_statistics_stay_while_everything_else_learns(toy, tmp_path):
 
 
 def test_the_card_carries_the_recipe(toy, tmp_path):
-    card = train(toy, tmp_path)
-    assert read_card(tmp_path / "model") == card
+    train(toy, tmp_path)
+    card = read_card(tmp_path / MODEL)
     assert card.recipe == json.loads(msgspec.json.encode(RECIPE))
     assert card.classes == toy.train.classes
     assert card.origin == "drawn at random from seed 0"
 
 
-def test_a_class_without_positives_is_told_with_the_models_name(toy, tmp_path, capfd):
+def test_a_class_without_positives_is_told_with_the_models_name(toy, tmp_path, caplog):
     labels = toy.train.labels.copy()
     labels[:, 1] = np.where(labels[:, 1] == 1, -1, labels[:, 1])
     train(toy, tmp_path, manifest=dataclasses.replace(toy.train, labels=labels))
-    told = [line for line in capfd.readouterr().err.splitlines() if "no positive image" in line]
-    assert told == [
-        "pool5: model toy: no positive image in split trainval for green: it learns to say no there"
-    ]
+    told = [message for message in caplog.messages if "no positive image" in message]
+    assert told == ["model toy: no positive image in split trainval for green: it learns to say no there"]
     with pytest.raises(UserError, match="model toy: no image of split trainval has any class"):
         train(toy, tmp_path, manifest=dataclasses.replace(toy.train, labels=np.full_like(labels, -1)))
     with pytest.raises(UserError, match="model toy: no image to train on in split trainval"):
@@ -228,9 +284,8 @@ def test_a_loss_that_is_not_a_number_names_model_and_class_and_leaves_no_model(t
     with torch.no_grad():
         start.network.fc.bias[2] = float("nan")
     with pytest.raises(UserError, match=r"model toy: the loss is not a number in epoch 1, for blue; lower"):
-        train(toy, tmp_path, start=start)
-    assert not (tmp_path / "model").exists()
-    assert not (tmp_path / "metrics.json").exists()
+        train_model("toy", model, start, toy.train, toy.val, Project(tmp_path), toy.root)
+    assert not (tmp_path / MODEL).exists()
 
 
 def test_cuda_where_there_is_none_is_told(toy, tmp_path):
@@ -249,8 +304,8 @@ def test_training_leaves_torchs_global_state_as_it_was(toy, tmp_path):
 
 
 def test_a_batch_larger_than_the_split_is_the_whole_split(toy, tmp_path):
-    card = train(toy, tmp_path, changed(RECIPE, batch_size=1000))
-    assert card.outputs == 3
+    train(toy, tmp_path, changed(RECIPE, batch_size=1000))
+    assert read_card(tmp_path / MODEL).outputs == 3
 
 
 @pytest.mark.gpu
@@ -259,15 +314,10 @@ def test_the_gpu_is_deterministic_and_agrees_with_the_cpu(toy, tmp_path):
     recipe = changed(RECIPE, ema=None, device="cuda")
     first = train(toy, tmp_path / "a", recipe, architecture="resnet18")
     assert train(toy, tmp_path / "b", recipe, architecture="resnet18") == first
-    train(toy, tmp_path / "cpu", changed(recipe, device="cpu"), architecture="resnet18")
-
-    def first_loss(folder):
-        return float(
-            (tmp_path / folder / "curves/plots/metrics/loss.tsv").read_text().splitlines()[1].split()[1]
-        )
-
+    on_cpu = train(toy, tmp_path / "cpu", changed(recipe, device="cpu"), architecture="resnet18")
     # the first epoch, before rounding has had many steps to grow
-    assert first_loss("a") == pytest.approx(first_loss("cpu"), rel=2e-2)
+    assert first.history[0].loss == pytest.approx(on_cpu.history[0].loss, rel=2e-2)
+    assert weights(tmp_path / "a") == weights(tmp_path / "b")
 
 
 @pytest.mark.gpu

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import runpy
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from pool5.models.card import read_card
 from pool5.models.layers import check_layers
 from pool5.params import Sample, load_params
 from pool5.sample.devkit import draw_sample
+from pool5.stages.model import main as stage
 
 ROOT = Path(__file__).resolve().parents[2]
 PRESET = ROOT / "presets/voc2007.yaml"
@@ -46,7 +46,7 @@ def project(tmp_path_factory):
 @pytest.mark.parametrize("name", MODELS)
 def test_one_epoch_of_each_recipe_runs(project, monkeypatch, name):
     monkeypatch.chdir(project)
-    runpy.run_path(str(ROOT / "stages/model.py"))["main"](name)
+    stage(name)
     card = read_card(f"data/models/{name}")
     check_layers(card, MODELS[name]["architecture"], MODELS[name]["layers"])
     assert card.crop == 72
