@@ -1,15 +1,16 @@
-"""The stage report: reports/index.html and reports/map.parquet, from the files of the other stages."""
+"""The stage report: one page and one parquet file, from the records and figures of the other stages."""
 
 from __future__ import annotations
 
 from ..params import load_params
+from ..project import Project
 from ..report.page import write_report
 from . import run
 
 
 def main() -> None:
-    """Write the page."""
-    write_report(load_params())
+    project = Project()
+    write_report(load_params(project.params), project)
 
 
 if __name__ == "__main__":

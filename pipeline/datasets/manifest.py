@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
-from ..files.atomic import atomic_write
+from ..files.csv_file import write_csv
 
 _COLUMNS = ["id", "path", "digest", "width", "height"]
 
@@ -57,22 +57,11 @@ def image_paths(manifest: Manifest, root: Path | str) -> dict[str, Path]:
 
 def write_manifest(manifest: Manifest, path: Path | str) -> None:
     """Write `manifest` as CSV: one row an image, one column a class; the same bytes for the same content."""
-    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["#", manifest.dataset, manifest.split])
-        writer.writerow([*_COLUMNS, *manifest.classes])
-        for row in range(len(manifest)):
-            width, height = manifest.sizes[row]
-            writer.writerow(
-                [
-                    manifest.ids[row],
-                    manifest.paths[row],
-                    manifest.digests[row].tobytes().hex(),
-                    width,
-                    height,
-                    *manifest.labels[row],
-                ]
-            )
+    digests = (digest.tobytes().hex() for digest in manifest.digests)
+    columns = zip(manifest.ids, manifest.paths, digests, manifest.sizes, manifest.labels, strict=True)
+    rows = ([name, place, digest, *size, *labels] for name, place, digest, size, labels in columns)
+    header = [*_COLUMNS, *manifest.classes]
+    write_csv(path, ["#", manifest.dataset, manifest.split], [header, *rows])
 
 
 def read_manifest(path: Path | str) -> Manifest:
@@ -98,10 +87,10 @@ def read_manifest(path: Path | str) -> Manifest:
             ids=np.array(columns[0], dtype=np.str_),
             paths=np.array(columns[1], dtype=np.str_),
             digests=np.frombuffer(bytes.fromhex("".join(columns[2])), np.uint8).reshape(-1, 16),
-            sizes=np.array(columns[3:5], dtype=np.int32).reshape(2, -1).T,
-            labels=np.array(columns[5:], dtype=np.int8).reshape(len(header) - len(_COLUMNS), -1).T.copy(),
+            sizes=np.array(columns[3:5], dtype=np.int32).reshape(2, len(body)).T,
+            labels=np.array(columns[5:], np.int8).reshape(len(columns[5:]), len(body)).T.copy(),
         )
     except FileNotFoundError:
-        raise UserError(f"{path}: no such manifest; run `dvc repro dataset` first") from None
+        raise UserError(f"{path}: no such manifest", rerun="dataset") from None
     except (ValueError, csv.Error):
-        raise UserError(f"{path}: not a Pool5 manifest; run `dvc repro dataset` to write it again") from None
+        raise UserError(f"{path}: not a Pool5 manifest", rerun="dataset", force=True) from None

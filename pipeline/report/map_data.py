@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..datasets.manifest import Manifest
 from ..errors import UserError
 from ..figures.palette import class_colours, hex_colours, mean_colour
 from ..params import Metric
-from ..search.exact import exact_search
+from ..results.tsne_map import TsneResult
+from ..store.neighbor_file import NeighborFile
 from .thumbnails import PER_ROW, PER_SHEET, Sprites
 
 MAX_IMAGES = 5000  # with a thumbnail; a page of more would take too long to load
@@ -22,14 +22,13 @@ NEIGHBORS = 6
 
 @dataclasses.dataclass(frozen=True)
 class PointMap:
-    """A t-SNE map: the place of some images of the test split.
+    """A t-SNE map by rows of the test split's manifest.
 
     Attributes
     ----------
     name : str
         <model>/<layer>
     rows : (n,) int64
-        Rows of the test split.
     places : (n, 2) float64
     """
 
@@ -40,54 +39,47 @@ class PointMap:
 
 @dataclasses.dataclass(frozen=True)
 class Neighborhood:
-    """The nearest of some images, for some of them.
+    """The nearest of every image of the test split, by rows of its manifest.
 
     Attributes
     ----------
     name : str
         <model>/<layer>
-    rows : (n, k) int64
-        Nearest first, the image itself left out.
-    distances : (n, k) float32
+    rows : (N, k) int64
+        Nearest first, the image itself left out; -1 for an image that the layer does not have.
+    distances : (N, k) float32
+    search : str
+        How they were found, in words.
     """
 
     name: str
     rows: np.ndarray
     distances: np.ndarray
+    search: str = "exact search"
 
 
-@dataclasses.dataclass(frozen=True)
-class TestSplit:
-    """The images of the test split.
-
-    Attributes
-    ----------
-    name : str
-    ids : (N,) array of str
-    labels : (N, C) int8
-    classes : tuple of C str
-    paths : sequence of N paths
-    """
-
-    name: str
-    ids: np.ndarray
-    labels: np.ndarray
-    classes: tuple[str, ...]
-    paths: Sequence[Path]
+def point_map(result: TsneResult, test: Manifest) -> PointMap:
+    """The map of a record; `UserError` for an image that the test split does not have."""
+    row_of = {image: row for row, image in enumerate(test.ids.tolist())}
+    if strange := next((image for image in result.ids if image not in row_of), None):
+        problem = f"the map of {result.layer}: image {strange} is not in the split {test.split}"
+        raise UserError(problem, rerun="tsne", force=True)
+    rows = np.array([row_of[image] for image in result.ids], np.int64)
+    return PointMap(result.layer, rows, np.array(result.points, np.float64).reshape(-1, 2))
 
 
-def read_map(path: Path, name: str, ids: np.ndarray) -> PointMap:
-    """Read the map.csv of a t-SNE stage; `UserError` for an image that the test split does not have."""
-    row_of = {image: row for row, image in enumerate(ids.tolist())}
-    with path.open(newline="", encoding="utf-8") as file:
-        points = list(csv.DictReader(file))
-    if strange := next((p["id"] for p in points if p["id"] not in row_of), None):
-        raise UserError(f"{path}: image {strange} is not in the test split; run `dvc repro tsne` again")
-    return PointMap(
-        name,
-        np.array([row_of[p["id"]] for p in points], np.int64),
-        np.array([(p["x"], p["y"]) for p in points], np.float64).reshape(-1, 2),
-    )
+def neighborhood(graph: NeighborFile, ids: np.ndarray, test: Manifest) -> Neighborhood:
+    """The graph's neighbors within the test split, whose rows in the graph are the images `ids`."""
+    row_of = {image: row for row, image in enumerate(test.ids.tolist())}
+    own = np.array([row_of.get(image, -1) for image in ids.tolist()], np.int64)
+    there = own >= 0
+    found, apart = graph.nearest(test.split, test.split)
+    rows = np.full((len(test), found.shape[1]), -1)
+    distances = np.zeros(rows.shape, np.float32)
+    rows[own[there]], distances[own[there]] = own[found[there]], apart[there]
+    engine = graph.split(test.split).engine
+    search = "exact search" if engine == "exact" else f"an index ({engine})"
+    return Neighborhood(graph.layer, rows, distances, search)
 
 
 def shown_images(maps: Sequence[PointMap], total: int) -> np.ndarray:
@@ -102,20 +94,8 @@ def shown_images(maps: Sequence[PointMap], total: int) -> np.ndarray:
     return np.sort(np.concatenate([on_maps, others]))
 
 
-def nearest(name: str, vectors: np.ndarray, queries: np.ndarray, metric: Metric, k: int) -> Neighborhood:
-    """The `k` nearest rows of `vectors` for some of its rows, by exact search; fewer if there are no more."""
-    k = min(k, len(vectors) - 1)
-    if k < 1:
-        empty = np.empty((len(queries), 0))
-        return Neighborhood(name, empty.astype(np.int64), empty.astype(np.float32))
-    # the whole array, asked as itself, costs half
-    asked = vectors if np.array_equal(queries, np.arange(len(vectors))) else vectors[queries]
-    distances, found = exact_search(asked, vectors, k, metric, exclude=queries)
-    return Neighborhood(name, found, distances)
-
-
 def page_data(
-    split: TestSplit,
+    test: Manifest,
     shown: np.ndarray,
     sprites: Sprites,
     maps: Sequence[PointMap],
@@ -125,19 +105,20 @@ def page_data(
     """The map's data in the plain types of JSON; images are numbered by their place in `images`.
 
     The images with a thumbnail come first, in the order of the sprites; then those that are only somebody's
-    neighbors.
+    neighbors. `shown` are their rows of the manifest.
     """
-    mentioned = np.unique(np.concatenate([shown, *(n.rows.ravel() for n in neighborhoods)]))
+    near = [(n, n.rows[shown, :NEIGHBORS], n.distances[shown, :NEIGHBORS]) for n in neighborhoods]
+    mentioned = np.unique(np.concatenate([shown, *(rows[rows >= 0] for _, rows, _ in near)]))
     rows = np.concatenate([shown, np.setdiff1d(mentioned, shown)])
-    number = np.full(len(split.ids), -1)
+    number = np.full(len(test), -1)
     number[rows] = np.arange(len(rows))
-    labels = split.labels[rows]
-    colours = class_colours(split.classes)
+    labels = test.labels[rows]
+    colours = class_colours(test.classes)
     return {
-        "classes": list(split.classes),
+        "classes": list(test.classes),
         "classColours": hex_colours(colours),
         "images": {
-            "ids": split.ids[rows].tolist(),
+            "ids": test.ids[rows].tolist(),
             "present": [np.flatnonzero(row == 1).tolist() for row in labels],
             "difficult": [np.flatnonzero(row == 0).tolist() for row in labels],
             "colours": hex_colours(mean_colour(labels, colours)),
@@ -152,13 +133,14 @@ def page_data(
         "neighborhoods": [
             {
                 "name": n.name,
-                "images": number[n.rows].tolist(),
-                "distances": [[float(f"{d:.4g}") for d in row] for row in n.distances.tolist()],
+                "images": [number[own[own >= 0]].tolist() for own in found],
+                "distances": [[float(f"{d:.4g}") for d in row] for row in distances.tolist()],
+                "search": n.search,
             }
-            for n in neighborhoods
+            for n, found, distances in near
         ],
         "metric": metric,
-        "searched": len(split.ids),
+        "searched": len(test),
     }
 
 

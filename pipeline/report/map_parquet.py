@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from ..datasets.manifest import Manifest
 from ..files.atomic import atomic_write
-from .map_data import Neighborhood, PointMap, TestSplit
+from ..files.csv_file import joined
+from .map_data import NEIGHBORS, Neighborhood, PointMap
 
 _THUMBNAIL = (96, 96)
 _NEIGHBORS = pa.struct([("ids", pa.list_(pa.int64())), ("distances", pa.list_(pa.float32()))])
@@ -20,48 +23,56 @@ _NEIGHBORS = pa.struct([("ids", pa.list_(pa.int64())), ("distances", pa.list_(pa
 
 def write_map_parquet(
     path: Path,
-    split: TestSplit,
-    rows: np.ndarray,
+    test: Manifest,
     maps: Sequence[PointMap],
     neighborhoods: Sequence[Neighborhood],
     pictures: Mapping[int, Image.Image],
 ) -> None:
-    """Write one row an image: id, labels, a small picture, and per layer its place and its neighbors.
+    """Write one row an image that is on a map: id, labels, a small picture, its places, its neighbors.
 
-    The columns of a layer are `x <model>/<layer>`, `y <model>/<layer>` and `neighbors <model>/<layer>`. A
-    neighbor is given by its row in this file, as embedding-atlas wants it.
+    Without maps, every image gets a row. The columns of a layer are `x <model>/<layer>`, `y <model>/<layer>`
+    and `neighbors <model>/<layer>`. A neighbor is given by its row in this file, as embedding-atlas wants it;
+    one that is not in it is left out.
 
     Parameters
     ----------
-    rows : (n,) int64
-        The rows of the split that are written.
     neighborhoods : sequence of Neighborhood
-        Their `rows` are row numbers of the file, from 0 to n - 1.
+        Written for the layers of `maps` only.
     pictures : {row of the split: small image}
         Rows without one have none in the file.
     """
-    labels = split.labels[rows]
-    names = np.array(split.classes, dtype=object)
-    present = [names[row == 1].tolist() for row in labels]
+    rows = np.unique(np.concatenate([m.rows for m in maps])) if maps else np.arange(len(test))
+    names = np.array(test.classes, dtype=object)
+    present = [names[row == 1].tolist() for row in test.labels[rows]]
     images = [{"bytes": _jpeg(pictures[row])} if row in pictures else None for row in rows.tolist()]
     columns = {
-        "id": pa.array(split.ids[rows].tolist(), pa.string()),
-        "labels": pa.array([" ".join(p) for p in present], pa.string()),
+        "id": pa.array(test.ids[rows].tolist(), pa.string()),
+        "labels": pa.array([joined(p) for p in present], pa.string()),
         "number of labels": pa.array([len(p) for p in present], pa.int64()),
         "image": pa.array(images, pa.struct([("bytes", pa.binary())])),
     }
+    near_of = {near.name: near for near in neighborhoods}
     for point_map in maps:
-        places = np.full((len(split.ids), 2), np.nan)
+        places = np.full((len(test), 2), np.nan)
         places[point_map.rows] = point_map.places
         for axis, name in enumerate("xy"):
             columns[f"{name} {point_map.name}"] = pa.array(places[rows, axis], from_pandas=True)
-    for near in neighborhoods:
-        pairs = zip(near.rows.tolist(), near.distances.tolist(), strict=True)
-        columns[f"neighbors {near.name}"] = pa.array(
-            [{"ids": ids, "distances": distances} for ids, distances in pairs], _NEIGHBORS
-        )
+    for point_map in maps:
+        if near := near_of.get(point_map.name):
+            columns[f"neighbors {near.name}"] = pa.array(_within(near, rows), _NEIGHBORS)
     with atomic_write(path) as temporary:
         pq.write_table(pa.table(columns), temporary, compression="zstd")
+
+
+def _within(near: Neighborhood, rows: np.ndarray) -> list[dict[str, Any]]:
+    """The nearest of `rows` among themselves, as far as the graph reaches."""
+    place = np.full(len(near.rows) + 1, -1)  # the last for neighbors that there are none of
+    place[rows] = np.arange(len(rows))
+    found, kept = place[near.rows[rows]], []
+    for own, distances in zip(found, near.distances[rows], strict=True):
+        here = np.flatnonzero(own >= 0)[:NEIGHBORS]
+        kept.append({"ids": own[here].tolist(), "distances": distances[here].tolist()})
+    return kept
 
 
 def _jpeg(picture: Image.Image) -> bytes:

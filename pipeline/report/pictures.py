@@ -7,10 +7,12 @@ import dataclasses
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
+from matplotlib.figure import Figure
 from PIL import Image
 
-_FIGURE_DPI = 150  # what pipeline.figures.canvas saves with
+_FIGURE_DPI = 150  # what figures.canvas saves with
 _CSS_DPI = 96
 # (longest side in pixels, WebP quality) of photographic sheets, best first
 _LADDER = ((2000, 82), (1600, 78), (1400, 70), (1200, 60), (1000, 50), (800, 40))
@@ -30,6 +32,13 @@ def chart(path: Path) -> Picture:
     return _picture(path, 4000, lossless=True, quality=80)
 
 
+def drawn(figure: Figure) -> Picture:
+    """A figure that is on the page alone and in no file."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=_FIGURE_DPI)
+    return _picture(file, 4000, lossless=True, quality=80)
+
+
 def sheets(paths: Sequence[Path], budget: int) -> dict[Path, Picture]:
     """Sheets of photographs, as large and as good as fits into `budget` characters together."""
     for side, quality in _LADDER:
@@ -44,7 +53,7 @@ def data_uri(kind: str, data: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def _picture(path: Path, longest: int, *, lossless: bool, quality: int) -> Picture:
+def _picture(path: Path | BinaryIO, longest: int, *, lossless: bool, quality: int) -> Picture:
     with Image.open(path) as image:
         width, height = (round(side * _CSS_DPI / _FIGURE_DPI) for side in image.size)
         page = image.convert("RGB")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,89 +13,50 @@ import yaml
 from ..datasets.manifest import Manifest, read_manifest
 from ..models.card import ModelCard, read_card
 from ..params import Params
-from ..store.feature_file import FeatureFile, feature_path
-
-
-@dataclasses.dataclass(frozen=True)
-class SplitCounts:
-    """A split's images, and per class how many are positive and how many hold only difficult instances."""
-
-    name: str
-    images: int
-    positives: tuple[int, ...]
-    difficult: tuple[int, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class StoredLayer:
-    """A layer of a feature file: its width, and what decides its values."""
-
-    model: str
-    layer: str
-    width: int
-    key: Mapping[str, Any]
-    digest: str
-
-    @property
-    def preprocessing(self) -> str:
-        return json.dumps(self.key["preprocessing"], sort_keys=True)
+from ..project import Project
+from ..store.feature_file import FeatureFile
 
 
 @dataclasses.dataclass(frozen=True)
 class Provenance:
-    """All that the section on what was run tells."""
+    """All that the section on what was run tells.
+
+    Attributes
+    ----------
+    splits : (train, test)
+    cards : {model: card}
+    features : {model: its feature file of the test split}
+    params : str
+        As a params.yaml.
+    """
 
     dataset: str
-    classes: tuple[str, ...]
-    splits: tuple[SplitCounts, ...]
+    splits: tuple[Manifest, Manifest]
     cards: Mapping[str, ModelCard]
-    layers: tuple[StoredLayer, ...]
+    features: Mapping[str, FeatureFile]
     params: str
 
+    @property
+    def label_counts(self) -> list[tuple[str, str, list[int]]]:
+        """(split, kind of label, images a class), of the labels that are present and those only difficult."""
+        return [
+            (split.split, kind, np.count_nonzero(split.labels == value, axis=0).tolist())
+            for split in self.splits
+            for kind, value in (("present", 1), ("only difficult", 0))
+        ]
 
-def read_provenance(params: Params, test: Manifest, data: Path) -> Provenance:
-    """Gather it from the manifests, the models' cards and the headers of the feature files under `data`."""
-    train = read_manifest(data / "manifest" / f"{params.dataset.train}.csv")
-    layers = []
-    for model, spec in params.models.items():
-        path = feature_path(model, params.dataset.test, data / "features")
-        if path.is_file():
-            layers += _layers(FeatureFile.open(path), list(spec.layers))
-    cards = {
-        model: read_card(data / "models" / model)
-        for model in params.models
-        if (data / "models" / model / "model.json").is_file()
-    }
+
+def read_provenance(params: Params, test: Manifest, project: Project) -> Provenance:
+    """Gather it from the manifests, the models' cards and the heads of the feature files, where they are."""
+    paths = {model: project.features(model, test.split) for model in params.models}
+    folders = {model: project.model(model) for model in params.models}
     return Provenance(
-        params.dataset.name,
-        test.classes,
-        tuple(_counts(manifest) for manifest in (train, test)),
-        cards,
-        tuple(layers),
-        _as_yaml(params),
+        dataset=params.dataset.name,
+        splits=(read_manifest(project.manifest(params.dataset.train)), test),
+        cards={model: read_card(folder) for model, folder in folders.items() if folder.is_dir()},
+        features={model: FeatureFile.open(path) for model, path in paths.items() if path.is_file()},
+        params=_as_yaml(params),
     )
-
-
-def _counts(manifest: Manifest) -> SplitCounts:
-    return SplitCounts(
-        manifest.split,
-        len(manifest),
-        tuple(np.count_nonzero(manifest.labels == 1, axis=0).tolist()),
-        tuple(np.count_nonzero(manifest.labels == 0, axis=0).tolist()),
-    )
-
-
-def _layers(features: FeatureFile, names: Sequence[str]) -> list[StoredLayer]:
-    return [
-        StoredLayer(
-            features.model,
-            name,
-            features.layer(name).shape[1],
-            features.key(name),
-            features.key_digest(name),
-        )
-        for name in names
-    ]
 
 
 def _as_yaml(params: Params) -> str:
@@ -106,4 +65,5 @@ def _as_yaml(params: Params) -> str:
     root = Path(plain["dataset"]["root"])
     if root.is_absolute():
         plain["dataset"]["root"] = f"…/{root.name}"
-    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
+    text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
+    return text

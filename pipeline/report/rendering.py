@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import importlib.resources
 import json
+import re
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
-PROTOCOLS = {
-    "voc2007": "mean of the interpolated precision at recall 0, 0.1, …, 1, as the 2007 devkit computes it",
-    "area": "area under the monotone precision-recall curve, as the devkit does since 2010",
-    "sklearn": "sum of (Rₙ − Rₙ₋₁) Pₙ without interpolation, as scikit-learn's average_precision_score",
-}
+from ..measures.average_precision import AP
+from . import tables
 
 
 def render(page: object) -> str:
@@ -27,19 +25,31 @@ def render(page: object) -> str:
     )
     environment.filters |= {
         "json": _json,
-        "decimals": lambda value, none="–": none if value is None else f"{value:.3f}",
-        "signed": lambda value: "–" if value is None else f"{value:+.3f}".replace("-", "−"),
-        "integer": lambda value: "–" if value is None else str(value),
+        "decimals": lambda value, none="–": none if value is None else minus(f"{value:.3f}"),
+        "signed": lambda value: "–" if value is None else minus(f"{value:+.3f}"),
         "percent": lambda share: f"{100 * share:.0f} %",
-        "short": _short,
+        "short": lambda value: "–" if value is None else minus(f"{value:.4g}"),
+        "prose": minus,
+        "counted": counted,
+        "meaning": _meaning,
     }
-    environment.globals |= {"asset": _asset, "protocols": PROTOCOLS}
+    environment.globals |= {"asset": _asset, "tables": tables}
     return environment.get_template("page.html.j2").render(page=page)
 
 
-def _short(value: float | None) -> str:
-    """A number with four digits that count."""
-    return "–" if value is None else f"{value:.4g}".replace("-", "−")
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 model`, `2 models`."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def minus(text: str) -> str:
+    """A minus sign before each negative number; hyphens stay what they are."""
+    return re.sub(r"(?<![\w-])-(?=\.?\d)", "−", re.sub(r"(?<=\de)-(?=\d)", "−", text))
+
+
+def _meaning(measure: str) -> str:
+    parsed = AP.parse(measure)
+    return parsed.meaning if parsed else ""
 
 
 def _json(value: Any) -> Markup:

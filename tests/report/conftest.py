@@ -1,25 +1,31 @@
-"""The files of a small run, in the forms that the other stages write them."""
+"""A small run: the records and files that the other stages leave."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import hashlib
-import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pool5.datasets.manifest import Manifest, write_manifest
-from pool5.figures.palette import class_colours, hex_colours, mean_colour
+from pool5.figures.palette import class_colours
 from pool5.models.card import ModelCard, write_card
 from pool5.params import Params, load_params
-from pool5.store.feature_file import feature_path, write_feature_file
+from pool5.project import Project
+from pool5.results.ap import ApDifference, ApResult, ApRow
+from pool5.results.duplicates import DuplicatePair, DuplicatesResult, PairCount
+from pool5.results.hard import Confusion, Group, HardClass, HardResult, Influence
+from pool5.results.index_quality import IndexQuality, OperatingPoint
+from pool5.results.record import save_record
+from pool5.results.retrieval import MeasuredGroup, RetrievalResult, ShownQuery
+from pool5.results.training import Epoch, TrainingResult
+from pool5.results.tsne_map import ClassOnMap, TsneResult
+from pool5.store.feature_file import FeatureFile, write_feature_file
 from pool5.store.feature_key import FeatureKey
+from pool5.store.neighbor_file import GraphHead, GraphSplit, write_neighbors
 
 CLASSES = ("aeroplane", "bird", "car", "cat", "dog", "person")
 LAYERS = ("caffenet/pool5", "resnet18/fc7")
@@ -28,7 +34,7 @@ MODELS = ("caffenet", "probe")
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A folder with data/ and reports/, its parameters, and what was put into it."""
+    """A project's folder, its parameters, and what was put into it."""
 
     folder: Path
     params: Params
@@ -37,19 +43,15 @@ class Run:
     features: dict[str, np.ndarray]
     places: dict[str, np.ndarray]
 
-    @property
-    def data(self) -> Path:
-        return self.folder / "data"
+    on_map: list[str] = dataclasses.field(default_factory=list)
 
     @property
-    def reports(self) -> Path:
-        return self.folder / "reports"
+    def project(self) -> Project:
+        return Project(self.folder)
 
     @property
-    def on_map(self) -> list[str]:
-        """The ids of the first map's points."""
-        with (self.reports / "tsne" / LAYERS[0] / "map.csv").open(newline="") as file:
-            return [row["id"] for row in csv.DictReader(file)]
+    def page(self) -> Path:
+        return self.project.report("index.html")
 
 
 def draw_photos(folder: Path, labels: np.ndarray, rng: np.random.Generator) -> list[str]:
@@ -78,19 +80,6 @@ def draw_labels(count: int, rng: np.random.Generator) -> np.ndarray:
     return labels
 
 
-def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
-
-
-def write_json(path: Path, value: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
-
-
 def write_picture(path: Path, width: int = 900, height: int = 500) -> None:
     """A stand-in for a figure of another stage."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,9 +93,9 @@ models:
   caffenet:
     architecture: caffenet
     weights: random
-    layers: {{pool5: pool5}}
+    layers: {{pool5: pool5, logits: logits}}
     preprocess: {{resize: 256, crop: 224}}
-    train: null
+    train: {{epochs: 3, batch_size: 8, lr: 0.001}}
   resnet18:
     architecture: resnet18
     weights: imagenet
@@ -119,156 +108,168 @@ neighbors: {{of: [caffenet/pool5, resnet18/fc7]}}
 duplicates: {{of: resnet18/fc7}}
 tsne: {{of: [caffenet/pool5, resnet18/fc7]}}
 probe: {{probe: {{of: resnet18/fc7}}}}
-ap: {{of: [probe], protocols: [voc2007, area]}}
+ap: {{of: [caffenet, probe], protocols: [voc2007, area]}}
 """)
     return load_params(folder / "params.yaml")
 
 
-def write_store(folder: Path, params: Params, labels: np.ndarray, rng: np.random.Generator) -> Run:
-    """Photographs, manifests, model cards and feature files: what the page cannot do without."""
+def write_store(
+    folder: Path, params: Params, labels: np.ndarray, rng: np.random.Generator, classes=CLASSES
+) -> Run:
+    """Photographs, manifests, model cards, feature files and graphs: what the page cannot do without."""
+    project = Project(folder)
     ids = [f"{number:06}" for number in range(len(labels))]
     paths = draw_photos(folder / "photos", labels, rng)
     digests = np.stack(
         [np.frombuffer(hashlib.blake2b(i.encode(), digest_size=16).digest(), np.uint8) for i in ids]
     )
     for split in ("trainval", "test"):
-        manifest = Manifest(
-            "little",
-            split,
-            CLASSES,
-            np.array(ids),
-            np.array(paths),
-            digests,
-            np.tile(np.int32([160, 120]), (len(ids), 1)),
-            labels,
-        )
-        write_manifest(manifest, folder / "data/manifest" / f"{split}.csv")
-    centres = rng.normal(size=(len(CLASSES), 16))
+        sizes = np.tile(np.int32([160, 120]), (len(ids), 1))
+        manifest = Manifest("little", split, classes, np.array(ids), np.array(paths), digests, sizes, labels)
+        write_manifest(manifest, project.manifest(split))
+    centres = rng.normal(size=(labels.shape[1], 16))
     features = {}
     for strength, name in enumerate(LAYERS, start=1):
         model, layer = name.split("/")
-        write_card(
-            folder / "data/models" / model,
-            ModelCard(
-                model, 6, 224, CLASSES, hashlib.sha256(model.encode()).hexdigest(), "random weights, seed 0"
-            ),
-        )
+        digest = hashlib.sha256(model.encode()).hexdigest()
+        write_card(project.model(model), ModelCard(model, 6, 224, classes, digest, "random weights, seed 0"))
         vectors = ((labels == 1) @ centres * strength + rng.normal(size=(len(ids), 16))).astype(np.float32)
         preprocessing = {"resize": 256, "crop": 224}
         key = FeatureKey(model, "0" * 64, layer, preprocessing, "fp32", "float32", 1)
-        layers, keys = {layer: vectors}, {layer: key}
-        if model == "resnet18":
-            layers["logits"], keys["logits"] = vectors[:, :6].copy(), dataclasses.replace(key, node="fc")
+        logits = dataclasses.replace(key, node="fc")
         write_feature_file(
-            feature_path(model, "test", folder / "data/features"),
-            dataset="little", split="test", model=model, classes=CLASSES, ids=np.array(ids), digests=digests,
-            labels=labels, layers=layers, keys=keys,
+            project.features(model, "test"),
+            dataset="little", split="test", model=model, classes=classes, ids=np.array(ids), digests=digests,
+            labels=labels, layers={layer: vectors, "logits": vectors[:, :6].copy()},
+            keys={layer: key, "logits": logits},
         )  # fmt: skip
+        write_graph(project, name, vectors)
         features[name] = vectors
     return Run(folder, params, ids, labels, features, {})
 
 
+def cosine_distances(vectors: np.ndarray) -> np.ndarray:
+    """Of every two rows; a row from itself is infinitely far."""
+    unit = vectors.astype(np.float64) / np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+    distances = 1 - unit @ unit.T
+    np.fill_diagonal(distances, np.inf)
+    return distances
+
+
+def write_graph(project: Project, name: str, vectors: np.ndarray) -> None:
+    """The graph of the test split, by brute force."""
+    model, layer = name.split("/")
+    file = FeatureFile.open(project.features(model, "test"))
+    distances = cosine_distances(vectors)
+    rows = np.argsort(distances, axis=1, kind="stable")[:, : len(vectors) - 1]
+    split = GraphSplit("test", len(vectors), file.ids_digest, file.layer_digest(layer))
+    pairs = [("test", "test", rows, np.take_along_axis(distances, rows, axis=1))]
+    write_neighbors(project.neighbors(name), GraphHead("little", name, "cosine", 100, (split,)), pairs)
+
+
 def write_maps(run: Run, on_map: np.ndarray) -> None:
     """The first two dimensions of the features stand in for a t-SNE."""
-    colours = hex_colours(mean_colour(run.labels, class_colours(CLASSES)))
+    run.on_map.extend(run.ids[row] for row in on_map)
+    named = [ClassOnMap(class_name="cat", purity=0.7, purity_in_layer=0.8, chance=0.2)]
     for name, vectors in run.features.items():
-        rows = [
-            [run.ids[row], *vectors[row, :2], " ".join(np.array(CLASSES)[run.labels[row] == 1]), colours[row]]
-            for row in on_map
-        ]
-        write_csv(run.reports / "tsne" / name / "map.csv", ["id", "x", "y", "labels", "colour"], rows)
-        write_picture(run.reports / "tsne" / name / "panels.png")
-        write_json(
-            run.reports / "metrics/tsne" / f"{name}.json",
-            {
-                "backend": "sklearn",
-                "images": len(on_map),
-                "neighbors": 10,
-                "kl": 0.81234,
-                "trustworthiness": 0.97,
-                "knn_preservation": 0.4,
-                "stability": 0.6,
-                "purity": {"cat": 0.7},
-                "purity_in_layer": {"cat": 0.8},
-                "chance": {"cat": 0.2},
-            },
-        )
+        record = TsneResult(
+            layer=name, split="test", images=len(on_map), backend="sklearn", perplexity=30, seed=0,
+            ids=tuple(run.on_map), points=tuple(map(tuple, vectors[on_map, :2].astype(float).tolist())),
+            neighbors=10, kl=0.81234, trustworthiness=0.97, knn_preservation=0.4, stability=0.6,
+            by_class=tuple(named if run.labels.shape[1] else []),
+        )  # fmt: skip
+        save_record(record, run.project.result(f"tsne/{name}"))
+        write_picture(run.project.report("tsne", name, "panels.png"))
         run.places[name] = vectors[:, :2]
 
 
-def write_tables(run: Run, rng: np.random.Generator) -> None:
-    """Precision, differences, retrieval, duplicates, search quality, curves, hard classes."""
-    precision, differences = [], []
-    for protocol in ("voc2007", "area"):
-        for number, name in enumerate((*CLASSES, "mAP")):
-            chance = round(0.1 + 0.05 * number, 3)
+def write_precision(run: Run, rng: np.random.Generator) -> None:
+    """Precision, with a class that has no positives, and differences."""
+    rows, differences = [], []
+    measures = ("AP(voc2007)", "AP(area)")
+    for measure in measures:
+        for number, name in enumerate((*CLASSES, None)):
+            chance, none = round(0.1 + 0.05 * number, 3), name == "aeroplane"
             for model in MODELS:
-                value = round(float(rng.uniform(chance, 0.95)), 6)
-                row = [value, value - 0.04, value + 0.04, 10 + number, chance]
-                if name == "aeroplane":
-                    row = ["", "", "", 0, 0]
-                if name == "mAP":
-                    row[3:] = ["", ""]
-                precision.append([name, model, protocol, *row])
-            gain = round(float(rng.uniform(-0.1, 0.2)), 6)
-            row = ["", "", ""] if name == "aeroplane" else [gain, gain - 0.05, gain + 0.05]
-            differences.append([name, protocol, "probe", "caffenet", *row])
-    write_csv(
-        run.reports / "ap/ap.csv",
-        ["class", "model", "protocol", "ap", "lo", "hi", "positives", "chance"],
-        precision,
-    )
-    write_csv(
-        run.reports / "ap/differences.csv",
-        ["class", "protocol", "model", "baseline", "difference", "lo", "hi"],
-        differences,
-    )
-    retrieval = [
-        [name, group, measure, 0.5 + 0.1 * number, 0.45, 0.75, 0.22, 60]
-        for number, name in enumerate(LAYERS)
-        for group in ("all", "with person", "without person")
-        for measure in ("P@4", "mAP@4", "NDCG@100")
-    ]
-    columns = ["representation", "group", "measure", "value", "lo", "hi", "chance", "queries"]
-    write_csv(run.reports / "neighbors/retrieval.csv", columns, retrieval)
-    pairs = [
-        ["test", "000001", "test", "000007", 0.999, "True"],
-        ["trainval", "000002", "test", "000003", 0.96, "False"],
-    ]
-    columns = ["split_a", "id_a", "split_b", "id_b", "similarity", "identical_bytes"]
-    write_csv(run.reports / "duplicates/duplicates.csv", columns, pairs)
-    for name in LAYERS:
-        write_json(
-            run.reports / "metrics/search" / f"{name}.json",
-            {"recall@1": 1.0, "recall@10": 0.987654, "vectors": 60},
+                ap = None if none else round(float(rng.uniform(chance, 0.95)), 6)
+                lo, hi = (None, None) if ap is None else (ap - 0.04, ap + 0.04)
+                part = ApRow(
+                    class_name=name, model=model, measure=measure, ap=ap, lo=lo, hi=hi,
+                    positives=0 if none else 10 + number, chance=chance,
+                )  # fmt: skip
+                rows.append(part)
+            gain = None if none else round(float(rng.uniform(-0.1, 0.2)), 6)
+            lo, hi = (None, None) if gain is None else (gain - 0.05, gain + 0.05)
+            part = ApDifference(
+                class_name=name, measure=measure, model="probe", baseline="caffenet", difference=gain,
+                lo=lo, hi=hi,
+            )  # fmt: skip
+            differences.append(part)
+    record = ApResult(
+        split="test", images=60, classes=CLASSES, models=MODELS, measures=measures, resamples=1000, seed=0,
+        rows=tuple(rows), differences=tuple(differences), gaps=("aeroplane: no positives, so no AP",),
+    )  # fmt: skip
+    save_record(record, run.project.result("ap"))
+
+
+def write_neighborhoods(run: Run) -> None:
+    """Retrieval, duplicates, search quality."""
+    measured = tuple(
+        MeasuredGroup(
+            layer=name, group=group, is_class=group == "cat", measure=measure, value=0.5 + 0.1 * number,
+            lo=0.45, hi=0.75, chance=0.22, queries=60,
         )
-        write_json(run.data / "indexes" / f"{name}.json", {"factory": "Flat"})
-        write_picture(run.reports / "search" / name / "pareto.png")
-    for picture in ("ap/ap", "ap/differences", "neighbors/sheet", "duplicates/sheet", "hard/bird"):
-        write_picture(run.reports / f"{picture}.png")
-    write_json(
-        run.reports / "hard/hard.json",
-        [
-            {
-                "class": "bird",
-                "why_shown": ["lowest AP"],
-                "model": "probe",
-                "text": "probe reaches AP 0.300 <where> chance is 0.150.",
-                "false_alarms": 4,
-                "confusions": [{"class": "cat", "share": 0.5, "expected": 0.2}],
-                "size": None,
-                "number": {
-                    "clear": False,
-                    "correlation": 0.1,
-                    "groups": [{"name": "one object", "found": 3, "images": 8}],
-                },
-                "sheets": ["bird.png"],
-            }
-        ],
+        for number, name in enumerate(LAYERS)
+        for group in ("all", "with person", "without person", "cat")
+        for measure in ("P@4", "mAP@4", "NDCG@100")
+    )  # fmt: skip
+    query = ShownQuery(id="000001", drawn_for="cat", labels=("cat",), neighbors={})
+    record = RetrievalResult(split="test", metric="cosine", layers=LAYERS, queries=(query,), groups=measured)
+    save_record(record, run.project.result("retrieval"))
+    pairs = tuple(
+        DuplicatePair(
+            split_a=split, id_a=a, split_b="test", id_b=b, similarity=similarity, identical_bytes=identical
+        )
+        for split, a, b, similarity, identical in [
+            ("test", "000001", "000007", 0.999, True),
+            ("trainval", "000002", "000003", 0.96, False),
+        ]
     )
-    curve = run.reports / "training/caffenet/plots/metrics/train"
-    curve.mkdir(parents=True)
-    (curve / "loss.tsv").write_text("step\tloss\n0\t0.7\n1\t0.4\n2\t0.3\n")
+    counts = tuple(
+        PairCount(split_a=p.split_a, split_b=p.split_b, pairs=1, identical_bytes=int(p.identical_bytes))
+        for p in pairs
+    )
+    save_record(
+        DuplicatesResult(layer="resnet18/fc7", threshold=0.9, counts=counts, pairs=pairs),
+        run.project.result("duplicates"),
+    )
+    point = OperatingPoint(setting={}, recall={"1": 1.0, "10": 0.987654}, compared=60, on_front=True)
+    for name in LAYERS:
+        record = IndexQuality(
+            layer=name, split="test", factory="Flat", reason="as set", rows=60, bytes_per_vector=64.0,
+            points=(point,), chosen=point, gaps=("no recall@100: the split has 60 images",),
+        )  # fmt: skip
+        save_record(record, run.project.result(f"index/{name}"))
+        write_picture(run.project.report("search", name, "pareto.png"))
+
+
+def write_hard(run: Run) -> None:
+    influence = Influence(
+        groups=(Group(name="one object", images=8, found=3),), correlation=-0.1, clear=False
+    )
+    bird = HardClass(
+        class_name="bird", model="<probe>", measure="AP(voc2007)", why=("lowest AP",), ap=0.3, lo=0.2, hi=0.4,
+        chance=0.15, over_chance=0.176, gain=None, gain_lo=None, gain_hi=None, gain_over=None, images=58,
+        positives=8, found=3, false_alarms=4, last_place=50, size=None, number=influence, sheet="bird.png",
+        confusions=(Confusion(class_name="cat", share=0.5, expected=0.2),),
+    )  # fmt: skip
+    save_record(HardResult(split="test", classes=(bird,)), run.project.result("hard"))
+
+
+def write_training(run: Run) -> None:
+    history = tuple(Epoch(loss=loss, lr=1e-3) for loss in (0.7, 0.4, 0.3))
+    record = TrainingResult(model="caffenet", images=60, epochs=3, kept_epoch=3, history=history)
+    save_record(record, run.project.result("training/caffenet"))
 
 
 @pytest.fixture(scope="session")
@@ -278,7 +279,12 @@ def run(tmp_path_factory) -> Run:
     rng = np.random.default_rng(0)
     run = write_store(folder, small_params(folder), draw_labels(60, rng), rng)
     write_maps(run, np.sort(rng.permutation(60)[:48]))
-    write_tables(run, rng)
+    write_precision(run, rng)
+    write_neighborhoods(run)
+    write_hard(run)
+    write_training(run)
+    for picture in ("ap/ap", "ap/differences", "neighbors/sheet", "duplicates/sheet", "hard/bird"):
+        write_picture(run.project.report(f"{picture}.png"))
     return run
 
 
@@ -288,3 +294,14 @@ def bare_run(tmp_path_factory) -> Run:
     folder = tmp_path_factory.mktemp("bare")
     rng = np.random.default_rng(1)
     return write_store(folder, small_params(folder), draw_labels(12, rng), rng)
+
+
+@pytest.fixture(scope="session")
+def unlabelled_run(tmp_path_factory) -> Run:
+    """Images without labels, on two maps."""
+    folder = tmp_path_factory.mktemp("unlabelled")
+    rng = np.random.default_rng(2)
+    labels = np.empty((12, 0), np.int8)
+    run = write_store(folder, small_params(folder), labels, rng, classes=())
+    write_maps(run, np.arange(12))
+    return run

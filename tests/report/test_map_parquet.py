@@ -15,8 +15,8 @@ from pool5.report.page import write_report
 
 @pytest.fixture(scope="module")
 def table(run) -> pa.Table:
-    write_report(run.params, run.data, run.reports)
-    return pq.read_table(run.reports / "map.parquet")
+    write_report(run.params, run.project)
+    return pq.read_table(run.project.report("map.parquet"))
 
 
 def test_one_row_a_point_with_its_place_on_every_map(run, table):
@@ -47,7 +47,7 @@ def test_pictures_are_jpeg_files(table):
 
 
 def test_without_a_map_there_is_a_row_for_every_test_image(bare_run):
-    write_report(bare_run.params, bare_run.data, bare_run.reports)
-    table = pq.read_table(bare_run.reports / "map.parquet")
+    write_report(bare_run.params, bare_run.project)
+    table = pq.read_table(bare_run.project.report("map.parquet"))
     assert table["id"].to_pylist() == bare_run.ids
     assert table["number of labels"].to_pylist() == (bare_run.labels == 1).sum(axis=1).tolist()

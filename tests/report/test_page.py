@@ -10,23 +10,30 @@ import json
 import re
 import shutil
 
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
 
 from pool5.errors import UserError
+from pool5.params import Ap, Duplicates, Index, Neighbors, Tsne
 from pool5.report.page import write_report
+from pool5.report.rendering import minus
+from pool5.results.record import load_record, save_record
+from pool5.results.tsne_map import TsneResult
+
+from .conftest import cosine_distances, draw_labels, small_params, write_store
 
 
 def digests(run) -> list[str]:
-    files = [run.reports / "index.html", run.reports / "map.parquet"]
+    files = [run.page, run.project.report("map.parquet")]
     return [hashlib.md5(path.read_bytes()).hexdigest() for path in files]
 
 
 @pytest.fixture(scope="module")
 def html(run) -> str:
-    write_report(run.params, run.data, run.reports)
-    return (run.reports / "index.html").read_text()
+    write_report(run.params, run.project)
+    return run.page.read_text()
 
 
 @pytest.fixture
@@ -40,6 +47,14 @@ def data_of(html: str) -> dict:
     return json.loads(html.partition('id="map-data">')[2].partition("</script>")[0])
 
 
+def anchors(html: str) -> list[str]:
+    return re.findall(r'<section id="(\w+)"', html)
+
+
+def section(html: str, anchor: str) -> str:
+    return html.partition(f'<section id="{anchor}"')[2].partition("</section>")[0]
+
+
 def test_no_address_on_it_leads_out(html):
     assert not re.search(r"https?:|//[a-z]+\.|@import|url\(", html)
     for address in re.findall(r"""(?:src|href|srcset|data|action|poster)\s*=\s*["']([^"']*)""", html):
@@ -48,13 +63,13 @@ def test_no_address_on_it_leads_out(html):
 
 def test_the_same_files_give_the_same_bytes(run, html):
     before = digests(run)
-    write_report(run.params, run.data, run.reports)
+    write_report(run.params, run.project)
     assert digests(run) == before
 
 
 def test_where_the_run_lies_is_not_on_it(run, html, copy):
     before = digests(run)
-    write_report(run.params, copy.data, copy.reports)
+    write_report(run.params, copy.project)
     assert digests(copy) == before
     assert str(run.folder) not in html
 
@@ -63,10 +78,7 @@ def test_the_neighbors_are_the_nearest_of_the_whole_split(run, html):
     data = data_of(html)
     assert data["searched"] == len(run.ids)
     for near in data["neighborhoods"]:
-        vectors = run.features[near["name"]].astype(np.float64)
-        unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        distances = 1 - unit @ unit.T
-        np.fill_diagonal(distances, np.inf)
+        distances = cosine_distances(run.features[near["name"]])
         rows = [run.ids.index(image) for image in data["images"]["ids"]]
         for number, row in enumerate(rows):
             expected = np.sort(distances[row])[:6]
@@ -93,13 +105,13 @@ def test_every_thumbnail_is_cut_from_its_place(run, html):
 
 
 def test_what_a_name_holds_cannot_become_markup(copy):
-    card = copy.data / "models/caffenet/model.json"
+    card = copy.project.model("caffenet") / "model.json"
     card.write_text(card.read_text().replace("random weights", "<script>alert(1)</script></script>"))
-    write_report(copy.params, copy.data, copy.reports)
-    html = (copy.reports / "index.html").read_text()
+    write_report(copy.params, copy.project)
+    html = copy.page.read_text()
     assert "<script>alert" not in html
     assert "&lt;script&gt;alert" in html
-    assert "&lt;where&gt;" in html
+    assert "&lt;probe&gt;" in html
 
 
 def test_a_class_without_positives_has_no_precision(html):
@@ -108,42 +120,113 @@ def test_a_class_without_positives_has_no_precision(html):
     assert row.count("no AP") == 2
 
 
-def test_a_run_without_maps_and_tables_tells_what_was_run(bare_run):
-    write_report(bare_run.params, bare_run.data, bare_run.reports)
-    html = (bare_run.reports / "index.html").read_text()
-    assert re.findall(r'<section id="(\w+)"', html) == ["run"]
+def test_a_run_of_which_only_the_store_is_there_says_what_is_missing(bare_run):
+    write_report(bare_run.params, bare_run.project)
+    html = bare_run.page.read_text()
     assert "map-data" not in html
+    for anchor in ("precision", "hard", "neighbors", "duplicates"):
+        assert "There is no result: its stage has not run." in section(html, anchor)
+    assert "caffenet/pool5: the stage tsne has left no result." in section(html, "map")
+    assert "caffenet/pool5: the stage index has left no result." in section(html, "search")
+    assert "caffenet: the stage model has left no result." in section(html, "training")
+    assert "No two models have" in section(html, "differences")
+
+
+def test_what_params_does_not_ask_for_is_not_on_the_page(bare_run):
+    nothing = msgspec.structs.replace(
+        bare_run.params, models={"resnet18": bare_run.params.models["resnet18"]},
+        ap=Ap(), tsne=Tsne(), index=Index(), neighbors=Neighbors(), duplicates=Duplicates(), probe={},
+    )  # fmt: skip
+    write_report(nothing, bare_run.project)
+    html = bare_run.page.read_text()
+    assert anchors(html) == ["run"]
+    assert "6 classes, 1 model." in html
+
+
+def test_every_section_says_what_its_record_lacks(html):
+    assert "aeroplane: no positives, so no AP" in section(html, "precision")
+    assert "caffenet/pool5: no recall@100: the split has 60 images" in section(html, "search")
+    assert 'class="gaps"' not in section(html, "neighbors")
+
+
+def test_images_without_labels_have_a_map_without_classes(unlabelled_run):
+    write_report(unlabelled_run.params, unlabelled_run.project)
+    html = unlabelled_run.page.read_text()
+    assert "no labels, 2 models." in html
+    assert "The images have no labels" in section(html, "run")
+    assert "colour of its class" not in html
+    data = data_of(html)
+    assert data["classes"] == []
+    assert len(data["neighborhoods"][0]["images"][0]) == 6
+
+
+def test_one_image_is_enough_for_a_page(tmp_path):
+    params = small_params(tmp_path)
+    rng = np.random.default_rng(3)
+    run = write_store(tmp_path, params, draw_labels(1, rng), rng)
+    write_report(params, run.project)
+    assert "1 image in trainval and 1 image in test" in run.page.read_text()
 
 
 @pytest.mark.parametrize(
     ("missing", "anchor"),
     [
-        ("reports/tsne", "map"),
-        ("reports/ap/differences.csv", "differences"),
-        ("reports/hard", "hard"),
-        ("reports/duplicates", "duplicates"),
-        ("reports/training", "training"),
-        ("reports/metrics/search", "search"),
-        ("reports/neighbors", "neighbors"),
+        ("tsne", "map"),
+        ("ap.json", "precision"),
+        ("ap.json", "differences"),
+        ("hard.json", "hard"),
+        ("duplicates.json", "duplicates"),
+        ("training", "training"),
+        ("index", "search"),
+        ("retrieval.json", "neighbors"),
     ],
 )
-def test_a_part_that_is_not_there_is_left_out(copy, missing, anchor):
-    path = copy.folder / missing
+def test_a_record_that_is_not_there_is_a_gap(copy, missing, anchor):
+    path = copy.folder / "data/results" / missing
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    write_report(copy.params, copy.data, copy.reports)
-    anchors = re.findall(r'<section id="(\w+)"', (copy.reports / "index.html").read_text())
-    assert anchor not in anchors
-    assert len(anchors) == 8
+    write_report(copy.params, copy.project)
+    html = copy.page.read_text()
+    assert len(anchors(html)) == 9
+    assert 'class="gaps"' in section(html, anchor)
+
+
+def test_negative_numbers_have_a_minus_sign_and_names_their_hyphens(html):
+    text = re.sub(r"<(script|style|pre).*?</\1>|<[^>]*>", " ", html, flags=re.DOTALL)
+    assert "rank correlation with the score −0.10" in text
+    assert not re.search(r"(?<![\w-])-\d", text)
+    assert minus("resnet18-finetuned: -0.1 of 1e-05") == "resnet18-finetuned: −0.1 of 1e−05"
 
 
 def test_a_map_of_other_images_is_one_clear_error(copy):
-    path = copy.reports / "tsne/caffenet/pool5/map.csv"
-    path.write_text(path.read_text().replace(copy.on_map[3], "999999"))
-    with pytest.raises(UserError, match=r"map\.csv: image 999999 is not in the test split"):
-        write_report(copy.params, copy.data, copy.reports)
+    path = copy.project.result("tsne/caffenet/pool5")
+    record = load_record(TsneResult, path)
+    save_record(msgspec.structs.replace(record, ids=("999999", *record.ids[1:])), path)
+    with pytest.raises(UserError, match=r"caffenet/pool5: image 999999 is not in the split test") as error:
+        write_report(copy.params, copy.project)
+    assert error.value.rerun == "tsne"
+
+
+def test_a_damaged_record_is_one_clear_error(copy):
+    path = copy.project.result("ap")
+    path.write_text(path.read_text().replace("1000", "2000"))
+    with pytest.raises(UserError, match=r"ap\.json: not a result, or damaged"):
+        write_report(copy.params, copy.project)
 
 
 def test_features_that_are_not_there_are_one_clear_error(copy):
-    (copy.data / "features/caffenet/test.h5").unlink()
+    copy.project.features("caffenet", "test").unlink()
     with pytest.raises(UserError, match=r"caffenet/test\.h5: no such feature file"):
-        write_report(copy.params, copy.data, copy.reports)
+        write_report(copy.params, copy.project)
+
+
+def test_a_graph_that_is_not_there_is_a_gap_of_the_map(copy):
+    copy.project.neighbors("caffenet/pool5").unlink()
+    write_report(copy.params, copy.project)
+    html = copy.page.read_text()
+    assert "caffenet/pool5: its neighbors are not stored" in section(html, "map")
+    assert [near["name"] for near in data_of(html)["neighborhoods"]] == ["resnet18/fc7"]
+
+
+def test_the_report_opens_no_table_that_was_written_for_people(run, html):
+    for path in run.project.reports.rglob("*"):
+        assert path.suffix != ".csv"

@@ -4,6 +4,7 @@ const data = JSON.parse(document.getElementById("map-data").textContent);
 const thumbnails = new Thumbnails(data.sprites);
 const { ids, present, difficult, colours } = data.images;
 const part = (name) => document.getElementById(`map-${name}`);
+const labelled = data.classes.length > 0; // whether the images have labels at all
 const SELECTED_SHOWN = 60;
 
 function element(tag, attributes = {}, ...children) {
@@ -13,30 +14,31 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-function labelled(text, classes) {
+function classLabel(text, number) {
   const label = element("span", { class: text === "label" ? "label" : `label ${text}` });
   const dot = element("span", { class: "dot" });
-  dot.style.setProperty("--dot", data.classColours[classes]);
-  label.append(dot, data.classes[classes]);
+  dot.style.setProperty("--dot", data.classColours[number]);
+  label.append(dot, data.classes[number]);
   return label;
 }
 
 function labels(image) {
   const line = element("span", { class: "labels" });
-  for (const number of present[image]) line.append(labelled("label", number));
-  for (const number of difficult[image]) line.append(labelled("difficult", number));
-  if (!line.childNodes.length) line.append("no class");
+  for (const number of present[image]) line.append(classLabel("label", number));
+  for (const number of difficult[image]) line.append(classLabel("difficult", number));
+  if (labelled && !line.childNodes.length) line.append("no class");
   return line;
 }
 
 function inWords(image) {
   const words = present[image].map((number) => data.classes[number]);
   words.push(...difficult[image].map((number) => `${data.classes[number]} (only difficult)`));
-  return `${ids[image]}: ${words.join(", ") || "no class"}`;
+  return labelled ? `${ids[image]}: ${words.join(", ") || "no class"}` : ids[image];
 }
 
+const verdict = (hit) => (labelled ? (hit ? "hit" : "miss") : "");
 const shareLabel = (a, b) => present[a].some((number) => present[b].includes(number));
-const distance = (value) => (Math.abs(value) < 10 ? value.toFixed(3) : value.toPrecision(4));
+const distance = (value) => (Math.abs(value) < 10 ? value.toFixed(3) : value.toPrecision(4)).replace("-", "−");
 
 const chosenClasses = new Set();
 const imageOf = (point) => plot.points.images[point];
@@ -88,11 +90,11 @@ function showCard(point) {
   card.style.top = `${Math.min(Math.max(y - card.offsetHeight / 2, 4), plot.height - card.offsetHeight - 4)}px`;
 }
 
-function tile(image, note, verdict, action) {
+function tile(image, note, kind, action) {
   const window_ = element("span", { class: "window" });
   if (thumbnails.has(image)) window_.append(thumbnails.canvas(image, ids[image]));
   else window_.append("no picture");
-  const button = element("button", { type: "button", class: `tile ${verdict}`, "aria-label": `${inWords(image)}${note ? `, ${note}` : ""}` });
+  const button = element("button", { type: "button", class: `tile ${kind}`, "aria-label": `${inWords(image)}${note ? `, ${note}` : ""}` });
   button.append(window_);
   if (note) button.append(element("span", { class: "verdict" }, note));
   button.append(element("span", {}, present[image].map((number) => data.classes[number]).join(", ")));
@@ -111,18 +113,20 @@ function showNeighbors(image) {
   const about = element("div", {}, element("h3", {}, "Neighbors of ", element("span", { class: "id" }, ids[image])), labels(image));
   const head = element("div", { class: "panel-head" }, thumbnails.canvas(image, ids[image]), about, close);
   const columns = element("div", { class: "representations" });
-  for (const { name, images, distances } of data.neighborhoods) {
+  for (const { name, images, distances, search } of data.neighborhoods) {
     const near = images[image];
     const hits = near.filter((other) => shareLabel(image, other)).length;
     const list = element("ol", { class: "tiles" });
     near.forEach((other, rank) => {
       const hit = shareLabel(image, other);
-      const note = `${hit ? "✓" : "✗"} ${distance(distances[image][rank])}`;
-      list.append(tile(other, note, hit ? "hit" : "miss", () => thumbnails.has(other) && showNeighbors(other)));
+      const apart = distance(distances[image][rank]);
+      const note = labelled ? `${hit ? "✓" : "✗"} ${apart}` : apart;
+      list.append(tile(other, note, verdict(hit), () => thumbnails.has(other) && showNeighbors(other)));
     });
-    columns.append(element("div", { "data-representation": name }, element("h4", {}, name), element("p", { class: "note" }, `${hits} of ${near.length} share a label`), list));
+    const note = labelled ? `${hits} of ${near.length} share a label; ${search}` : search;
+    columns.append(element("div", { "data-representation": name }, element("h4", {}, name), element("p", { class: "note" }, note), list));
   }
-  const explained = element("p", { class: "note" }, `The nearest of ${data.searched} test images by ${data.metric} distance, exact search. ✓ shares a label, ✗ shares none. Choose one to go there.`);
+  const explained = element("p", { class: "note" }, `The nearest of ${data.searched} test images by ${data.metric} distance. ${labelled ? "✓ shares a label, ✗ shares none. " : ""}Choose one to go there.`);
   panel.replaceChildren(head, columns, explained);
   panel.hidden = false;
   plot.marks.chosen = image;
@@ -138,7 +142,7 @@ function markNeighbors() {
   const { chosen } = plot.marks;
   const own = data.neighborhoods.find(({ name }) => name === data.maps[currentMap].name);
   plot.marks.neighbors = chosen === null || !own ? [] : own.images[chosen].map((image) => {
-    const hit = shareLabel(chosen, image);
+    const hit = !labelled || shareLabel(chosen, image);
     return { image, hit, colour: hit ? "--hit" : "--miss" };
   });
 }
@@ -156,10 +160,10 @@ function select(images, shown = SELECTED_SHOWN) {
   const panel = part("selection");
   panel.hidden = images.length === 0;
   if (!images.length) return;
-  const counts = data.classes.map((name, number) => [images.filter((image) => present[image].includes(number)).length, number]);
+  const counts = data.classes.map((_, number) => [images.filter((image) => present[image].includes(number)).length, number]);
   const classes = element("p", { class: "labels" });
   for (const [count, number] of counts.filter(([n]) => n).sort((a, b) => b[0] - a[0])) {
-    const label = labelled("label", number);
+    const label = classLabel("label", number);
     label.append(element("small", {}, ` ${count}`));
     classes.append(label);
   }

@@ -230,7 +230,7 @@ class ScatterPlot {
     if (this.polygon) {
       context.setLineDash([5, 4]);
       context.beginPath();
-      this.polygon.forEach(([x, y], i) => (i ? context.lineTo(x, y) : context.moveTo(x, y)));
+      for (const place of this.polygon) context.lineTo(...place); // the first only sets the start
       context.closePath();
       context.strokeStyle = accent;
       context.lineWidth = 2;
@@ -357,7 +357,7 @@ class ScatterPlot {
 
   // to the nearest point in a direction, straight ahead before aside
   travel(dx, dy) {
-    let start = this.marks.cursor ?? this.number.get(this.marks.chosen) ?? null;
+    const start = this.marks.cursor ?? this.number.get(this.marks.chosen) ?? null;
     let next = null;
     let best = Infinity;
     const [x0, y0] = start === null ? [this.width / 2, this.height / 2] : this.screen(start);

@@ -1,6 +1,6 @@
 // Tables that sort by the column whose heading is chosen, and buttons that show one of several tables.
 
-function valueOf(row, column) {
+function numberOrText(row, column) {
   const cell = row.cells[column];
   const text = cell.dataset.value ?? cell.textContent.trim();
   const number = Number(text.replace("−", "-"));
@@ -18,12 +18,12 @@ function sortTable(table, column) {
   const headings = [...table.tHead.rows[0].cells];
   const body = table.tBodies[0];
   const rows = [...body.rows];
-  const numeric = rows.some((row) => typeof valueOf(row, column) === "number");
+  const numeric = rows.some((row) => typeof numberOrText(row, column) === "number");
   const before = headings[column].ariaSort;
   // numbers start with the highest, words with A
   const ascending = before === null ? !numeric : before === "descending";
   rows.sort((a, b) => {
-    const [first, second] = [valueOf(a, column), valueOf(b, column)];
+    const [first, second] = [numberOrText(a, column), numberOrText(b, column)];
     // a cell without a number stays below, whichever way
     if (numeric && typeof first !== typeof second) return typeof first === "number" ? -1 : 1;
     return (ascending ? 1 : -1) * compare(first, second);

@@ -1,0 +1,88 @@
+"""The sections of the page: which there are, and what each cannot show."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+
+from ..params import Params
+from ..results.ap import ApResult
+from ..results.duplicates import DuplicatesResult
+from ..results.hard import HardResult
+from ..results.index_quality import IndexQuality
+from ..results.retrieval import RetrievalResult
+from ..results.tsne_map import TsneResult
+from .records import Records
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A section of the page.
+
+    Attributes
+    ----------
+    anchor : str
+        Its name in addresses, and that of its template.
+    title : str
+    shows : bool
+        Whether there is anything beside the gaps.
+    gaps : tuple of str
+        What is missing, and why.
+    """
+
+    anchor: str
+    title: str
+    shows: bool = True
+    gaps: tuple[str, ...] = ()
+
+
+def page_sections(params: Params, records: Records, map_gaps: Sequence[str] = ()) -> tuple[Section, ...]:
+    """The sections that params.yaml asks for, in order; one that has nothing to show says why.
+
+    `map_gaps` is what the map lacks beside what its records say.
+    """
+    ap, hard, retrieval, duplicates = records.ap, records.hard, records.retrieval, records.duplicates
+    trained = [model for model, spec in params.models.items() if spec.train]
+    compared = ap is not None and any(row.difference is not None for row in ap.differences)
+    nothing_compared = "No two models have an average precision to compare."
+    found: list[Section] = []
+
+    def add(asked: object, anchor: str, title: str, shows: object, gaps: Iterable[str]) -> None:
+        if asked:
+            found.append(Section(anchor, title, bool(shows), tuple(gaps)))
+
+    add(params.ap.of, "precision", "Average precision", ap and ap.has_values, _gaps(ap))
+    add(
+        len(params.ap.of) > 1,
+        "differences",
+        "Differences between models",
+        compared,
+        [] if compared else [nothing_compared],
+    )
+    maps = [*_layer_gaps("tsne", params.tsne.of, records.maps), *map_gaps]
+    mapped = any(record.ids for record in records.maps.values())
+    add(params.tsne.of, "map", "Map of the test images", mapped, maps)
+    add(params.ap.of, "hard", "Hard and easy classes", hard and hard.classes, _gaps(hard))
+    near = retrieval and (retrieval.queries or retrieval.groups)
+    add(params.neighbors.of, "neighbors", "Nearest neighbors", near, _gaps(retrieval))
+    add(params.duplicates.of, "duplicates", "Near-duplicates", duplicates, _gaps(duplicates))
+    search = _layer_gaps("index", params.index.of, records.indexes)
+    add(params.index.of, "search", "Search quality", records.indexes, search)
+    curves = any(record.history for record in records.trainings.values())
+    add(trained, "training", "Training", curves, _missing("model", trained, records.trainings))
+    return (*found, Section("run", "What was run"))
+
+
+def _gaps(record: ApResult | HardResult | RetrievalResult | DuplicatesResult | None) -> tuple[str, ...]:
+    return ("There is no result: its stage has not run.",) if record is None else record.gaps
+
+
+def _layer_gaps(
+    stage: str, layers: Iterable[str], records: Mapping[str, IndexQuality] | Mapping[str, TsneResult]
+) -> list[str]:
+    told = [f"{name}: {gap}" for name, record in records.items() for gap in record.gaps]
+    return told + _missing(stage, layers, records)
+
+
+def _missing(stage: str, names: Iterable[str], records: Mapping[str, object]) -> list[str]:
+    return [f"{name}: the stage {stage} has left no result." for name in names if name not in records]
