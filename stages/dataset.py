@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from ..datasets.inventory import take_inventory
 from ..params import load_params
+from ..project import Project
 from . import run
 
 
 def main() -> None:
-    params = load_params()
-    take_inventory(
-        params.dataset,
-        on_bad_image=params.extract.on_bad_image,
-        folder="data/manifest",
-        metrics="reports/metrics/dataset.json",
-    )
+    project = Project()
+    params = load_params(project.params)
+    take_inventory(project, params.dataset, params.extract.on_bad_image)
 
 
 if __name__ == "__main__":

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ..datasets.images import provide_images
 from ..params import load_params
+from ..project import Project
 from . import run
 
 
 def main() -> None:
-    dataset = load_params().dataset
-    provide_images(dataset, Path("data/raw") / dataset.name)
+    project = Project()
+    provide_images(project, load_params(project.params).dataset)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import UserError
 from ..params import Preprocess
@@ -26,7 +26,11 @@ class UnreadableImage(UserError):  # noqa: N818
         self.path = str(path)
         self.reason = reason
 
-    def __reduce__(self) -> tuple:  # it travels from the process that decodes to the one that tells
+    def __reduce__(
+        self,
+    ) -> tuple[
+        type[UnreadableImage], tuple[str, str]
+    ]:  # it travels from the process that decodes to the one that tells
         return type(self), (self.path, self.reason)
 
 
@@ -83,7 +87,7 @@ def decode(data: bytes, path: Path | str) -> Image.Image:
                 raise Image.DecompressionBombError
             image.load()
             return _to_rgb(_upright(image))
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         reason = f"no image of a known kind ({', '.join(_FORMATS)})" if data else "empty file"
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         reason = f"more than {MAX_PIXELS} pixels: a decompression bomb"

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ..errors import UserError
 from ..files.atomic import write_text
 from ..params import Dataset
-from ..sample.devkit import draw_sample
+from ..project import Project
+from ..sample.devkit import draw_devkit
 from .download import YEARS, download_devkit, voc_archives
 
 IN_PLACE = "in-place.txt"
 
 
-def provide_images(dataset: Dataset, folder: Path | str) -> None:
-    """See to it that `dataset.root` is there, and so is `folder`, the stage's output.
+def provide_images(project: Project, dataset: Dataset) -> None:
+    """See to it that `dataset.root` is there, and so is the data set's folder in data/raw.
 
-    The sample is drawn and VOC downloaded; any other data set must be there. Where `dataset.root` is not
-    `folder`, its images are read in place, and `folder` says so.
+    The sample is drawn and VOC downloaded into that folder; any other data set must be there. Where
+    `dataset.root` is another one, its images are read in place, and the folder says so.
 
     Raises
     ------
     UserError
         If the root is missing and is none that the program can make.
     """
-    root, folder = Path(dataset.root), Path(folder)
+    root, folder = project.images(dataset.root), project.raw(dataset.name)
     own = root.resolve() == folder.resolve()
     if dataset.sample is not None:
         if not own:
@@ -32,10 +31,10 @@ def provide_images(dataset: Dataset, folder: Path | str) -> None:
                 f"dataset.root: {root}: the sample is drawn into {folder}; "
                 "set root to that, or dataset.sample: null to use images of your own"
             )
-        draw_sample(root, dataset.sample)
+        draw_devkit(root, dataset.sample)
     elif not root.is_dir() or not any(root.iterdir()):
         if dataset.kind == "voc" and dataset.name in YEARS:
-            download_devkit(root, voc_archives(dataset.name))
+            download_devkit(root, voc_archives(dataset.name), project.downloads)
         else:
             raise UserError(
                 f"dataset.root: {root}: no such folder, or an empty one; put the data set there, or mend the "

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
-import shutil
-import sys
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -14,40 +12,43 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import UserError
-from ..files.atomic import write_text
+from ..files.atomic import whole_folder, write_text
+from ..files.csv_file import write_csv
+from ..files.json_file import write_json
 from ..params import Dataset
-from .folder import list_folder
+from ..project import Project
 from .image_check import BadImage, ImageFact, check_images
+from .kinds import list_splits
 from .listing import Disagreement, Listing, ObjectBox
 from .manifest import Manifest, write_manifest
-from .voc import list_voc
 
+_log = logging.getLogger(__name__)
 _NAMED = 10  # so many of a kind are named in one line; summary.json has them all
 
 
 def take_inventory(
-    dataset: Dataset, on_bad_image: Literal["fail", "skip"], folder: Path | str, metrics: Path | str
+    project: Project, dataset: Dataset, on_bad_image: Literal["fail", "skip"] = "fail"
 ) -> dict[str, Manifest]:
     """Read the data set's lists and every image, and write what was found.
 
-    Into `folder`, which appears whole or not at all: `<split>.csv` for every split (see `manifest`);
+    Into data/manifest, which appears whole or not at all: `<split>.csv` for every split (see `manifest`);
     `objects.csv`, the annotated boxes; `summary.json`, with the images that were left out and the
     contradictions between class lists and annotations; `training.json`, the digests of all manifests but the
-    test split's, on which a training depends. Into `metrics`: the counts, as DVC metrics.
+    test split's, on which a training depends. Into the metrics `dataset`: the counts.
 
     Raises
     ------
     UserError
         If a list is wrong, or an image cannot be read and `on_bad_image` is `fail`.
     """
-    folder = Path(folder)
-    listings = list_splits(dataset)
+    root = project.images(dataset.root)
+    listings = list_splits(dataset, root)
     if "objects" in listings:
         raise UserError(
             f"{dataset.root}: the split objects: that name is taken by objects.csv; rename the split"
         )
     _tell_disagreements(listings)
-    facts = check_images(dataset.root, [path for listing in listings.values() for path in listing.paths])
+    facts = check_images(root, [path for listing in listings.values() for path in listing.paths])
     bad = [fact for fact in facts.values() if isinstance(fact, BadImage)]
     if bad and on_bad_image == "fail":
         raise UserError(
@@ -55,35 +56,20 @@ def take_inventory(
             "replace them, or set extract.on_bad_image: skip"
         )
     if bad:
-        print(f"left out, as they cannot be read: {_reasons(bad)}", file=sys.stderr)
+        _log.warning("left out, as they cannot be read: %s", _reasons(bad))
     manifests = {split: _manifest(dataset.name, listing, facts) for split, listing in listings.items()}
     summary = _summary(dataset.name, listings, manifests, facts)
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    try:
+    with whole_folder(project.manifests) as folder:
         for split, manifest in manifests.items():
-            write_manifest(manifest, unfinished / f"{split}.csv")
-        _write_objects(unfinished / "objects.csv", listings.values(), manifests.values())
-        write_text(unfinished / "summary.json", _json(summary))
-        write_text(unfinished / "training.json", _json(_digests(unfinished, manifests, but=dataset.test)))
-        if folder.exists():
-            shutil.rmtree(folder)
-        unfinished.rename(folder)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
+            write_manifest(manifest, folder / f"{split}.csv")
+        _write_objects(folder / "objects.csv", listings.values(), manifests.values())
+        write_text(folder / "summary.json", _json(summary))
+        write_text(folder / "training.json", _json(_digests(folder, manifests, but=dataset.test)))
     counts = {
         split: {k: v for k, v in part.items() if k != "left_out"} for split, part in summary["splits"].items()
     }
-    write_text(metrics, _json(counts))
+    write_json(project.metrics("dataset"), counts)
     return manifests
-
-
-def list_splits(dataset: Dataset) -> dict[str, Listing]:
-    """The splits of a data set of any kind, with the same classes in each."""
-    if dataset.kind == "folder":
-        return list_folder(dataset.root, dataset.train, dataset.test, dataset.val)
-    return list_voc(dataset.root, [split for split in (dataset.train, dataset.test, dataset.val) if split])
 
 
 def _manifest(name: str, listing: Listing, facts: Mapping[str, ImageFact | BadImage]) -> Manifest:
@@ -152,11 +138,10 @@ def _disagreements(listings: Mapping[str, Listing]) -> list[Disagreement]:
 def _tell_disagreements(listings: Mapping[str, Listing]) -> None:
     if found := _disagreements(listings):
         few = ", ".join(f"{d.id} ({d.name} {d.listed}, annotated {d.annotated})" for d in found[:_NAMED])
-        print(
-            f"{_amount(len(found), 'label')} in ImageSets/Main and Annotations disagree, the former count: "
-            f"{few}{_rest(len(found))}",
-            file=sys.stderr,
-        )
+        _log.warning(
+            "%s in ImageSets/Main and Annotations disagree, the former count: %s%s",
+            _amount(len(found), "label"), few, _rest(len(found)),
+        )  # fmt: skip
 
 
 def _write_objects(path: Path, listings: Iterable[Listing], manifests: Iterable[Manifest]) -> None:
@@ -167,13 +152,12 @@ def _write_objects(path: Path, listings: Iterable[Listing], manifests: Iterable[
         for box in listing.objects:
             boxes.setdefault(box.id, []).append(box)
         by_image |= boxes
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["id", "class", "difficult", "truncated", "xmin", "ymin", "xmax", "ymax"])
-        for image_id in sorted(kept & set(by_image)):
-            for box in by_image[image_id]:
-                corners = box.corners or ("", "", "", "")
-                writer.writerow([box.id, box.name, int(box.difficult), int(box.truncated), *corners])
+    rows = [
+        [box.id, box.name, int(box.difficult), int(box.truncated), *(box.corners or [None] * 4)]
+        for image_id in sorted(kept & set(by_image))
+        for box in by_image[image_id]
+    ]
+    write_csv(path, ["id", "class", "difficult", "truncated", "xmin", "ymin", "xmax", "ymax"], rows)
 
 
 def _digests(folder: Path, splits: Iterable[str], but: str) -> dict[str, str]:

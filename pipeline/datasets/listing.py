@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
@@ -73,9 +72,3 @@ def refuse_unsafe(name: str, where: str) -> None:
         or not name.isprintable()
     ):
         raise UserError(f"{where}: {name!r} is no name of an image; a plain name without folders is needed")
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A hint in brackets, or nothing."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {near[0]}?)" if near else ""

@@ -11,15 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
+from ..files.hints import did_you_mean
 from ..progress import progress
-from .listing import (
-    Disagreement,
-    Listing,
-    ObjectBox,
-    did_you_mean,
-    refuse_duplicates,
-    refuse_unsafe,
-)
+from .listing import Disagreement, Listing, ObjectBox, refuse_duplicates, refuse_unsafe
 
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -58,7 +52,7 @@ def find_devkit(root: Path | str) -> Path:
     return found[0]
 
 
-def list_voc(root: Path | str, required: Iterable[str]) -> dict[str, Listing]:
+def list_voc(root: Path | str, train: str, test: str, val: str | None = None) -> dict[str, Listing]:
     """Every split of the devkit under `root` that has labels, by name.
 
     Labels come from the class lists in ImageSets/Main where the split has them, else from the annotations:
@@ -66,11 +60,8 @@ def list_voc(root: Path | str, required: Iterable[str]) -> dict[str, Listing]:
     both are there, the lists count, and each contradiction is kept in `Listing.disagreements`.
     The classes are VOC's twenty in their order, or as many of them as there are, or else sorted by name.
 
-    Parameters
-    ----------
-    required : names of splits
-        These must be there, with images and labels; any other list without them is left out, as VOC's own
-        class.txt, which has the form of a split.
+    The splits that are named must be there, with images and labels; any other list without them is left out,
+    as VOC's own class.txt, which has the form of a split.
 
     Raises
     ------
@@ -78,7 +69,7 @@ def list_voc(root: Path | str, required: Iterable[str]) -> dict[str, Listing]:
         One line that names the file, the line or the image at fault.
     """
     devkit = find_devkit(root)
-    required = list(dict.fromkeys(required))
+    required = list(dict.fromkeys(split for split in (train, test, val) if split))
     splits = _split_lists(devkit)
     for split in required:
         if split not in splits:
@@ -101,7 +92,7 @@ def list_voc(root: Path | str, required: Iterable[str]) -> dict[str, Listing]:
     names = listed_classes or {box.name for part in parts.values() for box in part.objects}
     if not names:
         raise UserError(
-            f"{devkit}: neither class lists nor annotated objects; there is nothing to learn from"
+            f"{devkit}: neither class lists nor annotated objects; to do without, set dataset.kind: images"
         )
     classes = in_order(names)
     folder = os.path.relpath(devkit, root)

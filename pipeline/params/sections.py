@@ -46,7 +46,7 @@ class Dataset(_Section, frozen=True, kw_only=True):
     """Where the images are and which splits to use."""
 
     name: Name
-    kind: Literal["voc", "folder"]
+    kind: Literal["voc", "folder", "images", "table"]
     root: Annotated[str, Meta(min_length=1)]
     train: Name
     test: Name

@@ -12,7 +12,6 @@ import math
 import multiprocessing
 import os
 import random
-import shutil
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -20,7 +19,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from ..errors import UserError
-from ..files.atomic import sync_directory
+from ..files.atomic import whole_folder
 from ..params import Sample
 from ..progress import progress
 from .shapes import SHAPES, Colour, Shape, any_paint, paint, shade
@@ -88,7 +87,7 @@ class _Sprite:
     top: int
 
 
-def draw_sample(root: Path | str, sample: Sample) -> None:
+def draw_devkit(root: Path | str, sample: Sample) -> None:
     """Draw the sample into `root`; if it is there already, do nothing.
 
     The devkit is drawn beside `root` and renamed when it is whole. Each image has a seed of its own, from
@@ -109,25 +108,16 @@ def draw_sample(root: Path | str, sample: Sample) -> None:
             f"dataset.root: {root} holds files that are not the drawn sample; "
             "move them away, or set dataset.sample: null to use them"
         )
-    unfinished = root.with_name(f".{root.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    try:
-        _draw_devkit(unfinished, sample)
+    with whole_folder(root) as unfinished:
+        _draw_all(unfinished, sample)
         (unfinished / STAMP).write_text(stamp, encoding="utf-8")
-        if root.exists():
-            shutil.rmtree(root)
-        unfinished.rename(root)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
-    sync_directory(root.parent)
 
 
 def _counts(sample: Sample) -> dict[str, int]:
     return {split: getattr(sample, split) for split in SPLITS}
 
 
-def _draw_devkit(root: Path, sample: Sample) -> None:
+def _draw_all(root: Path, sample: Sample) -> None:
     for folder in ("JPEGImages", "Annotations", "ImageSets/Main"):
         (root / folder).mkdir(parents=True)
     tasks = [

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import logging
+
 import pytest
 from devkit import write_image
 
@@ -49,9 +51,10 @@ def unsplit(tmp_path):
     return write(tmp_path, *(f"{name}/{i}.png" for name in ("cat", "dog") for i in range(20)))
 
 
-def test_without_split_folders_the_splits_are_drawn_class_by_class_and_that_is_told(unsplit, capsys):
+def test_without_split_folders_the_splits_are_drawn_class_by_class_and_that_is_told(unsplit, caplog):
+    caplog.set_level(logging.INFO)
     listings = list_folder(unsplit, "train", "test", "val")
-    assert "they are drawn: train 32, test 8, val 6" in capsys.readouterr().err
+    assert "they are drawn: train 32, test 8, val 6" in caplog.text
     ids = {split: set(part.ids) for split, part in listings.items()}
     assert {split: len(part) for split, part in ids.items()} == {"train": 32, "test": 8, "val": 6}
     assert not ids["train"] & ids["test"]

@@ -15,6 +15,7 @@ from pool5.datasets.inventory import take_inventory
 from pool5.datasets.manifest import read_manifest
 from pool5.errors import UserError
 from pool5.params import Dataset
+from pool5.project import Project
 
 
 @pytest.fixture
@@ -29,11 +30,11 @@ def root(tmp_path) -> Path:
     )
 
 
-def take(root: Path, on_bad_image: str = "fail", **changes: str) -> Path:
+def take(root: Path, on_bad_image: str = "fail", **changes: str) -> Project:
     settings = {"name": "toy", "kind": "voc", "root": str(root), "train": "train", "test": "test"}
-    out = root.parent / "out"
-    take_inventory(Dataset(**(settings | changes)), on_bad_image, out / "manifest", out / "metrics.json")
-    return out
+    project = Project(root.parent / "out")
+    take_inventory(project, Dataset(**(settings | changes)), on_bad_image)
+    return project
 
 
 def cut_in_half(path: Path) -> None:
@@ -41,7 +42,7 @@ def cut_in_half(path: Path) -> None:
 
 
 def test_a_manifest_says_what_each_split_consists_of(root):
-    manifest = read_manifest(take(root) / "manifest/train.csv")
+    manifest = read_manifest(take(root).manifest("train"))
     assert (manifest.dataset, manifest.split, manifest.classes) == ("toy", "train", ("cat", "dog"))
     assert list(manifest.ids) == ["1", "2", "3"]
     assert list(manifest.paths) == [f"JPEGImages/{i}.jpg" for i in manifest.ids]
@@ -52,7 +53,7 @@ def test_a_manifest_says_what_each_split_consists_of(root):
 
 
 def test_every_labelled_split_has_a_manifest_also_one_that_only_a_model_reads(root):
-    assert {path.stem for path in (take(root) / "manifest").glob("*.csv")} == {
+    assert {path.stem for path in take(root).manifests.glob("*.csv")} == {
         "train",
         "test",
         "source",
@@ -61,7 +62,7 @@ def test_every_labelled_split_has_a_manifest_also_one_that_only_a_model_reads(ro
 
 
 def test_the_objects_are_listed_with_their_boxes(root):
-    with (take(root) / "manifest/objects.csv").open() as file:
+    with take(root).objects.open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 8
     assert next(row for row in rows if row["id"] == "5") == {
@@ -71,28 +72,28 @@ def test_the_objects_are_listed_with_their_boxes(root):
 
 
 def test_the_same_data_set_gives_the_same_bytes(root):
-    first = {path: path.read_bytes() for path in take(root).rglob("*") if path.is_file()}
-    assert {path: path.read_bytes() for path in take(root).rglob("*") if path.is_file()} == first
+    first = {path: path.read_bytes() for path in take(root).root.rglob("*") if path.is_file()}
+    assert {path: path.read_bytes() for path in take(root).root.rglob("*") if path.is_file()} == first
 
 
 def test_no_absolute_path_gets_into_what_is_written(root):
-    for path in take(root).rglob("*"):
+    for path in take(root).root.rglob("*"):
         assert path.is_dir() or str(root.parent) not in path.read_text()
 
 
 def test_the_metrics_count_positives_and_difficult(root):
-    metrics = json.loads((take(root) / "metrics.json").read_text())
+    metrics = json.loads(take(root).metrics("dataset").read_text())
     assert metrics["test"] == {
         "images": 2, "unreadable": 0, "positives": {"cat": 2, "dog": 0}, "difficult": {"cat": 0, "dog": 1},
     }  # fmt: skip
 
 
 def test_what_trainings_depend_on_changes_with_their_splits_and_not_with_the_test_split(root):
-    before = (take(root) / "manifest/training.json").read_text()
+    before = (take(root).manifests / "training.json").read_text()
     write_image(root / "JPEGImages/4.jpg", seed=99)
-    assert (take(root) / "manifest/training.json").read_text() == before
+    assert (take(root).manifests / "training.json").read_text() == before
     write_image(root / "JPEGImages/6.jpg", seed=99)
-    assert (take(root) / "manifest/training.json").read_text() != before
+    assert (take(root).manifests / "training.json").read_text() != before
 
 
 def test_a_jpeg_cut_in_half_stops_the_run_and_is_named(root):
@@ -104,20 +105,18 @@ def test_a_jpeg_cut_in_half_stops_the_run_and_is_named(root):
     assert not (root.parent / "out").exists()
 
 
-def test_a_jpeg_cut_in_half_is_left_out_and_named_where_the_user_says_so(root, capsys):
+def test_a_jpeg_cut_in_half_is_left_out_and_named_where_the_user_says_so(root, caplog):
     cut_in_half(root / "JPEGImages/4.jpg")
     (root / "JPEGImages/2.jpg").unlink()
     out = take(root, "skip")
-    assert list(read_manifest(out / "manifest/test.csv").ids) == ["5"]
-    assert list(read_manifest(out / "manifest/train.csv").ids) == ["1", "3"]
-    told = capsys.readouterr().err
+    assert list(read_manifest(out.manifest("test")).ids) == ["5"]
+    assert list(read_manifest(out.manifest("train")).ids) == ["1", "3"]
+    told = caplog.text
     assert "JPEGImages/4.jpg (damaged" in told
     assert "JPEGImages/2.jpg (cannot be read (No such file" in told
-    summary = json.loads((out / "manifest/summary.json").read_text())
+    summary = json.loads((out.manifests / "summary.json").read_text())
     assert [bad["id"] for bad in summary["splits"]["test"]["left_out"]] == ["4"]
-    assert "4" not in {
-        line.partition(",")[0] for line in (out / "manifest/objects.csv").read_text().splitlines()
-    }
+    assert "4" not in {line.partition(",")[0] for line in out.objects.read_text().splitlines()}
 
 
 def test_many_bad_images_are_counted_in_one_line(root):
@@ -135,32 +134,42 @@ def test_a_split_of_which_no_image_can_be_read_is_refused_even_where_bad_images_
         take(root, "skip")
 
 
-def test_contradicting_labels_are_told_and_written_down(root, capsys):
+def test_contradicting_labels_are_told_and_written_down(root, caplog):
     write_annotation(root, "3", [("cat", False), ("dog", False)])
     out = take(root)
-    assert "1 label in ImageSets/Main and Annotations disagree" in (told := capsys.readouterr().err)
+    assert "1 label in ImageSets/Main and Annotations disagree" in (told := caplog.text)
     assert "3 (cat -1, annotated 1)" in told
-    summary = json.loads((out / "manifest/summary.json").read_text())
+    summary = json.loads((out.manifests / "summary.json").read_text())
     assert summary["disagreements"] == [{"id": "3", "class": "cat", "listed": -1, "annotated": 1}]
 
 
 def test_what_a_failed_run_finds_stays_as_it_was(root):
     out = take(root)
-    before = (out / "manifest/test.csv").read_bytes()
+    before = out.manifest("test").read_bytes()
     cut_in_half(root / "JPEGImages/4.jpg")
     with pytest.raises(UserError):
         take(root)
-    assert (out / "manifest/test.csv").read_bytes() == before
-    assert sorted(path.name for path in out.iterdir()) == ["manifest", "metrics.json"]
+    assert out.manifest("test").read_bytes() == before
+    assert [path.name for path in out.manifests.parent.iterdir()] == ["manifest"]
 
 
 def test_folders_of_images_are_taken_in_the_same_way(tmp_path):
     for name in ("train/cat/1.jpg", "train/dog, large/1.jpg", "test/cat/1.jpg"):
         write_image(tmp_path / "kit" / name)
     out = take(tmp_path / "kit", kind="folder")
-    manifest = read_manifest(out / "manifest/train.csv")
+    manifest = read_manifest(out.manifest("train"))
     assert list(manifest.ids) == ["cat/1.jpg", "dog, large/1.jpg"]
-    assert (out / "manifest/objects.csv").read_text() == "id,class,difficult,truncated,xmin,ymin,xmax,ymax\n"
+    assert out.objects.read_text() == "id,class,difficult,truncated,xmin,ymin,xmax,ymax\n"
+
+
+def test_images_without_labels_are_taken_in_the_same_way(tmp_path):
+    for seed in range(5):
+        write_image(tmp_path / f"kit/{seed}.jpg", seed)
+    out = take(tmp_path / "kit", kind="images")
+    manifest = read_manifest(out.manifest("train"))
+    assert (len(manifest), manifest.classes, manifest.labels.shape) == (4, (), (4, 0))
+    metrics = json.loads(out.metrics("dataset").read_text())
+    assert metrics["test"] == {"images": 1, "unreadable": 0, "positives": {}, "difficult": {}}
 
 
 def test_the_size_is_that_of_the_file_before_it_is_turned_upright(tmp_path):

@@ -52,5 +52,5 @@ def test_taking_rows_keeps_the_columns_together():
 def test_a_file_that_is_no_manifest_is_refused_in_one_line(tmp_path, text):
     path = tmp_path / "test.csv"
     path.write_text(text)
-    with pytest.raises(UserError, match=r"not a Pool5 manifest; run `dvc repro dataset`"):
+    with pytest.raises(UserError, match=r"not a Pool5 manifest"):
         read_manifest(path)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pool5.errors import UserError
 from pool5.params import Sample
-from pool5.sample.devkit import CLASSES, SPLITS, VERSION, draw_image, draw_sample
+from pool5.sample.devkit import CLASSES, SPLITS, VERSION, draw_image, draw_devkit
 
 SMALL = Sample(seed=3, train=24, val=4, test=20, source=20)
 
@@ -34,12 +34,12 @@ def annotations(root: Path, pattern: str = "*") -> dict[str, list[ET.Element]]:
 @pytest.fixture(scope="module")
 def devkit(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("drawn") / "sample"
-    draw_sample(root, SMALL)
+    draw_devkit(root, SMALL)
     return root
 
 
 def test_the_same_seed_draws_the_same_bytes(devkit, tmp_path):
-    draw_sample(tmp_path / "again", SMALL)
+    draw_devkit(tmp_path / "again", SMALL)
     assert digests(tmp_path / "again") == digests(devkit)
 
 
@@ -58,7 +58,7 @@ def test_another_seed_draws_other_images():
 
 
 def test_more_images_of_one_split_leave_all_others_as_they_are(devkit, tmp_path):
-    draw_sample(tmp_path / "more", Sample(seed=3, train=25, val=4, test=20, source=20))
+    draw_devkit(tmp_path / "more", Sample(seed=3, train=25, val=4, test=20, source=20))
     before, after = digests(devkit), digests(tmp_path / "more")
     images = [name for name in before if name.startswith("JPEGImages")]
     assert [after[name] for name in images] == [before[name] for name in images]
@@ -123,14 +123,14 @@ def test_a_source_image_shows_one_object_and_twenty_of_them_show_every_class(dev
 
 def test_what_is_drawn_already_is_left_alone(devkit):
     before = {path: path.stat().st_mtime_ns for path in devkit.rglob("*")}
-    draw_sample(devkit, SMALL)
+    draw_devkit(devkit, SMALL)
     assert {path: path.stat().st_mtime_ns for path in devkit.rglob("*")} == before
 
 
 def test_other_counts_replace_the_whole_devkit(tmp_path):
     tiny = Sample(seed=0, train=2, val=1, test=1, source=1)
-    draw_sample(tmp_path / "sample", tiny)
-    draw_sample(tmp_path / "sample", Sample(seed=0, train=1, val=1, test=1, source=1))
+    draw_devkit(tmp_path / "sample", tiny)
+    draw_devkit(tmp_path / "sample", Sample(seed=0, train=1, val=1, test=1, source=1))
     assert len(list((tmp_path / "sample/JPEGImages").iterdir())) == 4
     assert [path.name for path in tmp_path.iterdir()] == ["sample"]
 
@@ -141,11 +141,11 @@ def test_a_folder_of_the_users_own_is_not_drawn_over(tmp_path):
     with pytest.raises(
         UserError, match=r"holds files that are not the drawn sample; .* dataset.sample: null"
     ):
-        draw_sample(tmp_path / "mine", SMALL)
+        draw_devkit(tmp_path / "mine", SMALL)
     assert [path.name for path in tmp_path.rglob("*")] == ["mine", "holiday.jpg"]
 
 
 def test_what_a_kill_left_behind_is_cleared_by_the_next_run(devkit, tmp_path):
     shutil.copytree(devkit / "Annotations", tmp_path / ".sample.unfinished/Annotations")
-    draw_sample(tmp_path / "sample", Sample(seed=0, train=1, val=1, test=1, source=1))
+    draw_devkit(tmp_path / "sample", Sample(seed=0, train=1, val=1, test=1, source=1))
     assert [path.name for path in tmp_path.iterdir()] == ["sample"]

@@ -13,7 +13,8 @@ from pool5.datasets.inventory import take_inventory
 from pool5.models.card import read_card
 from pool5.models.layers import check_layers
 from pool5.params import Sample, load_params
-from pool5.sample.devkit import draw_sample
+from pool5.project import Project
+from pool5.sample.devkit import draw_devkit
 from pool5.stages.model import main as stage
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,9 +38,9 @@ def project(tmp_path_factory):
         if model["train"]:
             model["train"] |= {"epochs": 1, "head_epochs": 0, "batch_size": 4}
     (folder / "params.yaml").write_text(yaml.safe_dump(raw))
-    draw_sample(folder / "devkit", Sample(train=6, val=3, test=3, source=1))
+    draw_devkit(folder / "devkit", Sample(train=6, val=3, test=3, source=1))
     params = load_params(folder / "params.yaml")
-    take_inventory(params.dataset, "fail", folder / "data/manifest", folder / "reports/metrics/dataset.json")
+    take_inventory(Project(folder), params.dataset)
     return folder
 
 

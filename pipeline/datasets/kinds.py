@@ -1,0 +1,46 @@
+"""The kinds of data sets: how a data set says which images, splits and labels it has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from ..params import Dataset
+from .folder import list_folder
+from .listing import Listing
+from .table import list_table
+from .unlabelled import list_images
+from .voc import list_voc
+
+
+class DatasetKind(Protocol):
+    """Lists a data set's splits without opening an image.
+
+    What it gives holds to this, and `tests/datasets/kind_tests.py` tries it with any kind:
+
+    - a `Listing` for `train`, `test` and, where it is given, `val`; for further splits too, if it has any;
+    - the same classes in the same order in every split; none at all is allowed;
+    - an id once in a split, and for the same image the same id in each of its splits;
+    - paths from `root`, with `/`, that do not lead out of it; ids and paths can be printed;
+    - the same data set gives the same listings, on every machine.
+
+    What the data set says wrongly is a `UserError` of one line.
+    """
+
+    def __call__(self, root: Path, train: str, test: str, val: str | None = None) -> dict[str, Listing]:
+        """The listings by split of the data set under `root`."""
+        ...
+
+
+KINDS: Mapping[str, DatasetKind] = {
+    "voc": list_voc,
+    "folder": list_folder,
+    "images": list_images,
+    "table": list_table,
+}
+
+
+def list_splits(dataset: Dataset, root: Path) -> dict[str, Listing]:
+    """The splits of the data set, whose images are under `root`."""
+    return KINDS[dataset.kind](root, dataset.train, dataset.test, dataset.val)

@@ -1,0 +1,69 @@
+"""What any kind of data set must hold to: derive a class, say how an example is written, and run it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pytest
+
+from pool5.datasets.kinds import DatasetKind
+from pool5.datasets.listing import Listing
+from pool5.errors import UserError
+
+
+class KindTests:
+    """Tests of a `DatasetKind`; `write` makes an example with a dozen images, in splits train and test."""
+
+    kind: DatasetKind
+    write: Callable[[Path], None]
+
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Path:
+        (tmp_path / "root").mkdir()
+        type(self).write(tmp_path / "root")
+        return tmp_path / "root"
+
+    @pytest.fixture
+    def listings(self, root: Path) -> dict[str, Listing]:
+        return type(self).kind(root, "train", "test")
+
+    def test_each_split_that_is_asked_for_is_listed_under_its_name(self, listings):
+        assert {"train", "test"} <= set(listings)
+        assert all(listing.split == split for split, listing in listings.items())
+        assert all(listing.ids for listing in listings.values())
+
+    def test_all_splits_have_the_same_classes_and_a_label_for_each(self, listings):
+        (classes,) = {listing.classes for listing in listings.values()}
+        assert len(set(classes)) == len(classes)
+        for listing in listings.values():
+            assert listing.labels.dtype == np.int8
+            assert listing.labels.shape == (len(listing.ids), len(classes))
+            assert np.isin(listing.labels, (-1, 0, 1)).all()
+
+    def test_ids_are_unique_in_a_split_and_each_has_a_path(self, listings):
+        for listing in listings.values():
+            assert len(set(listing.ids)) == len(listing.ids) == len(listing.paths)
+            assert all(name and name.isprintable() for name in (*listing.ids, *listing.paths))
+
+    def test_paths_lead_from_the_root_to_files_in_it(self, root, listings):
+        for path in (path for listing in listings.values() for path in listing.paths):
+            assert not PurePosixPath(path).is_absolute()
+            assert ".." not in PurePosixPath(path).parts
+            assert (root / path).is_file()
+
+    def test_no_image_is_in_train_and_in_test(self, listings):
+        assert not set(listings["train"].paths) & set(listings["test"].paths)
+
+    def test_the_same_data_set_gives_the_same_listings(self, root, listings):
+        again = type(self).kind(root, "train", "test")
+        assert list(again) == list(listings)
+        for split, listing in listings.items():
+            assert (again[split].ids, again[split].paths) == (listing.ids, listing.paths)
+            np.testing.assert_array_equal(again[split].labels, listing.labels)
+
+    def test_a_root_that_is_not_there_is_told_in_one_line(self, tmp_path):
+        with pytest.raises(UserError, match="nowhere") as told:
+            type(self).kind(tmp_path / "nowhere", "train", "test")
+        assert "\n" not in str(told.value)

@@ -1,0 +1,53 @@
+"""Every kind of data set, by the tests that any kind must pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+from devkit import write_devkit, write_image
+from kind_tests import KindTests
+
+from pool5.datasets.kinds import KINDS
+from pool5.params import Dataset
+
+
+def _voc(root: Path) -> None:
+    images = [{f"{split}{i}": [("cat" if i % 2 else "dog", False)] for i in range(6)} for split in "ab"]
+    write_devkit(root, dict(zip(("train", "test"), images, strict=True)))
+
+
+def _folder(root: Path) -> None:
+    for i in range(12):
+        write_image(root / ("test" if i % 4 == 0 else "train") / ("cat" if i % 3 else "dog") / f"{i}.jpg", i)
+
+
+def _images(root: Path) -> None:
+    for i in range(12):
+        write_image(root / f"trip-{i % 2}" / f"{i}.jpg", i)
+
+
+def _table(root: Path) -> None:
+    _images(root)
+    rows = [f"trip-{i % 2}/{i}.jpg,{i % 2},{i % 3 and 1}" for i in range(12)]
+    (root / "images.csv").write_text("\n".join(["path,cat,dog", *rows]))
+
+
+class TestVoc(KindTests):
+    kind, write = KINDS["voc"], _voc
+
+
+class TestFolder(KindTests):
+    kind, write = KINDS["folder"], _folder
+
+
+class TestImages(KindTests):
+    kind, write = KINDS["images"], _images
+
+
+class TestTable(KindTests):
+    kind, write = KINDS["table"], _table
+
+
+def test_params_know_every_kind_and_no_other():
+    assert set(get_args(get_type_hints(Dataset)["kind"])) == set(KINDS)
