@@ -32,7 +32,9 @@ def main() -> None:
     write_neighbors(result, project.report("neighbors", "neighbors.csv"))
     images = image_paths(read_manifest(project.manifest(split)), project.images(params.dataset.root))
     title = "Nearest neighbors of the same queries in every representation"
-    sheet = neighbor_sheet(result.queries, result.layers, images, result.metric, title=title)
+    sheet = neighbor_sheet(
+        result.queries, result.layers, images, result.metric, title=title, gaps=result.gaps
+    )
     save_figure(sheet, project.report("neighbors", "sheet"))
 
 

@@ -38,10 +38,11 @@ def draw_duplicates(
         rows.append(("", tiles))
     said = f"{len(between)} between the splits and {len(within)} within one; "
     said += f"the first {len(shown)} are shown, those between the splits first." if shown else "none to show."
+    title = f"{len(pairs)} pairs with a cosine similarity of at least {result.threshold}"
     draw_sheet(
         rows,
         stem,
-        title=f"{len(pairs)} pairs with a cosine similarity of at least {result.threshold}",
-        caption="\n".join([said, *result.gaps]),
+        title=title if result.layer else "No near-duplicates were looked for",
+        caption="\n".join([said, *result.gaps] if result.layer else result.gaps),
         columns=[("", 2)] * min(len(shown), _PAIRS_A_ROW),
     )

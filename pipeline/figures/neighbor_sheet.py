@@ -27,22 +27,25 @@ def neighbor_sheet(
     metric: str | None,
     *,
     title: str,
+    gaps: Sequence[str] = (),
 ) -> Figure:
     """A row a query: the query, then a group of columns for each layer, nearest first.
 
     Parameters
     ----------
     queries : sequence of ShownQuery
-        Without any, the sheet says that there is nothing to show.
+        Without any, the sheet says that there is nothing to show, and why.
     layers : sequence of str
         Those to show, from the left.
     images : {id: path}
     metric : str or None
         Of the distances; None only where there are none.
     title : str
+    gaps : sequence of str
+        Why there may be nothing.
     """
     if not queries or metric is None:
-        return compose_sheet([], title=title, caption="There is nothing to show.")
+        return compose_sheet([], title=title, caption="\n".join(["There is nothing to show.", *gaps]))
     k = max(len(query.neighbors[layer]) for query in queries for layer in layers)
     lines = math.ceil(k / max(_TILES_A_LINE // len(layers), 1))
     across = math.ceil(k / lines)

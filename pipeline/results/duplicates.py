@@ -7,7 +7,7 @@ from typing import ClassVar
 from .record import Part, Record
 
 
-class DuplicatePair(Part):
+class DuplicatePair(Part, frozen=True):
     """Two images, their cosine similarity, and whether the files are the same byte by byte."""
 
     split_a: str
@@ -18,7 +18,7 @@ class DuplicatePair(Part):
     identical_bytes: bool
 
 
-class PairCount(Part):
+class PairCount(Part, frozen=True):
     """How many pairs are listed within a split (the same name twice) or between two."""
 
     split_a: str
@@ -34,7 +34,7 @@ class PairCount(Part):
         return f"between {self.split_a} and {self.split_b}"
 
 
-class DuplicatesResult(Record):
+class DuplicatesResult(Record, frozen=True):
     """Near-duplicates within the splits and leaks between them.
 
     Attributes

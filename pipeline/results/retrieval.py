@@ -8,7 +8,7 @@ from typing import ClassVar
 from .record import Part, Record
 
 
-class Near(Part):
+class Near(Part, frozen=True):
     """A neighbor of a query: its rank from 1, id, distance, and the classes it shows."""
 
     rank: int
@@ -17,7 +17,7 @@ class Near(Part):
     labels: tuple[str, ...]
 
 
-class ShownQuery(Part):
+class ShownQuery(Part, frozen=True):
     """A query of the sheet.
 
     Attributes
@@ -39,7 +39,7 @@ class ShownQuery(Part):
         return not set(self.labels).isdisjoint(labels)
 
 
-class MeasuredGroup(Part):
+class MeasuredGroup(Part, frozen=True):
     """The mean of a measure over a group of queries, its 95 % interval over the queries, and chance.
 
     Attributes
@@ -67,7 +67,7 @@ class MeasuredGroup(Part):
     queries: int
 
 
-class RetrievalResult(Record):
+class RetrievalResult(Record, frozen=True):
     """What each layer finds near the same queries, and how good it is over all of them.
 
     Attributes

@@ -34,10 +34,6 @@ Shortlist = Callable[
 ]
 
 
-class TooManyPairsError(UserError):
-    """A distance within which nearly everything lies."""
-
-
 class ExactSearch:
     """A database held ready for exact search.
 
@@ -101,45 +97,6 @@ class ExactSearch:
             self._compare(candidates, queries, own, allowed)
         return self.reranker.nearest(queries, k, *candidates.final())
 
-    def within(self, queries: np.ndarray, distance: float, *, most: int) -> tuple[np.ndarray, ...]:
-        """Every row within a distance of each query.
-
-        Parameters
-        ----------
-        queries : (n, D) array
-        distance : float
-        most : int
-            How many pairs may be found.
-
-        Returns
-        -------
-        asked, rows : (p,) int64
-            Sorted by query, then by row.
-        distances : (p,) float32
-
-        Raises
-        ------
-        TooManyPairsError
-            If there are more than `most`.
-        """
-        parts, count = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))], 0
-        for first, start, scores, errors, lengths in self._blocks(queries):
-            least = {"cosine": 1 - distance, "ip": -distance, "l2": (lengths**2 - distance**2) / 2}[
-                self.metric
-            ]
-            near = scores >= (least - errors)[:, None]
-            asked, rows = np.divmod(np.flatnonzero(near), scores.shape[1])
-            if count + len(asked) > most:
-                raise TooManyPairsError(f"more than {most} pairs are this near; take a smaller distance")
-            count += len(asked)
-            rows += start
-            measured = self.reranker.distances(queries[first : first + len(scores)], asked, rows)
-            kept = measured <= np.float32(distance)
-            parts.append((asked[kept] + first, rows[kept], measured[kept]))
-        asked, rows, distances = (np.concatenate(part) for part in zip(*parts, strict=True))
-        order = np.lexsort((rows, asked))
-        return asked[order], rows[order], distances[order]
-
     def _search_on_device(
         self, queries: np.ndarray, k: int, own: np.ndarray, shortlist: Shortlist
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -176,12 +133,12 @@ class ExactSearch:
     def _compare(
         self, candidates: Candidates, queries: np.ndarray, own: np.ndarray, allowed: np.ndarray | None
     ) -> None:
-        for first, start, scores, errors, _ in self._blocks(queries):
+        for first, start, scores, errors in self._blocks(queries):
             hide(scores, own[first : first + len(scores)], start, allowed)
             candidates.add(first, start, scores, errors)
 
-    def _blocks(self, queries: np.ndarray) -> Iterator[tuple[int, int, np.ndarray, np.ndarray, np.ndarray]]:
-        """Each block of scores: its first query and row, the scores, their errors, the queries' lengths."""
+    def _blocks(self, queries: np.ndarray) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
+        """Each block of scores: its first query and row, the scores, and their errors."""
         few = len(queries) <= 8 and bool(np.isnan(self._norms).any())
         for first in range(0, len(queries), _QUERY_BLOCK):
             block = as_float32(queries[first : first + _QUERY_BLOCK])
@@ -191,7 +148,7 @@ class ExactSearch:
             step = self._rows_at_once(len(block), few)
             for start in range(0, len(self.vectors), step):
                 scores, errors = self._score(block, lengths, self._block(start, start + step), start)
-                yield first, start, scores, errors, lengths
+                yield first, start, scores, errors
 
     def _compare_all_pairs(self, candidates: Candidates, own: np.ndarray, allowed: np.ndarray | None) -> None:
         """As `_compare` with the database as its own queries: each product serves both of its sides."""

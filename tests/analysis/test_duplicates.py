@@ -1,4 +1,4 @@
-"""Near-duplicate pairs within and between splits."""
+"""Near-duplicate pairs within and between splits, from the stored neighbors."""
 
 from __future__ import annotations
 
@@ -8,29 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pool5.analysis.duplicates import count_duplicates, find_duplicates, write_duplicates
-from pool5.errors import UserError
-from pool5.store.feature_file import FeatureFile, write_feature_file
-from pool5.store.feature_key import FeatureKey
+from pool5.analysis.duplicates import duplicates_metrics, find_duplicates, write_duplicates
+from pool5.project import Project
+from pool5.results.duplicates import DuplicatesResult
+from pool5.store.feature_file import FeatureFile
+from tests.stages.small_project import put_graph, put_split
 
-KEY = FeatureKey("net", "0" * 64, "fc", {}, "fp32", "float32", 1)
 
-
-def split(folder: Path, name: str, vectors: np.ndarray, digests: np.ndarray) -> FeatureFile:
-    path = folder / f"{name}.h5"
-    write_feature_file(
-        path,
-        dataset="toy",
-        split=name,
-        model="net",
-        classes=("cat",),
-        ids=np.array([f"{name}{number:03d}" for number in range(len(vectors))]),
-        digests=digests,
-        labels=np.ones((len(vectors), 1), np.int8),
-        layers={"fc": vectors},
-        keys={"fc": KEY},
-    )
-    return FeatureFile.open(path)
+def found(folder: Path, files: list[FeatureFile], threshold: float, depth: int = 100) -> DuplicatesResult:
+    return find_duplicates(files, put_graph(Project(folder), files, depth=depth), threshold)
 
 
 @pytest.fixture
@@ -43,35 +29,44 @@ def files(tmp_path: Path) -> list[FeatureFile]:
     digests[1][7] = digests[0][20]  # the same file
     test[9] = train[500] + 0.1 * rng.standard_normal(64).astype(np.float32)
     test[12] = 3 * test[11]
-    return [split(tmp_path, "train", train, digests[0]), split(tmp_path, "test", test, digests[1])]
+    return [
+        put_split(Project(tmp_path), name, vectors, np.ones((len(vectors), 3)), digests=own)
+        for name, vectors, own in zip(("train", "test"), (train, test), digests, strict=True)
+    ]
 
 
-def test_every_pair_is_found_once_most_similar_first(files):
-    pairs = find_duplicates(files, "fc", 0.95)
+def test_every_pair_is_found_once_most_similar_first(files, tmp_path):
+    result = found(tmp_path, files, 0.95)
+    pairs = result.pairs
     assert [(p.id_a, p.id_b, p.identical_bytes) for p in pairs] == [
-        ("test011", "test012", False),
-        ("train003", "train1050", False),
-        ("train020", "test007", True),
-        ("train500", "test009", False),
+        ("test0011", "test0012", False),
+        ("train0003", "train1050", False),
+        ("train0020", "test0007", True),
+        ("train0500", "test0009", False),
     ]
     assert [p.similarity for p in pairs[:3]] == [1, 1, 1]
     a, b = files[0].layer("fc")[500].astype(float), files[1].layer("fc")[9].astype(float)
     assert pairs[3].similarity == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b), abs=1e-6)
+    assert result.gaps == ()
 
 
-def test_the_pairs_are_those_of_brute_force_at_a_low_threshold(files):
-    pairs = find_duplicates(files[1:], "fc", 0.2)
-    x = files[1].layer("fc").astype(float)
-    x = x / np.linalg.norm(x, axis=1, keepdims=True)
-    expected = {(a, b) for a in range(40) for b in range(a + 1, 40) if x[a] @ x[b] >= 0.2}
-    ids = files[1].ids.tolist()
-    assert {(ids.index(p.id_a), ids.index(p.id_b)) for p in pairs} == expected
-    assert len(expected) > 20
+@pytest.mark.parametrize("depth", [100, 30])
+def test_the_pairs_are_those_of_brute_force_at_a_low_threshold(files, tmp_path, depth):
+    result = found(tmp_path, files, 0.2, depth)
+    x = [file.layer("fc").astype(float) for file in files]
+    x = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in x]
+    ids = [file.ids.tolist() for file in files]
+    within = {(ids[1][a], ids[1][b]) for a, b in np.argwhere(np.triu(x[1] @ x[1].T, 1) >= 0.2)}
+    between = {(ids[0][a], ids[1][b]) for a, b in np.argwhere(x[0] @ x[1].T >= 0.2)}
+    assert {(p.id_a, p.id_b) for p in result.pairs if p.split_a == "test"} == within
+    # no image of train has so many in test that its list is full, though those of test have in train
+    assert {(p.id_a, p.id_b) for p in result.pairs if p.split_a != p.split_b} == between
+    assert not any("between" in gap for gap in result.gaps)
+    assert len(within) > 20
 
 
-def test_counts_tell_the_splits_and_identical_files_apart(files):
-    counts = count_duplicates(find_duplicates(files, "fc", 0.95), ["train", "test"])
-    assert counts == {
+def test_counts_tell_the_splits_and_identical_files_apart(files, tmp_path):
+    assert duplicates_metrics(found(tmp_path, files, 0.95)) == {
         "within train": {"pairs": 1, "identical_bytes": 0},
         "within test": {"pairs": 1, "identical_bytes": 0},
         "between train and test": {"pairs": 2, "identical_bytes": 1},
@@ -79,21 +74,37 @@ def test_counts_tell_the_splits_and_identical_files_apart(files):
 
 
 def test_the_csv_names_both_images_and_their_splits(files, tmp_path):
-    write_duplicates(find_duplicates(files, "fc", 0.999), tmp_path / "duplicates.csv")
+    write_duplicates(found(tmp_path, files, 0.999), tmp_path / "duplicates.csv")
     rows = list(csv.DictReader((tmp_path / "duplicates.csv").open()))
     assert rows[2] == {
         "split_a": "train",
-        "id_a": "train020",
+        "id_a": "train0020",
         "split_b": "test",
-        "id_b": "test007",
+        "id_b": "test0007",
         "similarity": "1.000000",
         "identical_bytes": "True",
     }
 
 
-def test_a_threshold_that_nearly_every_pair_passes_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("pool5.analysis.duplicates._MOST_PAIRS", 1000)
-    vectors = np.ones((150, 4), np.float32)
-    digests = np.zeros((150, 16), np.uint8)
-    with pytest.raises(UserError, match=r"duplicates\.threshold: at 0\.5 .* raise it"):
-        find_duplicates([split(tmp_path, "train", vectors, digests)], "fc", 0.5)
+def test_1415_identical_placeholders_do_not_stop_and_the_gap_counts_what_is_not_listed(tmp_path):
+    project = Project(tmp_path)
+    digests = np.zeros((1415, 16), np.uint8)
+    train = put_split(project, "train", np.ones((1415, 4)), np.ones((1415, 3)), digests=digests)
+    test = put_split(project, "test", np.eye(4)[:2], np.ones((2, 3)))
+    result = found(tmp_path, [train, test], 0.99)
+    listed = result.counts[0].pairs
+    assert 1415 * 50 < listed < 1415 * 101
+    assert result.counts[0].identical_bytes == listed == len(result.pairs)
+    assert result.gaps == (
+        "within train: 1415 images have more near-duplicates than the 100 neighbors that are stored of each; "
+        f"{listed} pairs are listed, of identical files alone there are {1415 * 1414 // 2}",
+    )
+
+
+def test_a_split_of_one_image_is_compared_with_the_other(tmp_path):
+    project = Project(tmp_path)
+    train = put_split(project, "train", np.eye(4)[:3], np.ones((3, 3)))
+    test = put_split(project, "test", np.eye(4)[:1], np.ones((1, 3)))
+    result = found(tmp_path, [train, test], 0.9)
+    assert [(p.id_a, p.id_b) for p in result.pairs] == [("train0000", "test0000")]
+    assert [count.pairs for count in result.counts] == [0, 1, 0]

@@ -7,10 +7,8 @@ import csv
 import numpy as np
 import pytest
 
-from pool5.analysis.shown_queries import ShownQuery, choose_queries, write_neighbors
-from pool5.errors import UserError
-from pool5.search import Neighbor
-from pool5.search.searcher import Neighbors
+from pool5.analysis.shown_queries import choose_queries, write_neighbors
+from pool5.results.retrieval import Near, RetrievalResult, ShownQuery
 
 CLASSES = ("cat", "dog", "person", "sofa")
 
@@ -36,21 +34,38 @@ def test_a_seed_draws_the_same_queries_and_another_seed_others():
     assert len({tuple(choose_queries(labels, CLASSES, 3, seed)) for seed in range(10)}) > 5
 
 
-def test_too_few_classes_are_told(tmp_path):
+def test_of_fewer_classes_there_are_as_many_queries_as_classes():
     labels = np.full((10, 4), -1, np.int8)
     labels[:, 1] = 1
-    with pytest.raises(UserError, match=r"neighbors\.queries: 3 queries .* only 1; set it to 1"):
-        choose_queries(labels, CLASSES, 3, 0)
+    assert [name for _, name in choose_queries(labels, CLASSES, 3, 0)] == ["dog"]
 
 
-def test_the_csv_keeps_ids_as_they_are_and_says_what_shares_a_label(tmp_path):
-    found = Neighbors([Neighbor(1, "000012", 0.25, ("cat", "sofa")), Neighbor(2, "7e3", 0.5, ("dog",))])
-    query = ShownQuery("000001", "cat", ("cat", "person"), {"net/fc7": found})
-    write_neighbors([query], tmp_path / "neighbors.csv")
+@pytest.mark.parametrize("classes", [(), CLASSES])
+def test_without_labels_any_images_are_drawn_and_a_seed_draws_the_same(classes):
+    labels = np.zeros((10, len(classes)), np.int8)
+    chosen = choose_queries(labels, classes, 3, 5)
+    assert len({row for row, _ in chosen}) == 3
+    assert {name for _, name in chosen} == {None}
+    assert chosen == choose_queries(labels, classes, 3, 5) != choose_queries(labels, classes, 3, 6)
+    assert len(choose_queries(labels[:2], classes, 3, 5)) == 2
+
+
+def test_the_csv_keeps_ids_as_they_are_and_names_apart_and_says_what_shares_a_label(tmp_path):
+    found = (
+        Near(rank=1, id="000012", distance=0.25, labels=("cat", "dining table")),
+        Near(rank=2, id="7e3", distance=0.5, labels=("dog",)),
+    )
+    query = ShownQuery(
+        id="000001", drawn_for="cat", labels=("cat", "person"), neighbors={"net/b": found, "net/a": found[:1]}
+    )
+    result = RetrievalResult(split="test", metric="l2", layers=("net/b", "net/a"), queries=(query,))
+    write_neighbors(result, tmp_path / "neighbors.csv")
     rows = list(csv.reader((tmp_path / "neighbors.csv").open()))
     assert rows == [
         ["query", "representation", "rank", "id", "distance", "labels", "shares_label"],
-        ["000001", "net/fc7", "0", "000001", "0.0", "cat person", "True"],
-        ["000001", "net/fc7", "1", "000012", "0.25", "cat sofa", "True"],
-        ["000001", "net/fc7", "2", "7e3", "0.5", "dog", "False"],
+        ["000001", "net/b", "0", "000001", "0.0", "cat|person", "True"],
+        ["000001", "net/b", "1", "000012", "0.25", "cat|dining table", "True"],
+        ["000001", "net/b", "2", "7e3", "0.5", "dog", "False"],
+        ["000001", "net/a", "0", "000001", "0.0", "cat|person", "True"],
+        ["000001", "net/a", "1", "000012", "0.25", "cat|dining table", "True"],
     ]
