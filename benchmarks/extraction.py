@@ -30,6 +30,7 @@ from pool5.extract.reader import available_workers, read_batches
 from pool5.host_memory import reuse_freed_memory
 from pool5.models.weights import start_network, store_start
 from pool5.params import Params, load_params
+from pool5.project import Project
 from pool5.store.feature_file import FeatureFile, feature_path
 
 _PHOTOGRAPHS = Path("../shared/data/voc2012-animals")
@@ -74,8 +75,8 @@ class Project:
         }
         self.params = msgspec.convert(document, Params)
         with contextlib.redirect_stderr(io.StringIO()):
-            take_inventory(self.params.dataset, "fail", folder / "manifest", folder / "dataset.json")
-            self.manifest = read_manifest(folder / "manifest" / "bench.csv")
+            take_inventory(Project(folder), self.params.dataset)
+            self.manifest = read_manifest(Project(folder).manifest("bench"))
             model = self.params.models[architecture]
             start = start_network(architecture, model, self.manifest.classes, folder / "models")
             store_start(architecture, model, start, folder / "models" / architecture)
@@ -94,7 +95,7 @@ class Project:
                 self.architecture,
                 self.params,
                 models_root=self.folder / "models",
-                manifest_root=self.folder / "manifest",
+                manifest_root=self.Project(folder).manifests,
                 features_root=self.folder / "features",
             )
         computed = re.search(r"(\d+) computed", told.getvalue())
@@ -116,9 +117,10 @@ def _dataset(folder: Path, images: int) -> tuple[Path, str]:
 
         document = msgspec.to_builtins(load_params("presets/sample.yaml"))["dataset"]
         document["sample"] |= {"train": 8, "val": 4, "test": images, "source": 8}
-        document["root"] = str(folder / "drawn")
+        project = Project(folder / "drawn")
+        document["root"] = str(project.raw(document["name"]).relative_to(project.root))
         dataset = msgspec.convert(document, type(load_params().dataset))
-        provide_images(dataset, folder / "drawn")
+        provide_images(project, dataset)
         source = next((folder / "drawn").rglob("JPEGImages")).parent
         kind = "drawn images"
     devkit = folder / "raw" / "VOCdevkit" / source.name
@@ -332,7 +334,7 @@ def again_rows(scratch: Path, images: int = 192, runs: int = 3) -> list[Row]:
 def _extract_some(project: Project, manifest, count: int) -> None:
     from pool5.datasets.manifest import write_manifest
 
-    path = project.folder / "manifest" / "bench.csv"
+    path = project.Project(folder).manifests / "bench.csv"
     write_manifest(manifest.take(np.arange(count)), path)
     project.extract()
     write_manifest(manifest, path)

@@ -31,6 +31,7 @@ def measure_extraction(count: int, folder: Path) -> Measured:
     from pool5.host_memory import reuse_freed_memory
     from pool5.models.weights import start_network, store_start
     from pool5.params import Params, load_params
+    from pool5.project import Project
 
     reuse_freed_memory()
     random = np.random.default_rng(0)
@@ -48,7 +49,7 @@ def measure_extraction(count: int, folder: Path) -> Measured:
     document["models"] = {"small": spec}
     document["extract"] |= {"device": "cpu", "cache": str(folder / "cache")}
     params = msgspec.convert(document, Params)
-    take_inventory(params.dataset, "fail", folder / "manifest", folder / "dataset.json")
+    take_inventory(Project(folder), params.dataset)
     start = start_network("small", params.models["small"], ("drawn",), folder / "models")
     store_start("small", params.models["small"], start, folder / "models" / "small")
     began = time.perf_counter()
@@ -56,7 +57,7 @@ def measure_extraction(count: int, folder: Path) -> Measured:
         "small",
         params,
         models_root=folder / "models",
-        manifest_root=folder / "manifest",
+        manifest_root=Project(folder).manifests,
         features_root=folder / "features",
     )
     return {"extract": (time.perf_counter() - began, peak_megabytes())}
