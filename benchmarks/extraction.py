@@ -30,7 +30,7 @@ from pool5.extract.reader import available_workers, read_batches
 from pool5.host_memory import reuse_freed_memory
 from pool5.models.weights import start_network, store_start
 from pool5.params import Params, load_params
-from pool5.project import Project
+from pool5.project import Project as Paths
 from pool5.store.feature_file import FeatureFile, feature_path
 
 _PHOTOGRAPHS = Path("../shared/data/voc2012-animals")
@@ -75,8 +75,8 @@ class Project:
         }
         self.params = msgspec.convert(document, Params)
         with contextlib.redirect_stderr(io.StringIO()):
-            take_inventory(Project(folder), self.params.dataset)
-            self.manifest = read_manifest(Project(folder).manifest("bench"))
+            take_inventory(Paths(folder), self.params.dataset)
+            self.manifest = read_manifest(Paths(folder).manifest("bench"))
             model = self.params.models[architecture]
             start = start_network(architecture, model, self.manifest.classes, folder / "models")
             store_start(architecture, model, start, folder / "models" / architecture)
@@ -95,7 +95,7 @@ class Project:
                 self.architecture,
                 self.params,
                 models_root=self.folder / "models",
-                manifest_root=self.Project(folder).manifests,
+                manifest_root=Paths(self.folder).manifests,
                 features_root=self.folder / "features",
             )
         computed = re.search(r"(\d+) computed", told.getvalue())
@@ -117,7 +117,7 @@ def _dataset(folder: Path, images: int) -> tuple[Path, str]:
 
         document = msgspec.to_builtins(load_params("presets/sample.yaml"))["dataset"]
         document["sample"] |= {"train": 8, "val": 4, "test": images, "source": 8}
-        project = Project(folder / "drawn")
+        project = Paths(folder / "drawn")
         document["root"] = str(project.raw(document["name"]).relative_to(project.root))
         dataset = msgspec.convert(document, type(load_params().dataset))
         provide_images(project, dataset)
@@ -334,7 +334,7 @@ def again_rows(scratch: Path, images: int = 192, runs: int = 3) -> list[Row]:
 def _extract_some(project: Project, manifest, count: int) -> None:
     from pool5.datasets.manifest import write_manifest
 
-    path = project.Project(folder).manifests / "bench.csv"
+    path = Paths(project.folder).manifest("bench")
     write_manifest(manifest.take(np.arange(count)), path)
     project.extract()
     write_manifest(manifest, path)
@@ -349,8 +349,8 @@ def _kill_at_half(project: Project, count: int) -> None:
         "from pool5.params import Params; from pool5.extract.extract_layers import extract_model\n"
         "folder = Path(sys.argv[1])\n"
         "params = msgspec.json.decode((folder / 'params.json').read_bytes(), type=Params)\n"
-        "extract_model(sys.argv[2], params, models_root=folder / 'models', manifest_root=folder / 'manifest',"
-        " features_root=folder / 'features')"
+        "extract_model(sys.argv[2], params, models_root=folder / 'models',"
+        " manifest_root=folder / 'data/manifest', features_root=folder / 'features')"
     )
     (project.folder / "params.json").write_bytes(msgspec.json.encode(project.params))
     process = subprocess.Popen(

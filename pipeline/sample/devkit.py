@@ -22,7 +22,8 @@ from ..errors import UserError
 from ..files.atomic import whole_folder
 from ..params import Sample
 from ..progress import progress
-from .shapes import SHAPES, Colour, Shape, any_paint, paint, shade
+from .ground import mottle, plain_ground, scene_ground
+from .shapes import SHAPES, Shape
 
 CLASSES = tuple(SHAPES)
 SPLITS = ("train", "val", "test", "source")
@@ -41,15 +42,6 @@ _SCENES: dict[str, tuple[str, ...]] = {
     "field": ("bird", "cow", "dog", "horse", "sheep", "person", "cat", "horse"),
     "water": ("boat", "person", "bird", "boat"),
     "sky": ("aeroplane", "bird", "aeroplane"),
-}
-# the far and the near ground, as ranges of hue, saturation and value
-_Range = tuple[float, float]
-_GROUNDS: dict[str, tuple[tuple[_Range, _Range, _Range], tuple[_Range, _Range, _Range] | None]] = {
-    "street": (((0.5, 0.65), (0, 0.35), (0.5, 0.95)), ((0, 1), (0, 0.1), (0.25, 0.6))),
-    "room": (((0, 1), (0, 0.35), (0.45, 0.95)), ((0.02, 0.12), (0.1, 0.6), (0.3, 0.75))),
-    "field": (((0.5, 0.62), (0.05, 0.5), (0.6, 1)), ((0.15, 0.36), (0.25, 0.75), (0.3, 0.75))),
-    "water": (((0.5, 0.65), (0, 0.4), (0.6, 1)), ((0.45, 0.64), (0.2, 0.7), (0.25, 0.75))),
-    "sky": (((0.52, 0.66), (0.05, 0.65), (0.45, 1)), None),
 }
 # how long the objects are beside each other, before chance has its say; the others: 1
 _LENGTHS = {
@@ -186,12 +178,12 @@ def draw_image(seed: int, split: str, number: int) -> tuple[Image.Image, list[Bo
     size = _size(rng)
     first = _first_class(seed, split, number)
     if split == "source":
-        canvas = _plain_ground(rng, noise, size)
+        canvas = plain_ground(rng, noise, size)
         sprites = [_sprite(rng, noise, first, rng.uniform(0.5, 0.95) * min(size))]
     else:
         homes = [scene for scene, names in _SCENES.items() if first in names]
         scene = rng.choice(homes) if rng.random() < 0.8 else rng.choice(list(_SCENES))
-        canvas = _ground(rng, noise, size, scene)
+        canvas = scene_ground(rng, noise, size, scene)
         sprites = [
             _sprite(rng, noise, name, length * min(size))
             for name, length in zip(*_cast(rng, first, scene), strict=True)
@@ -262,93 +254,8 @@ def _sprite(rng: random.Random, noise: np.random.Generator, name: str, length: f
         mask_on.polygon(pixels, fill=255)
     image, mask = image.reduce(k), mask.reduce(k)
     # light from one side, and a mottled surface
-    texture = _mottle(noise, image.size, cells=rng.randint(3, 16), low=rng.randint(140, 215))
+    texture = mottle(noise, image.size, cells=rng.randint(3, 16), low=rng.randint(140, 215))
     return _Sprite(name, ImageChops.multiply(image, texture), mask, left, top)
-
-
-def _mottle(noise: np.random.Generator, size: tuple[int, int], *, cells: int, low: int) -> Image.Image:
-    """Smooth grey noise between `low` and 255, `cells` lumps along the short side."""
-    step = min(size) / cells
-    grid = (math.ceil(size[1] / step) + 1, math.ceil(size[0] / step) + 1)
-    lumps = noise.integers(low, 256, grid, dtype=np.uint8)
-    grey = Image.fromarray(lumps).resize(size, Image.Resampling.BICUBIC)
-    return Image.merge("RGB", (grey, grey, grey))
-
-
-def _gradient(size: tuple[int, int], above: Colour, below: Colour) -> Image.Image:
-    return Image.composite(
-        Image.new("RGB", size, below), Image.new("RGB", size, above), Image.linear_gradient("L").resize(size)
-    )
-
-
-def _plain_ground(rng: random.Random, noise: np.random.Generator, size: tuple[int, int]) -> Image.Image:
-    tone = paint(rng, (0, 1), (0, 0.45), (0.3, 0.95))
-    ground = _gradient(size, tone, shade(tone, rng.uniform(0.6, 1.3)))
-    return ImageChops.multiply(
-        ground, _mottle(noise, size, cells=rng.randint(2, 24), low=rng.randint(170, 230))
-    )
-
-
-def _ground(rng: random.Random, noise: np.random.Generator, size: tuple[int, int], scene: str) -> Image.Image:
-    """A scene without its objects: a far and a near ground, and things on them that are no class."""
-    width, height = size
-    far_ranges, near_ranges = _GROUNDS[scene]
-    far = paint(rng, *far_ranges)
-    near = paint(rng, *near_ranges) if near_ranges else far
-    horizon = round(height * rng.uniform(0.25, 0.7))
-    canvas = _gradient(size, far, shade(far, rng.uniform(0.85, 1.2)))
-    canvas.paste(_gradient((width, height - horizon), near, shade(near, rng.uniform(0.7, 1.3))), (0, horizon))
-    pen = ImageDraw.Draw(canvas)
-
-    def block(x: float, y: float, w: float, h: float, colour: Colour) -> None:
-        pen.rectangle((round(x), round(y), round(x + w), round(y + h)), fill=colour)
-
-    def blob(x: float, y: float, rx: float, ry: float, colour: Colour) -> None:
-        pen.ellipse((round(x - rx), round(y - ry), round(x + rx), round(y + ry)), fill=colour)
-
-    for _ in range(rng.randint(2, 7)):
-        x, w, h = rng.uniform(-0.1, 1) * width, rng.uniform(0.08, 0.3) * width, rng.uniform(0.1, 0.5) * height
-        if scene == "street":  # houses
-            wall = paint(rng, (0, 0.15), (0, 0.5), (0.3, 0.85))
-            block(x, horizon - h, w, h, wall)
-            for i in range(3):
-                for j in range(rng.randint(1, 4)):
-                    block(
-                        x + w * (0.1 + 0.3 * i),
-                        horizon - h * (0.9 - 0.25 * j),
-                        w * 0.18,
-                        h * 0.14,
-                        shade(wall, 0.55),
-                    )
-        elif scene == "room":  # pictures and shelves
-            frame = any_paint(rng)
-            block(x, rng.uniform(0, 0.4) * height, w, h * 0.6, shade(frame, 0.6))
-            block(x + 5, rng.uniform(0.02, 0.4) * height, max(w - 10, 4), h * 0.4, frame)
-        elif scene == "field":  # trees and bushes
-            leaf = paint(rng, (0.2, 0.4), (0.3, 0.8), (0.2, 0.6))
-            block(x, horizon - h * 0.5, w * 0.08 + 2, h * 0.5, (88, 66, 48))
-            blob(x, horizon - h * 0.6, w * 0.35, h * 0.4, leaf)
-        elif scene == "water":  # waves, and the far shore
-            y = rng.uniform(horizon, height)
-            pen.line(
-                [(x + w * i / 6, y + (4 if i % 2 else -4)) for i in range(9)], fill=shade(near, 1.4), width=3
-            )
-            blob(x, horizon, w, h * 0.15, shade(near, 0.7))
-        else:  # clouds
-            y, white = rng.uniform(0, height), shade(far, rng.uniform(1.1, 1.5))
-            for _ in range(4):
-                blob(x + rng.uniform(-w, w) / 2, y + rng.uniform(-h, h) / 6, w * 0.4, h * 0.25, white)
-    for _ in range(rng.randint(0, 6)):  # litter of any shape and colour
-        x, y, r = rng.uniform(0, width), rng.uniform(0, height), rng.uniform(0.02, 0.12) * min(size)
-        corners = rng.randint(3, 6)
-        turn = rng.uniform(0, 6)
-        ring = [(turn + 2 * math.pi * i / corners, r * rng.uniform(0.5, 1.2)) for i in range(corners)]
-        pen.polygon(
-            [(round(x + d * math.cos(a)), round(y + d * math.sin(a))) for a, d in ring], fill=any_paint(rng)
-        )
-    for cells in (rng.randint(3, 8), rng.randint(20, 60)):
-        canvas = ImageChops.multiply(canvas, _mottle(noise, size, cells=cells, low=rng.randint(180, 235)))
-    return canvas
 
 
 def _arrange(
