@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..datasets.recognize import Recognized
 
 _PARAMS = """\
-# Written by `pool5 init`: {described}. Every key has a default but these; `pool5 check` says what is wrong.
+# Written by `pool5 init`: {described}. Keys that are left out have defaults.
 
 dataset:
   name: {name}

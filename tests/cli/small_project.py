@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +10,8 @@ import numpy as np
 from PIL import Image
 
 from pool5.datasets.manifest import Manifest, write_manifest
+from pool5.params import load_params
+from pool5.project import Project
 from pool5.search.faiss_index import build_index, describe, save_index
 from pool5.store.feature_file import FeatureFile
 
@@ -67,30 +68,26 @@ def make_project(folder: Path) -> None:
     """A project with one extracted model and its index."""
     from pool5.extract.extract_layers import extract_model
     from pool5.models.weights import start_network, store_start
-    from pool5.params import load_params
 
-    (folder / "params.yaml").write_text(PARAMS)
-    write_manifest(images(folder, "test", "0", TEST_ROWS, 0), folder / "data/manifest/test.csv")
-    write_manifest(images(folder, "train", "9", 120, 1), folder / "data/manifest/train.csv")
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        params = load_params()
-        start = start_network("net", params.models["net"], CLASSES)
-        store_start("net", params.models["net"], start, folder / "data/models/net")
-        extract_model("net", params)
-        features = FeatureFile.open("data/features/net/test.h5")
-        index, trained = build_index(features.layer("pooled"), "HNSW16", "cosine", seed=0)
-        card = describe(
-            features,
-            "pooled",
-            "cosine",
-            factory="HNSW16",
-            reason="",
-            seed=0,
-            training_rows=trained,
-            search={"efSearch": 200},
-        )
-        save_index(index, card, "data/indexes/net/pooled.faiss")
-    finally:
-        os.chdir(before)
+    project = Project(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    project.params.write_text(PARAMS)
+    write_manifest(images(folder, "test", "0", TEST_ROWS, 0), project.manifest("test"))
+    write_manifest(images(folder, "train", "9", 120, 1), project.manifest("train"))
+    params = load_params(project.params)
+    start = start_network("net", params.models["net"], CLASSES, project.models)
+    store_start("net", params.models["net"], start, project.model("net"))
+    extract_model("net", params, project)
+    features = FeatureFile.open(project.features("net", "test"))
+    index, trained = build_index(features.layer("pooled"), "HNSW16", "cosine", seed=0)
+    card = describe(
+        features,
+        "pooled",
+        "cosine",
+        factory="HNSW16",
+        reason="",
+        seed=0,
+        training_rows=trained,
+        search={"efSearch": 200},
+    )
+    save_index(index, card, project.index("net/pooled"))
