@@ -67,6 +67,10 @@ class Project:
     def neighbor_folders(self) -> Path:
         return self._data("neighbors")
 
+    def extraction(self, model: str) -> Path:
+        """The record of which images have rows in the model's feature files."""
+        return self.feature_folders / model / "extraction.json"
+
     def neighbors(self, layer: str) -> Path:
         return self.neighbor_folders / f"{layer}.h5"
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from ..datasets.image_file import UnreadableImage, read_bytes
+from ..errors import UserError
 from ..params import Params
+from ..project import Project
 from .decoding import ImageTask
 from .extract_layers import reading_of
 from .forward import load_forward
@@ -20,9 +22,8 @@ def embed_images(
     paths: Sequence[Path | str],
     model: str,
     params: Params,
-    *,
     layers: Sequence[str] | None = None,
-    models_root: Path | str = Path("data/models"),
+    project: Project = Project(),  # noqa: B008 - immutable
 ) -> dict[str, np.ndarray]:
     """Features as the extraction would store them: same pixels, weights, precision, dtype and bits.
 
@@ -33,6 +34,8 @@ def embed_images(
     paths : sequence of n paths
     layers : sequence of str, optional
         By default every layer of the model.
+    project : Project
+        Where the model is; by default the working folder.
 
     Returns
     -------
@@ -42,11 +45,15 @@ def embed_images(
     ------
     UnreadableImage
         For an image that gives no pixels.
+    UserError
+        If there is no such model or layer, or it has not been made.
     """
-    spec = params.models[model]
+    spec = params.model(model)
+    if unknown := [layer for layer in layers or () if layer not in spec.layers]:
+        raise UserError(f"{model} has no layer {unknown[0]}; it has {', '.join(spec.layers)}")
     node_of = {layer: spec.layers[layer] for layer in layers or spec.layers}
     nodes = list(dict.fromkeys(node_of.values()))
-    forward = load_forward(Path(models_root) / model, spec, nodes, params.extract)
+    forward = load_forward(project.model(model), spec, nodes, params.extract)
     tasks = (
         ImageTask(number, str(path), hashlib.blake2b(read_bytes(path), digest_size=16).digest())
         for number, path in enumerate(paths)

@@ -25,6 +25,7 @@ FLUSH_BYTES = 64 << 20
 _CLAIM_SECONDS = 15.0
 _FIRST_CLAIM = 4  # batches, before the speed is known
 _WAIT_SECONDS = 0.2
+_Wait = Callable[[], Mapping[str, np.ndarray]]
 
 
 class Network(Protocol):
@@ -37,11 +38,13 @@ class Network(Protocol):
 
     in_flight: int
 
-    def start(self, images: np.ndarray) -> Callable[[], Mapping[str, np.ndarray]]: ...
+    def start(self, images: np.ndarray) -> _Wait:
+        """Start a batch."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
-class Images:
+class ImageFiles:
     """The images to have rows of.
 
     Attributes
@@ -94,7 +97,7 @@ class Outcome:
 def compute_missing(
     writer: CacheWriter,
     keys: Mapping[str, FeatureKey],
-    images: Images,
+    images: ImageFiles,
     load_network: Callable[[], Network],
     reading: Reading,
     *,
@@ -155,7 +158,8 @@ class _Run:
         self.pending = np.flatnonzero(np.any(lacking, axis=0)) if lacking else np.empty(0, np.int64)
         self._claims: dict[Path, set[int]] = {}  # what is taken and not yet stored
         self._waiting = 0
-        self._started: collections.deque = collections.deque()  # (numbers, places, wait) of batches in flight
+        # (numbers, places, wait) of batches in flight
+        self._started: collections.deque[tuple[np.ndarray, np.ndarray, _Wait]] = collections.deque()
         self._numbers: list[np.ndarray] = []
         self._values: dict[str, list[np.ndarray]] = {node: [] for node in keys}
         self._held = 0  # bytes in _values
@@ -221,7 +225,7 @@ class _Run:
     def _note(self, failures: list[Failure]) -> None:
         for failure in failures:
             if failure.changed:
-                raise UserError(f"{failure.path}: {failure.reason}; run `dvc repro dataset` to take it in")
+                raise UserError(f"{failure.path}: {failure.reason}", rerun="dataset")
             if not self.skip_bad:
                 raise UnreadableImage(failure.path, failure.reason)
             self.outcome.failures[self.digests[failure.number].tobytes()] = failure.reason

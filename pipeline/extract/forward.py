@@ -7,6 +7,7 @@ import copy
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -111,7 +112,7 @@ class Forward:
         there = {node: torch.empty(v.shape, dtype=v.dtype, pin_memory=True) for node, v in values.items()}
         for node, value in values.items():
             there[node].copy_(value, non_blocking=True)
-        done = torch.cuda.Event()
+        done = torch.cuda.Event()  # type: ignore[no-untyped-call]
         done.record(torch.cuda.current_stream(device))
 
         def wait() -> Mapping[str, np.ndarray]:
@@ -120,7 +121,7 @@ class Forward:
 
         return wait
 
-    def _autocast(self, device: torch.device) -> contextlib.AbstractContextManager:
+    def _autocast(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:
         if self._precision == "fp32":
             return contextlib.nullcontext()
         return torch.autocast(device.type, _AUTOCAST[self._precision])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import fx, nn
@@ -40,7 +41,7 @@ def prepare(network: nn.Module, nodes: Sequence[str], *, fuse: bool) -> list[Lay
             _fold_batch_norms(module.graph)
         _keep_outputs(module.graph)
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if fuse and torch.backends.mkldnn.is_available():
+        if fuse and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
             _fuse_with_convolutions(module.graph)
     return modules
 
@@ -63,7 +64,7 @@ def _is_a(graph: fx.GraphModule, node: fx.Node, kind: type[nn.Module]) -> bool:
 
 def _outputs(graph: fx.GraphModule) -> dict[str, fx.Node]:
     output = next(node for node in graph.graph.nodes if node.op == "output")
-    return output.args[0]
+    return cast(dict[str, fx.Node], output.args[0])
 
 
 def _open_sequences(graph: fx.GraphModule) -> None:
@@ -172,7 +173,8 @@ class _FusedConvolution(nn.Module):
         self.activation: tuple[str, list[float]] = ("none", [])
 
     def forward(self, images: torch.Tensor, other: torch.Tensor | None = None) -> torch.Tensor:
-        run, geometry = torch.ops.mkldnn._convolution_pointwise, self._geometry
+        geometry = self._geometry
+        run: Callable[..., torch.Tensor] = torch.ops.mkldnn._convolution_pointwise
         name, scalars = self.activation
         if other is None:
             return run(images, self.weight, self.bias, *geometry, name, scalars, "")

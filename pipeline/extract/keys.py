@@ -8,8 +8,8 @@ from ..models.card import read_card
 from ..params import Params, Preprocess
 from ..store.feature_key import FeatureKey
 
-# Raise it with every change that changes values: decoding, resizing, normalising, folding, padding.
-# tests/extract/test_forward.py says when it must be.
+# The number of `extract` in recipes.yaml, as a part of the key. Raise both with every change that changes
+# values: decoding, resizing, normalising, folding, padding. tests/extract/test_forward.py says when.
 RECIPE_VERSION = 2
 
 

@@ -98,7 +98,7 @@ class _Workers:
         self._niceness = niceness
         self._greeting = (batch_size, preprocess)
         self._shape = (self._slots, batch_size, preprocess.crop, preprocess.crop, 3)
-        self._processes: dict[Connection, subprocess.Popen] = {}
+        self._processes: dict[Connection, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> _Workers:
         size = int(np.prod(self._shape))

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from .record import Part, Record
 
 
-class Epoch(Part):
+class Epoch(Part, frozen=True):
     """An epoch's mean loss, its last learning rate, and mAP on the images held out, where there are any."""
 
     loss: float
@@ -15,7 +15,7 @@ class Epoch(Part):
     val_map: float | None = None
 
 
-class TrainingResult(Record):
+class TrainingResult(Record, frozen=True):
     """A training; one of no epochs is of a model whose weights were taken as they are.
 
     Attributes

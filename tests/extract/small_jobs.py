@@ -23,11 +23,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pool5.cli.telling import told_in_one_line
 from pool5.datasets.manifest import Manifest
-from pool5.errors import told_in_one_line
 from pool5.extract import extractor
 from pool5.extract.extract_layers import Job, extract_layers
 from pool5.params import Extract, Preprocess
+from pool5.project import Project
 from pool5.store.feature_key import FeatureKey
 from pool5.store.row_cache import RowCache
 from pool5.store.verify import verify_cache, verify_feature_file
@@ -93,7 +94,7 @@ def run(
     nodes: Mapping[str, int] | None = None,
     network: PixelNetwork | None = None,
     cache: Path | None = None,
-    out: str = "features",
+    out: str = "",
     model: str = "pixels",
     key: Callable[[str], FeatureKey] = key_of,
     **extract: object,
@@ -103,8 +104,9 @@ def run(
     settings = {"batch_size": 16, "workers": 0, "cache": str(cache or base / "cache"), **extract}
     job = Job(model, {node: key(node) for node in nodes}, [manifest], base / "images")
     network = network or PixelNetwork(nodes)
-    outcome = extract_layers(job, Extract(**settings), PREPROCESS, lambda: network, base / out)
-    return outcome, base / out / model / f"{manifest.split}.h5"
+    project = Project(base / out)
+    _, outcome = extract_layers(job, Extract(**settings), PREPROCESS, lambda: network, project)
+    return outcome, project.features(model, manifest.split)
 
 
 def rows_in(base: Path, node: str = "late") -> int:
@@ -117,7 +119,7 @@ def kill_at_random(base: Path, kills: int, seed: int) -> dict:
     draw = random.Random(seed)
     manifest = manifest_of(base / "images")
     expected = hashlib.md5((base / "reference.h5").read_bytes()).hexdigest()
-    target, log = base / "features" / "pixels" / "test.h5", base / "seen"
+    target, log = Project(base).features("pixels", "test"), base / "seen"
     report = {"kills": 0, "damaged": [], "lost": [], "wrong": 0, "finished": 0, "killed with rows": 0}
     longest = 0.0  # the first run is left to end, which tells how long the kills may wait
     while report["kills"] < kills:
@@ -148,7 +150,7 @@ def kill_at_random(base: Path, kills: int, seed: int) -> dict:
             report["finished"] += 1
             longest = longest or time.monotonic() - began
             shutil.rmtree(base / "cache")
-            shutil.rmtree(base / "features")
+            shutil.rmtree(base / "data")
     run(base, manifest)
     report["wrong"] += hashlib.md5(target.read_bytes()).hexdigest() != expected
     report["left"] = sorted(str(p.relative_to(base)) for p in base.rglob("*.tmp")) + [
@@ -232,14 +234,14 @@ def fault_at_every_call(base: Path, fault: int | None) -> dict:
     """Publish under a fault at each file system call in turn, and see what is left."""
     manifest = manifest_of(base / "images")
     expected = (base / "reference.h5").read_bytes()
-    target = base / "features" / "pixels" / "test.h5"
+    target = Project(base).features("pixels", "test")
     report: dict = {"calls": [], "bad": []}
     done: set[bool] = set()
     # with a file of an earlier run in place, and with none: the calls are counted anew in each case
     for old, number in [(old, number) for old in (False, True) for number in range(1, 1000)]:
         if old in done:
             continue
-        shutil.rmtree(base / "features", ignore_errors=True)
+        shutil.rmtree(base / "data", ignore_errors=True)
         if old:
             target.parent.mkdir(parents=True)
             target.write_bytes(b"the earlier file")

@@ -17,7 +17,9 @@ from pool5.extract.inference_graph import prepare
 from pool5.extract.keys import RECIPE_VERSION
 from pool5.models.layers import nodes_of
 from pool5.models.network import build_network
-from pool5.params import Extract, Preprocess
+from pool5.params import Dataset, Extract, Params, Preprocess
+from pool5.params.recipes import read_recipes
+from pool5.project import Project
 
 PREPROCESS = Preprocess(resize=72, crop=64)
 
@@ -207,7 +209,8 @@ def test_golden_feature(tmp_path: Path) -> None:
     the recipe (another filter, another mean) moves them a hundred times further.
     """
     golden = json.loads(GOLDEN.read_text())
-    assert golden["recipe_version"] == RECIPE_VERSION
+    recipes = Path(__file__).resolve().parents[2] / "recipes.yaml"
+    assert golden["recipe_version"] == RECIPE_VERSION == read_recipes(recipes)["extract"].version
     feature = golden_feature(tmp_path)
     expected = np.array(golden["feature"], np.float32)
     np.testing.assert_allclose(feature, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
@@ -221,7 +224,7 @@ def test_a_query_image_gets_the_very_bits_that_the_extraction_stores(tmp_path: P
 
     network = resnet()
     write_model(
-        tmp_path / "models" / "m",
+        Project(tmp_path).model("m"),
         network.state_dict(),
         architecture="resnet18",
         outputs=20,
@@ -241,13 +244,13 @@ def test_a_query_image_gets_the_very_bits_that_the_extraction_stores(tmp_path: P
         train=None,
     )
 
-    class Parameters:
-        models = {"m": spec}  # noqa: RUF012
-        extract = Extract(device="cpu")
-
-    found = embed_images(paths, "m", Parameters(), models_root=tmp_path / "models")  # type: ignore[arg-type]
+    dataset = Dataset(name="d", kind="folder", root=".", train="train", test="test")
+    params = Params(dataset=dataset, models={"m": spec}, extract=Extract(device="cpu"))
+    found = embed_images(paths, "m", params, project=Project(tmp_path))
     expected = Forward(network, ["flatten"], PREPROCESS, Extract(device="cpu")).start(
         np.concatenate([pixels(3), np.zeros((13, 64, 64, 3), np.uint8)])
     )()["flatten"][:3]
     np.testing.assert_array_equal(found["fc7"], expected)
     np.testing.assert_array_equal(found["pool5"], expected)
+    with pytest.raises(UserError, match="m has no layer fc8; it has fc7, pool5"):
+        embed_images(paths, "m", params, ["fc8"], Project(tmp_path))
