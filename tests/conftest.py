@@ -55,10 +55,10 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project of golden/tiny.py, every stage of it run once and audited."""
+    """The project of e2e/tiny.py, every stage of it run once and audited."""
 
     def make(folder: Path) -> None:
-        program = [sys.executable, str(ROOT / "tests/golden/tiny.py"), str(folder)]
+        program = [sys.executable, str(ROOT / "tests/e2e/tiny.py"), str(folder)]
         done = subprocess.run(program, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         (folder / "log").write_text(done.stderr)
