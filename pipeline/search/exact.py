@@ -8,6 +8,8 @@ and a query asked alone gets what it gets among thousands.
 
 from __future__ import annotations
 
+import collections
+import hashlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -26,6 +28,7 @@ _VECTORS_BYTES = 64 << 20
 _FEW_VECTORS_BYTES = 4 << 20  # the first queries: norms and products read a block from the CPU's cache
 _DEVICE_WORK = 10**12  # multiplications: ten seconds on two cores, against half a one to import FAISS
 _DEVICE_QUERIES = 16_384
+_MANY_TIES = 4  # candidates for each neighbor
 _ONE_THREAD_VALUES = 2_000_000  # below, waking BLAS's other threads takes longer than the product
 
 # (queries, vectors, k, metric, own) -> candidates, and queries whose candidates may be incomplete
@@ -95,7 +98,7 @@ class ExactSearch:
             self._compare_all_pairs(candidates, own, allowed)
         else:
             self._compare(candidates, queries, own, allowed)
-        return self.reranker.nearest(queries, k, *candidates.final())
+        return self._rank(queries, k, candidates)
 
     def _search_on_device(
         self, queries: np.ndarray, k: int, own: np.ndarray, shortlist: Shortlist
@@ -113,9 +116,22 @@ class ExactSearch:
             if len(uncertain):
                 candidates = Candidates(len(uncertain), k)
                 self._compare(candidates, block[uncertain], ours[uncertain], None)
-                again = self.reranker.nearest(block[uncertain], k, *candidates.final())
+                again = self._rank(block[uncertain], k, candidates)
                 distances[first + uncertain], nearest[first + uncertain] = again
         return distances, nearest
+
+    def _rank(self, queries: np.ndarray, k: int, candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:
+        asked, rows = candidates.final()
+        if len(rows) > _MANY_TIES * k * len(queries):
+            # of equal vectors the earlier come first: one with more than k copies before it is never found
+            seen: collections.Counter[bytes] = collections.Counter()
+            late = np.zeros(len(self.vectors), bool)
+            for row in np.flatnonzero(np.bincount(rows)):
+                digest = hashlib.sha256(self.vectors[row].tobytes()).digest()
+                late[row] = seen[digest] > k
+                seen[digest] += 1
+            asked, rows = asked[~late[rows]], rows[~late[rows]]
+        return self.reranker.nearest(queries, k, asked, rows)
 
     def check_enough(self, k: int, exclude: np.ndarray | None, allowed: np.ndarray | None) -> None:
         """Refuse a `k` that is more than some query can find; see `search`."""
@@ -226,27 +242,3 @@ class ExactSearch:
 
     def _errors(self, lengths: np.ndarray, longest: float) -> np.ndarray:
         return score_errors(lengths, longest, self.vectors.shape[1], self.metric)
-
-
-def exact_search(
-    queries: np.ndarray, database: np.ndarray, k: int, metric: Metric, exclude: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """The k nearest rows of `database` for each query; see `ExactSearch.search`.
-
-    Parameters
-    ----------
-    queries : (n, D) array
-    database : (N, D) array
-        Given as `queries` as well, all pairs are computed, at half the cost.
-    k : int
-    metric : cosine, l2 or ip
-    exclude : (n,) int, optional
-        For each query a row that is never its neighbor (its own), or -1.
-
-    Returns
-    -------
-    distances : (n, k) float32
-    rows : (n, k) int64
-    """
-    search = ExactSearch(database, metric)
-    return search.search(search.vectors if queries is database else np.asarray(queries), k, exclude=exclude)

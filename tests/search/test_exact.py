@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
 from pool5.errors import UserError
-from pool5.search.exact import ExactSearch, exact_search
+from pool5.search.exact import ExactSearch
+from pool5.search.reranking import Reranker
 
 METRICS = ["cosine", "l2", "ip"]
 
@@ -31,6 +32,11 @@ def assert_nearest(distances, rows, truth, k):
     np.testing.assert_allclose(distances, np.sort(truth, axis=1)[:, :k], atol=2e-6 * scale)
     np.testing.assert_allclose(distances, np.take_along_axis(truth, rows, axis=1), atol=2e-6 * scale)
     assert all(len(set(row)) == k for row in rows.tolist())
+
+
+def exact_search(queries, database, k, metric, exclude=None):
+    search = ExactSearch(database, metric)
+    return search.search(search.vectors if queries is database else queries, k, exclude=exclude)
 
 
 def features(seed: int, rows: int, width: int, dtype: type = np.float32) -> np.ndarray:
@@ -120,6 +126,28 @@ def test_any_small_database_with_many_ties_equals_brute_force_in_row_order(seed,
     assert_nearest(distances, found, truth, k)
     later = np.diff(found, axis=1) > 0
     assert (later | (np.diff(distances, axis=1) > 0)).all()
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_of_hundreds_of_equal_rows_the_earliest_are_found_and_few_are_measured(metric, monkeypatch):
+    x = features(8, 900, 16)
+    copies = np.random.default_rng(8).permutation(900)[:600]
+    x[copies] = x[copies[0]]
+    measured, rank = [], Reranker.nearest
+
+    def counted(self, queries, k, asked, rows):
+        measured.append(len(rows))
+        return rank(self, queries, k, asked, rows)
+
+    monkeypatch.setattr(Reranker, "nearest", counted)
+    distances, rows = exact_search(x, x, 5, metric, exclude=np.arange(900))
+    truth = all_distances(x, x, metric).astype(np.float32)
+    truth[np.arange(900), np.arange(900)] = np.inf
+    assert_nearest(distances, rows, truth, 5)
+    if metric != "ip":
+        for row in copies:
+            assert rows[row].tolist() == [other for other in np.sort(copies)[:6] if other != row][:5]
+    assert sum(measured) < 900 * 20
 
 
 def test_only_allowed_rows_are_found():

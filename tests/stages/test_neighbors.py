@@ -69,6 +69,15 @@ def test_a_further_layer_or_new_features_cost_no_more_than_that_graph(tmp_path, 
     assert made[2:] == ["fc7 cosine", "pool5 cosine"]
 
 
+def test_a_split_of_one_image_has_neighbors_in_the_other_only(tmp_path, monkeypatch):
+    project = write_project(tmp_path, train=TRAIN, test=TEST[:1], neighbors={"of": ["net/fc7"]})
+    run_stage(neighbors.main, project, monkeypatch)
+    graph = NeighborFile.open(project.neighbors("net/fc7"))
+    shapes = {names: graph.nearest(*names)[0].shape for names in (("test", "test"), ("test", "train"))}
+    assert shapes == {("test", "test"): (1, 0), ("test", "train"): (1, 100)}
+    assert graph.nearest("train", "test")[0].tolist() == [[0]] * 150
+
+
 def test_where_nothing_is_asked_the_folder_is_there_and_empty(tmp_path, monkeypatch):
     project = write_project(tmp_path, train=TRAIN, test=TEST)
     run_stage(neighbors.main, project, monkeypatch)
