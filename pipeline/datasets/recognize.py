@@ -6,7 +6,8 @@ import dataclasses
 from pathlib import Path
 
 from ..errors import UserError
-from .folder import SUFFIXES
+from .image_tree import SUFFIXES
+from .table import TABLE, class_columns
 from .voc import find_devkit
 
 _TRAIN = ("trainval", "train", "training")
@@ -43,8 +44,14 @@ def recognize(path: Path) -> Recognized:
     UserError
         If it holds none of these.
     """
-    if path.is_file() and path.suffix.lower() in (".csv", ".tsv", ".parquet"):
-        return Recognized("table", path, "train", "test", True, f"a table, {path.name}")
+    if path.name == TABLE:
+        path = path.parent
+    if (path / TABLE).is_file():
+        classes = class_columns(path / TABLE)
+        described = f"a table, {TABLE}, with {len(classes)} classes"
+        return Recognized("table", path, "train", "test", bool(classes), described)
+    if path.is_file():
+        raise UserError(f"{path}: no folder; a table of images is named {TABLE} and lies in their folder")
     if not path.is_dir():
         raise UserError(f"{path}: no such folder of images; give one with --images")
     if (devkit := _devkit(path)) is not None:
@@ -57,10 +64,10 @@ def recognize(path: Path) -> Recognized:
         inside = sum(p.is_dir() for p in folders[train].iterdir())
         described = f"{_count(path)} in the splits {train} and {test}, {inside} classes by folder"
         return Recognized("folder", path, train, test, True, described)
-    classes = [name for name, folder in folders.items() if _count(folder) != "no images"]
+    filled = [name for name, folder in folders.items() if _count(folder) != "no images"]
     loose = any(_is_image(p) for p in path.iterdir())
-    if classes and not loose:
-        described = f"{_count(path)} in {len(classes)} folders, which are taken for classes"
+    if filled and not loose:
+        described = f"{_count(path)} in {len(filled)} folders, which are taken for classes"
         return Recognized("folder", path, "train", "test", True, described)
     if loose:
         return Recognized("images", path, "train", "test", False, f"{_count(path)} without labels")

@@ -48,16 +48,25 @@ def list_table(root: Path, train: str, test: str, val: str | None = None) -> dic
     return listings
 
 
-def _read(table: Path) -> tuple[list[str], list[dict[str, str]]]:
+def class_columns(table: Path) -> list[str]:
+    """The classes that a table has labels for."""
+    return [name for name in _cells(table)[0] if name not in _OWN]
+
+
+def _cells(table: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The header, and each line's number and cells."""
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, strict=True)
-            columns = next(reader, [])
-            found = [(reader.line_num, cells) for cells in reader if cells]
+            return next(reader, []), [(reader.line_num, cells) for cells in reader if cells]
     except FileNotFoundError:
         raise UserError(f"{table}: no such file; a table with a column path belongs there") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{table}: not a CSV file in UTF-8 ({error}); write it again") from None
+
+
+def _read(table: Path) -> tuple[list[str], list[dict[str, str]]]:
+    columns, found = _cells(table)
     if "path" not in columns:
         raise UserError(
             f"{table}: no column path{did_you_mean('path', columns)}; it has {', '.join(columns) or 'none'}"

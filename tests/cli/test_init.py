@@ -130,7 +130,8 @@ def test_kinds_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "voc/VOC2012/ImageSets/Main").mkdir(parents=True)
     for name in ("trainval", "train", "val", "cat_train"):
         (tmp_path / f"voc/VOC2012/ImageSets/Main/{name}.txt").touch()
-    (tmp_path / "list.csv").write_text("path,label\n")
+    (tmp_path / "list").mkdir()
+    (tmp_path / "list/images.csv").write_text("path,cat\n")
     found = {path.stem: recognize(path) for path in tmp_path.iterdir()}
     assert {name: (seen.kind, seen.train, seen.test) for name, seen in found.items()} == {
         "drawn": ("folder", "train", "test"),
