@@ -61,7 +61,7 @@ def measure_retrieval(
     gaps: tuple[str, ...]
     if not layers:
         gaps = ("neighbors.of names no layer: nothing to show or measure",)
-        return RetrievalResult(split=split, metric=None, layers=(), gaps=_told(gaps))
+        return RetrievalResult(split=split, metric=None, layers=(), gaps=gaps)
     features = check_same_images(list(files.values()))
     metric, depth = graphs[layers[0]].metric, min(graph.depth for graph in graphs.values())
     if len(features) < 2:
