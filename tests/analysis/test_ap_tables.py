@@ -14,6 +14,7 @@ from pool5.analysis.ap_tables import (
     differences_csv,
     gains,
 )
+from pool5.measures import AP
 from pool5.measures.average_precision import average_precision
 
 CLASSES = ("cat", "dining_table & co", "emu")
@@ -29,7 +30,8 @@ def data():
 
 @pytest.fixture(scope="module")
 def comparison(data):
-    return compare_models(*data, CLASSES, protocols=["voc2007", "area"], resamples=100, seed=0)
+    measures = [AP("voc2007"), AP("area")]
+    return compare_models(*data, CLASSES, split="test", measures=measures, resamples=100, seed=0)
 
 
 def rows_of(text):
@@ -41,6 +43,8 @@ def test_the_csv_holds_every_class_model_and_protocol_and_the_mean(comparison, d
     assert len(rows) == 2 * 2 * 4
     keys = ["class", "model", "protocol", "ap", "lo", "hi", "positives", "chance"]
     assert list(rows[0])[:8] == keys
+    assert {row["is_mean"] for row in rows if row["class"] == "mAP"} == {"1"}
+    assert {row["is_mean"] for row in rows if row["class"] != "mAP"} == {"0"}
     expected = average_precision(data[0]["scratch"], data[1], "area")
     for row in rows:
         if row["class"] == "emu":
@@ -54,10 +58,10 @@ def test_the_differences_name_model_and_baseline(comparison):
     rows = rows_of(differences_csv(comparison))
     assert {(row["model"], row["baseline"]) for row in rows} == {("fine_tuned", "scratch")}
     assert all(float(row["difference"]) > 0 for row in rows if row["class"] != "emu")
-    assert gains(row for row in comparison.differences if row.protocol == "area") == [
+    assert gains(row for row in comparison.differences if row.measure == "AP(area)") == [
         row.class_name
-        for row in sorted(comparison.differences, key=lambda row: -np.nan_to_num(row.difference))
-        if row.protocol == "area" and row.class_name in CLASSES[:2]
+        for row in sorted(comparison.differences, key=lambda row: -(row.difference or 0))
+        if row.measure == "AP(area)" and row.class_name in CLASSES[:2]
     ]
 
 

@@ -4,6 +4,7 @@ from PIL import Image
 
 from pool5.analysis.ap_comparison import compare_models
 from pool5.figures.ap import draw_ap, draw_differences
+from pool5.measures import AP
 
 CLASSES = ("cat", "dining_table", "emu", "$fox$")
 
@@ -12,14 +13,15 @@ def comparison(models):
     rng = np.random.default_rng(0)
     labels = np.where(rng.random((200, 4)) < (0.3, 0.1, 0, 0.01), 1, -1)
     scores = {name: rng.normal(size=(200, 4)) + i * (labels == 1) for i, name in enumerate(models)}
-    return compare_models(scores, labels, CLASSES, protocols=["area"], resamples=50, seed=0)
+    measures = [AP("area")]
+    return compare_models(scores, labels, CLASSES, split="test", measures=measures, resamples=50, seed=0)
 
 
 @pytest.mark.parametrize("draw", [draw_ap, draw_differences])
 def test_a_figure_names_classes_and_models_and_has_the_same_bytes_again(tmp_path, draw):
     found = comparison(["scratch", "frozen", "tuned"])
     for stem in ("a", "b"):
-        draw(found, "area", tmp_path / stem)
+        draw(found, "AP(area)", tmp_path / stem)
     for suffix in (".png", ".svg"):
         assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
     svg = (tmp_path / "a.svg").read_text()
@@ -32,12 +34,12 @@ def test_a_figure_names_classes_and_models_and_has_the_same_bytes_again(tmp_path
 def test_a_figure_grows_with_its_models(tmp_path):
     heights = []
     for count in (1, 6):
-        draw_ap(comparison([f"m{i}" for i in range(count)]), "area", tmp_path / str(count))
+        draw_ap(comparison([f"m{i}" for i in range(count)]), "AP(area)", tmp_path / str(count))
         with Image.open(tmp_path / f"{count}.png") as image:
             heights.append(image.height)
     assert heights[1] > 1.5 * heights[0]
 
 
 def test_one_model_alone_has_differences_from_nothing(tmp_path):
-    draw_differences(comparison(["only"]), "area", tmp_path / "d")
+    draw_differences(comparison(["only"]), "AP(area)", tmp_path / "d")
     assert "nothing to compare" in (tmp_path / "d.svg").read_text()

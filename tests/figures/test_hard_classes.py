@@ -3,8 +3,9 @@ from PIL import Image
 
 from pool5.analysis.annotated_objects import ObjectStatistics
 from pool5.analysis.ap_comparison import compare_models
-from pool5.analysis.hard_classes import examine_class
+from pool5.analysis.hard_classes import examine_class, rank_images
 from pool5.figures.hard_classes import draw_class_sheet
+from pool5.measures import AP
 
 
 def test_a_sheet_shows_hits_misses_and_false_alarms_with_scores(tmp_path):
@@ -14,14 +15,16 @@ def test_a_sheet_shows_hits_misses_and_false_alarms_with_scores(tmp_path):
     images = [tmp_path / f"{row}.png" for row in range(30)]
     for row, path in enumerate(images):
         Image.new("RGB", (40, 30), (8 * row, 90, 120)).save(path)
-    comparison = compare_models(
-        {"net": scores}, labels, ["cat", "dog"], protocols=["area"], resamples=20, seed=0
+    result = compare_models(
+        {"net": scores}, labels, ["cat", "dog"], split="test", measures=[AP("area")], resamples=20, seed=0
     )
-    item = examine_class("cat", ["highest AP"], comparison, "area", "net", scores, labels)
+    row, ranking = result.row("cat", "net", "AP(area)"), rank_images(scores[:, 0], labels[:, 0])
+    item = examine_class(row, None, ["highest AP"], ranking, scores, labels, ["cat", "dog"])
     objects = ObjectStatistics((labels[:, 0] == 1).astype(int), np.where(labels[:, 0] == 1, 0.004, np.nan))
     for stem in ("a", "b"):
         draw_class_sheet(
             item,
+            ranking,
             tmp_path / stem,
             images=images,
             ids=np.array([f"id{row:02}" for row in range(30)]),
@@ -41,6 +44,6 @@ def test_a_sheet_shows_hits_misses_and_false_alarms_with_scores(tmp_path):
         "shows no cat",
     ):
         assert text in svg
-    best = item.hits[0]
+    best = ranking.hits[0]
     assert f"id{best:02}" in svg
     assert f"{scores[best, 0]:+.2f}, place 1" in svg

@@ -6,9 +6,11 @@ import pytest
 from safetensors import safe_open
 
 from pool5.errors import UserError
-from pool5.probe.linear_probe import check_finite, normalise, train_probe, write_weights
+from pool5.params import Probe
+from pool5.probe.linear_probe import check_finite, gaps_of, normalise, train_probe, write_weights
 
-GRID = (0.1, 1.0, 10.0, 100.0)
+CLASSES = ("cat", "dog", "emu", "fox")
+SETTINGS = Probe(of="m/fc7", C=(0.1, 1.0, 10.0, 100.0), folds=3)
 
 
 @pytest.fixture(scope="module")
@@ -25,21 +27,24 @@ def data():
 
 @pytest.fixture(scope="module")
 def probe(data):
-    return train_probe(*data, ("cat", "dog", "emu", "fox"), GRID, folds=3, seed=0)
+    return train_probe(*data, CLASSES, SETTINGS, "frozen")
 
 
 def test_a_class_without_positives_has_constant_logits_and_is_named(data, probe):
     logits = probe.logits(data[0])
-    assert probe.constant == ["dog"]
+    assert gaps_of(probe.record, "train") == (
+        "probe frozen: dog on none or on all of the images of train; the logits of that class say nothing",
+    )
     assert np.ptp(logits[:, 1]) == 0
     assert logits[0, 1] == pytest.approx(np.log(0.5 / ((data[1][:, 1] == -1).sum() + 0.5)), rel=1e-6)
     assert np.isfinite(logits).all()
 
 
 def test_a_class_with_one_positive_takes_the_shared_c_unvalidated(probe):
-    assert probe.C[2] == probe.shared
-    assert np.isnan(probe.cv_ap[2])
-    assert probe.metrics()["cv_ap"]["emu"] is None
+    emu = probe.record.classes[2]
+    assert probe.record.shared_C == emu.C
+    assert emu.cv_ap is None
+    assert probe.record.metrics()["cv_ap"]["emu"] is None
 
 
 def test_what_a_layer_shows_the_probe_reads(data, probe):
@@ -60,9 +65,9 @@ def test_an_image_of_zeros_has_finite_logits(probe):
 
 
 def test_the_weights_file_gives_the_same_logits_and_the_same_bytes(tmp_path, data, probe):
-    again = train_probe(*data, probe.classes, GRID, folds=3, seed=0)
+    again = train_probe(*data, CLASSES, SETTINGS, "frozen")
     for name, content in (("a", probe), ("b", again)):
-        write_weights(tmp_path / name, content, "m/fc7", {"node": "flatten", "architecture": "resnet18"})
+        write_weights(tmp_path / name, content, {"node": "flatten", "architecture": "resnet18"})
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     with safe_open(tmp_path / "a", "np") as file:
         about = json.loads(file.metadata()["pool5"])
@@ -73,9 +78,25 @@ def test_the_weights_file_gives_the_same_logits_and_the_same_bytes(tmp_path, dat
     assert about["C"]["dog"] is None
 
 
-def test_labels_that_teach_nothing_are_told(data):
-    with pytest.raises(UserError, match="no class has two positive"):
-        train_probe(data[0], np.full((300, 2), -1, np.int8), ("a", "b"), GRID, folds=3, seed=0)
+@pytest.mark.parametrize("labels", [np.full((300, 2), -1, np.int8), np.full((300, 2), 1, np.int8)])
+def test_labels_that_teach_nothing_leave_constant_logits_and_say_so(data, labels):
+    labels[0, 0] *= -1  # one image of the other kind is too few to choose C by
+    probe = train_probe(data[0], labels, ("a", "b"), SETTINGS, "frozen")
+    logits = probe.logits(data[0])
+    assert np.isfinite(logits).all()
+    assert (np.ptp(logits, axis=0) == 0).all()
+    assert gaps_of(probe.record, "train") == (
+        "probe frozen: no class has two images of train that show it and two that do not; "
+        "its logits say nothing",
+    )
+    assert probe.record.metrics()["cv_map"] is None
+
+
+def test_without_classes_the_logits_have_no_column_and_the_files_can_be_written(tmp_path, data):
+    probe = train_probe(data[0], np.empty((300, 0), np.int8), (), SETTINGS, "frozen")
+    assert probe.logits(data[0]).shape == (300, 0)
+    write_weights(tmp_path / "w", probe, {})
+    assert "the data set has no classes" in gaps_of(probe.record, "train")[0]
 
 
 def test_a_layer_of_nan_names_the_layer_and_the_image():
@@ -95,5 +116,5 @@ def test_twenty_classes_on_5000_rows_of_4096_choose_among_six_values_in_a_minute
     prevalence = np.append(0.4, np.linspace(0.03, 0.1, 19))
     labels = np.where(scores > np.quantile(scores, 1 - prevalence, axis=0).diagonal(), 1, -1)
     start = time.perf_counter()
-    train_probe(features, labels, [f"class {c}" for c in range(20)], (0.01, 0.1, 1, 10, 100, 1000), 5, seed=0)
+    train_probe(features, labels, [f"class {c}" for c in range(20)], Probe(of="m/fc7"))
     assert time.perf_counter() - start < 60

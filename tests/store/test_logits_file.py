@@ -46,8 +46,9 @@ def test_plain_h5py_opens_it(tmp_path, content):
 
 
 def test_a_missing_file_says_which_stage_writes_it(tmp_path):
-    with pytest.raises(UserError, match=r"frozen\.h5: no such file; run `dvc repro probe@frozen`"):
+    with pytest.raises(UserError, match=r"frozen\.h5: no such file") as caught:
         read_logits(tmp_path / "frozen.h5")
+    assert (caught.value.rerun, caught.value.force) == ("probe", False)
 
 
 def test_another_hdf5_file_and_another_version_are_refused(tmp_path, content):
@@ -66,5 +67,6 @@ def test_a_truncated_file_is_told_in_one_line(tmp_path, content):
     write_logits(tmp_path / "x.h5", content)
     whole = (tmp_path / "x.h5").read_bytes()
     (tmp_path / "x.h5").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match="damaged"):
+    with pytest.raises(UserError, match="damaged") as caught:
         read_logits(tmp_path / "x.h5")
+    assert (caught.value.rerun, caught.value.force) == ("probe", True)
