@@ -31,9 +31,7 @@ RENDERED = {"map.csv", "map.png", "map.svg", "panels.png", "panels.svg"}
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    shutil.copy(
-        load_params.__globals__["__file__"].replace("pipeline/params/__init__.py", "recipes.yaml"), "."
-    )
+    shutil.copy(Path(__file__).parents[2] / "recipes.yaml", tmp_path)
     (tmp_path / "params.yaml").write_text(PARAMS.format(of="net/a"))
     layers = {name: np.random.default_rng(i).normal(size=(20, 4)).astype("f4") for i, name in enumerate("ab")}
     write_feature_file(
