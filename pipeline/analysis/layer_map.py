@@ -17,6 +17,7 @@ from .map_trust import Trust, measure_trust
 from .tsne import choose_backend, draw_sample, make_map
 
 _FEWEST = 4  # images, of which two have a neighbor and a stranger
+_LARGEST = 1e15  # openTSNE ends the process where distances overflow
 _NAMED = 5  # classes named in a gap
 _log = logging.getLogger(__name__)
 
@@ -94,6 +95,8 @@ def _unmappable(features: np.ndarray) -> str | None:
         return f"it needs {_FEWEST} images or more, and there are {count}"
     if (features == features[0]).all():
         return f"all {count} images have the same values"
+    if (largest := float(np.abs(features).max())) > _LARGEST:
+        return f"there are values of {largest:.1g}, whose squares have no place in a float"
     return None
 
 

@@ -69,6 +69,7 @@ def test_too_few_images_for_the_perplexity_get_the_highest_they_allow(stored, co
     [
         (drawn(0), "it needs 4 images or more, and there are 0"),
         (drawn(3), "it needs 4 images or more, and there are 3"),
+        (drawn(30) * np.float32(1e25), "there are values of 3e+25, whose squares have no place in a float"),
         (np.ones((1415, 8)), "all 1000 images have the same values"),
     ],
 )
