@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..results.duplicates import DuplicatesResult
-from .sheets import Tile, draw_sheet
+from .canvas import save_figure
+from .sheets import Tile, compose_sheet
 
 _PAIRS_A_ROW = 4
 _MOST_PAIRS = 24
@@ -39,10 +40,10 @@ def draw_duplicates(
     said = f"{len(between)} between the splits and {len(within)} within one; "
     said += f"the first {len(shown)} are shown, those between the splits first." if shown else "none to show."
     title = f"{len(pairs)} pairs with a cosine similarity of at least {result.threshold}"
-    draw_sheet(
+    sheet = compose_sheet(
         rows,
-        stem,
         title=title if result.layer else "No near-duplicates were looked for",
         caption="\n".join([said, *result.gaps] if result.layer else result.gaps),
         columns=[("", 2)] * min(len(shown), _PAIRS_A_ROW),
     )
+    save_figure(sheet, stem)

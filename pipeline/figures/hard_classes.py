@@ -10,7 +10,8 @@ import numpy as np
 from ..analysis.annotated_objects import ObjectStatistics
 from ..analysis.hard_classes import ClassRanking
 from ..results.hard import HardClass
-from .sheets import Frame, Tile, draw_sheet
+from .canvas import save_figure
+from .sheets import Frame, Tile, compose_sheet
 
 _TILES = 6
 
@@ -65,10 +66,10 @@ def draw_class_sheet(
         ("worst misses", tiles(ranking.misses, "hit")),
         ("worst false alarms", tiles(ranking.false_alarms, "miss")),
     ]
-    draw_sheet(
+    sheet = compose_sheet(
         [row for row in rows if row[1]],
-        stem,
         title=f"{item.class_name}: {', '.join(item.why)} ({item.model})",
         caption="Below each image: its logit, its place in the ranking, and the classes that it shows.",
         legend={"hit": f"shows {item.class_name}", "miss": f"shows no {item.class_name}"},
     )
+    save_figure(sheet, stem)

@@ -17,7 +17,7 @@ from matplotlib.textpath import text_to_path
 from PIL import Image
 
 from ..datasets.image_file import read_image
-from .canvas import new_figure, save_figure
+from .canvas import new_figure
 
 Frame = Literal["query", "hit", "miss", "plain"]
 
@@ -55,16 +55,15 @@ class Tile:
     frame: Frame = "plain"
 
 
-def draw_sheet(
+def compose_sheet(
     rows: Sequence[tuple[str, Sequence[Tile | None]]],
-    stem: Path | str,
     *,
     title: str,
     caption: str = "",
     columns: Sequence[tuple[str, int]] = (),
     legend: Mapping[Frame, str] | None = None,
-) -> None:
-    """Draw `rows` of tiles and write them to `stem`.png and `stem`.svg.
+) -> Figure:
+    """The figure of `rows` of tiles; without rows it has a title and a caption only.
 
     Parameters
     ----------
@@ -82,19 +81,6 @@ def draw_sheet(
     UserError
         If an image is missing or cannot be read.
     """
-    figure = compose_sheet(rows, title=title, caption=caption, columns=columns, legend=legend)
-    save_figure(figure, stem)
-
-
-def compose_sheet(
-    rows: Sequence[tuple[str, Sequence[Tile | None]]],
-    *,
-    title: str,
-    caption: str = "",
-    columns: Sequence[tuple[str, int]] = (),
-    legend: Mapping[Frame, str] | None = None,
-) -> Figure:
-    """The figure that `draw_sheet` writes; without rows it has a title and a caption only."""
     at = _lay_out(rows, title, caption, columns, bool(legend))
     figure = new_figure(at.width, at.height)
     figure.set_layout_engine("none")  # every place is computed here

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from pool5.errors import UserError
-from pool5.figures.sheets import NEIGHBOR_LEGEND, Tile, draw_sheet
+from pool5.figures.canvas import save_figure
+from pool5.figures.sheets import NEIGHBOR_LEGEND, Tile, compose_sheet
 
 COLOURS = [(220, 30, 30), (30, 160, 40), (40, 60, 200)]
 
@@ -30,7 +31,9 @@ def words_of(svg: Path) -> list[str]:
 
 
 def test_every_image_is_shown_whole_and_in_its_own_proportions(photos, tmp_path):
-    draw_sheet([("", [Tile(path, path.stem) for path in photos])], tmp_path / "sheet", title="Three")
+    save_figure(
+        compose_sheet([("", [Tile(path, path.stem) for path in photos])], title="Three"), tmp_path / "sheet"
+    )
     drawn = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB")).astype(int)
     for colour, proportion in zip(COLOURS, (2.0, 1 / 3, 1.0), strict=True):
         there = np.abs(drawn - colour).sum(axis=2) < 12
@@ -44,7 +47,8 @@ def test_the_same_images_give_the_same_bytes(photos, tmp_path):
         ("cat", [Tile(photos[0], "000001", "cat", "query"), Tile(photos[1], "000002", "0.1\ncat", "hit")])
     ]
     for name in ("a", "b"):
-        draw_sheet(rows, tmp_path / name, title="Twice", caption="caption", legend=NEIGHBOR_LEGEND)
+        sheet = compose_sheet(rows, title="Twice", caption="caption", legend=NEIGHBOR_LEGEND)
+        save_figure(sheet, tmp_path / name)
     for suffix in (".png", ".svg"):
         assert (tmp_path / "a").with_suffix(suffix).read_bytes() == (tmp_path / "b").with_suffix(
             suffix
@@ -58,13 +62,13 @@ def test_words_are_text_in_the_svg_and_stay_inside_it(photos, tmp_path):
         Tile(photos[1], long_id, "diningtable pottedplant tvmonitor motorbike aeroplane person", "miss"),
         Tile(photos[2], "$a_b$", "0.5", "hit"),
     ]
-    draw_sheet(
+    sheet = compose_sheet(
         [("cat", tiles), ("", [None, *tiles[1:]])],
-        tmp_path / "sheet",
         title="A title",
         columns=[("", 1), ("caffenet/pool5", 2)],
         legend=NEIGHBOR_LEGEND,
     )
+    save_figure(sheet, tmp_path / "sheet")
     words = words_of(tmp_path / "sheet.svg")
     assert {"A title", "cat", "000001", "$a_b$", "query", "✓", "✗", "caffenet/pool5"} <= set(words)
     assert "shares a label with the query" in words
@@ -80,5 +84,9 @@ def test_words_are_text_in_the_svg_and_stay_inside_it(photos, tmp_path):
 
 def test_a_missing_image_is_named(photos, tmp_path):
     with pytest.raises(UserError, match=r"nowhere\.jpg"):
-        draw_sheet([("", [Tile(tmp_path / "nowhere.jpg", "x")])], tmp_path / "sheet", title="None")
-    assert not (tmp_path / "sheet.png").exists()
+        compose_sheet([("", [Tile(tmp_path / "nowhere.jpg", "x")])], title="None")
+
+
+def test_without_rows_a_sheet_says_what_its_title_and_caption_say(tmp_path):
+    save_figure(compose_sheet([], title="A title", caption="Nothing."), tmp_path / "sheet")
+    assert words_of(tmp_path / "sheet.svg") == ["A title", "Nothing."]
