@@ -27,9 +27,11 @@ class Shape:
     polygons: list[tuple[list[Point], Colour]] = dataclasses.field(default_factory=list)
 
     def polygon(self, points: Sequence[Point], colour: Colour) -> None:
+        """A filled outline."""
         self.polygons.append((list(points), colour))
 
     def box(self, left: float, top: float, right: float, bottom: float, colour: Colour) -> None:
+        """A rectangle."""
         self.polygon([(left, top), (right, top), (right, bottom), (left, bottom)], colour)
 
     def ellipse(
@@ -68,6 +70,7 @@ class Shape:
         self.limb([(x + radius * math.cos(a), y + radius * math.sin(a)) for a in turns], width, colour)
 
     def wheel(self, x: float, y: float, radius: float, hub: Colour = STEEL) -> None:
+        """A black tyre about a hub."""
         self.ellipse(x, y, radius, radius, BLACK)
         self.ellipse(x, y, radius * 0.5, radius * 0.5, hub)
 
