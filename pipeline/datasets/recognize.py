@@ -61,9 +61,9 @@ def recognize(path: Path) -> Recognized:
     folders = {p.name: p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")}
     if set(folders) & set(_TRAIN) and set(folders) & set(_TEST):
         train, test = _splits(list(folders), path)
-        inside = sum(p.is_dir() for p in folders[train].iterdir())
-        described = f"{_count(path)} in the splits {train} and {test}, {inside} classes by folder"
-        return Recognized("folder", path, train, test, True, described)
+        classes = sum(p.is_dir() for p in folders[train].iterdir())
+        described = f"{_count(path)} in the splits {train} and {test}, {classes or 'no'} classes by folder"
+        return Recognized("folder" if classes else "images", path, train, test, bool(classes), described)
     filled = [name for name, folder in folders.items() if _count(folder) != "no images"]
     loose = any(_is_image(p) for p in path.iterdir())
     if filled and not loose:
