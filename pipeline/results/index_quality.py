@@ -7,7 +7,7 @@ from typing import ClassVar
 from .record import Part, Record
 
 
-class OperatingPoint(Part):
+class OperatingPoint(Part, frozen=True):
     """One setting of an index: what it finds and what it costs.
 
     Attributes
@@ -39,7 +39,7 @@ class OperatingPoint(Part):
         return self.recall.get("10", self.recall["1"])
 
 
-class IndexQuality(Record):
+class IndexQuality(Record, frozen=True):
     """An index and its operating points.
 
     Attributes
