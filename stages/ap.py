@@ -33,7 +33,7 @@ def main() -> None:
         seed=params.ap.seed,
         gaps=data.gaps,
     )
-    for gap in result.gaps:
+    for gap in result.gaps if params.ap.of else ():
         _log.warning("%s", gap)
     save_record(result, project.result("ap"))
 

@@ -50,7 +50,7 @@ def main() -> None:
                 objects=objects.get(item.class_name),
             )
     result = HardResult(split=ap.split, classes=tuple(item for item, _ in examined), gaps=gaps)
-    for gap in gaps:
+    for gap in gaps if params.ap.of else ():
         _log.warning("%s", gap)
     save_record(result, project.result("hard"))
 

@@ -49,7 +49,7 @@ def main() -> None:
             parts.append(load_record(ProbeResult, record))
     units.close()
     result = joined(parts)
-    for gap in result.gaps:
+    for gap in result.gaps if params.probe else ():
         _log.warning("%s", gap)
     save_record(result, project.result("probe"))
     write_json(project.metrics("probe"), {probe.name: probe.metrics() for probe in result.probes})
