@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import os
 import re
@@ -12,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tiny import PARAMS, ROOT
 
-ROOT = Path(__file__).parents[2]
+# the program is installed; what a project has of its own is its graph, its params and its recipes
+NO_PART_OF_A_PROJECT = ("tests/", "benchmarks/", "docs/", "pipeline/", "stages/", "shared/")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,11 +57,7 @@ class Project:
             check=True,
         ).stdout.split("\0")
         for name in filter(None, names):
-            if (
-                (ROOT / name).is_file()
-                and not name.startswith(("tests/", "benchmarks/", "docs/"))
-                and name != "dvc.lock"
-            ):
+            if (ROOT / name).is_file() and not name.startswith(NO_PART_OF_A_PROJECT) and name != "dvc.lock":
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, folder / name)
         project = cls(folder)
@@ -76,7 +75,7 @@ class Project:
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env={**os.environ, "PATH": path, "PYTHONPATH": str(self.folder), **environment},
+            env={**os.environ, "PATH": path, **environment},
             capture_output=True,
             text=True,
             check=False,
@@ -114,14 +113,5 @@ class Project:
 
 
 def small_params() -> dict[str, Any]:
-    """The default params, with few images, tiny ones, and short trainings."""
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["dataset"]["sample"] = {"seed": 0, "train": 36, "val": 12, "test": 40, "source": 40}
-    for model in params["models"].values():
-        # the smallest side that CaffeNet's three poolings leave something of
-        model["preprocess"] = {"resize": 80, "crop": 75}
-        model["train"] |= {"epochs": 1, "batch_size": 16}
-    params["tsne"] |= {"perplexity": 5, "stability_seeds": 1}
-    params["ap"]["bootstrap"] = params["neighbors"]["bootstrap"] = 20
-    params["index"]["queries"] = 10
-    return params
+    """The smallest params that ask every stage for something."""
+    return copy.deepcopy(PARAMS)

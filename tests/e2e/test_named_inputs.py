@@ -31,7 +31,7 @@ def below(name: str, folders: list) -> bool:
 
 
 def named_by_digest(path: str, stage: dict) -> bool:
-    """Whether a dep holds the digest of the file: a manifest those of images, training.json those of manifests."""
+    """Whether a dep holds its digest: a manifest has those of images, training.json those of manifests."""
     training = "data/manifest/training.json" in stage["deps"] and path != "data/manifest/test.csv"
     manifest = path.startswith("data/manifest/") and training
     return manifest or (path.startswith("data/raw/") and reads_a_manifest(stage))

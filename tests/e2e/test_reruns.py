@@ -1,11 +1,11 @@
-"""`dvc repro` on the embedded sample: the whole line, and exactly what a change runs again."""
+"""`dvc repro`: the whole line, and exactly what a change runs again."""
 
 from __future__ import annotations
 
 import json
 
 import pytest
-from project import Project, small_params
+from project import ROOT, Project, small_params
 
 pytestmark = pytest.mark.slow
 
@@ -26,15 +26,23 @@ def _params_are_put_back(project):
     project.write_params(before)
 
 
+def stale(project: Project) -> set[str]:
+    """The stages that `dvc repro` would run, their own deps or params being changed."""
+    done = project.run("dvc", "status", "--json")
+    assert done.code == 0, done.err
+    return set(json.loads(done.out))
+
+
 def test_every_file_of_the_contract_is_there(project):
     params = project.params
     splits, indexed, mapped = ("trainval", "test"), params["index"]["of"], params["tsne"]["of"]
     expected = [
         *(f"data/features/{model}/{split}.h5" for model in params["models"] for split in splits),
+        *(f"data/neighbors/{layer}.h5" for layer in params["neighbors"]["of"]),
         *(f"data/indexes/{layer}{suffix}" for layer in indexed for suffix in (".faiss", ".json")),
         *(f"reports/tsne/{layer}/map{suffix}" for layer in mapped for suffix in (".png", ".svg", ".csv")),
-        "data/probes/resnet18-frozen.h5",
-        "data/probes/resnet18-frozen.safetensors",
+        "data/probes/frozen.h5",
+        "data/probes/frozen.safetensors",
         "reports/neighbors/sheet.png",
         "reports/neighbors/sheet.svg",
         "reports/neighbors/neighbors.csv",
@@ -51,6 +59,21 @@ def test_nothing_changed_runs_nothing(project):
     assert project.repro().stages == []
 
 
+def test_a_project_needs_no_code_of_its_own_and_a_changed_comment_runs_nothing(project):
+    graph = (project.folder / "dvc.yaml").read_text()
+    assert not any((project.folder / name).exists() for name in ("pipeline", "stages"))
+    assert ".py" not in graph.replace("python", "")
+    assert stale(project) == set()
+
+
+def test_how_the_work_is_done_runs_only_the_stage_that_reads_params(project):
+    project.set(
+        extract__device="auto", extract__workers=1, extract__batch_size=5, extract__cache=".cache/other"
+    )
+    assert project.repro().stages == ["params"]
+    assert stale(project) == set()
+
+
 def test_a_second_machine_of_the_kind_gets_the_same_bytes(project, tmp_path):
     other = project.clone_to(tmp_path / "clone")
     done = other.repro("--no-run-cache")
@@ -60,30 +83,29 @@ def test_a_second_machine_of_the_kind_gets_the_same_bytes(project, tmp_path):
 
 
 def test_another_perplexity_runs_only_the_maps_and_the_report(project):
-    project.set(tsne__perplexity=6)
-    assert project.repro().stages == [*(f"tsne@{layer}" for layer in project.params["tsne"]["of"]), "report"]
+    project.set(tsne__perplexity=5)
+    assert project.repro().stages == ["params", "tsne", "report"]
 
 
-def test_another_k_runs_only_the_neighbors_and_the_report(project):
+def test_another_k_runs_only_the_retrieval_and_the_report(project):
     project.set(neighbors__k=3)
-    assert project.repro().stages == ["neighbors", "report"]
+    assert project.repro().stages == ["params", "retrieval", "report"]
 
 
 def test_another_layer_runs_its_extraction_and_its_readers_and_trains_nothing(project):
-    params = project.params
-    del params["models"]["caffenet"]["layers"]["fc6"]
-    project.write_params(params)
-    assert project.repro().code == 0
-    project.set(models__caffenet__layers={**params["models"]["caffenet"]["layers"], "conv": "conv5"})
-    stages = project.repro().stages
-    # the average precision reads data/features as a whole; the indexes and maps of other layers do not
-    assert stages == ["extract@caffenet", "ap", "hard", "report"]
+    layers = project.params["models"]["caffenet"]["layers"]
+    project.set(models__caffenet__layers={**layers, "conv": "conv5"})
+    done = project.repro()
+    assert done.code == 0, done.err
+    assert done.stages[:2] == ["params", "extract@caffenet"]
+    assert not [stage for stage in done.stages if stage.startswith("model@")]
+    assert [stage for stage in done.stages if stage.startswith("extract@")] == ["extract@caffenet"]
 
 
 def test_a_changed_recipe_trains_that_model_and_what_starts_from_it(project):
-    project.set(**{"models__resnet18-source__train__epochs": 2})
+    project.set(models__source__train__epochs=2)
     trained = [stage for stage in project.repro().stages if stage.startswith("model@")]
-    assert trained == ["model@resnet18-source", "model@resnet18-finetuned"]
+    assert trained == ["model@source", "model@tuned"]
 
 
 def test_one_changed_image_computes_one_row_a_model(project):
@@ -95,7 +117,7 @@ def test_one_changed_image_computes_one_row_a_model(project):
     changed.write_bytes(old + b"\0")
     try:
         done = project.repro("extract@caffenet")
-        assert done.stages == ["images", "dataset", "extract@caffenet"]
+        assert [stage for stage in done.stages if stage != "images"] == ["dataset", "extract@caffenet"]
         assert "1 computed" in done.err + done.out
     finally:
         changed.unlink()
@@ -115,7 +137,7 @@ def test_a_fresh_clone_that_pulls_recomputes_nothing(project, tmp_path):
 
 
 def test_experiments_metrics_and_plots_work_as_a_dvc_user_expects(project):
-    done = project.run("dvc", "exp", "run", "-S", "tsne.perplexity=7")
+    done = project.run("dvc", "exp", "run", "-S", "tsne.perplexity=3")
     assert done.code == 0, done.err
     metrics = json.loads(project.run("dvc", "metrics", "show", "--json").out)
     assert metrics
@@ -129,3 +151,25 @@ def test_a_query_from_the_shell_answers_without_the_query_itself(project):
     neighbors = json.loads(done.out)
     assert [n["rank"] for n in neighbors] == [1, 2, 3, 4]
     assert "test_000003" not in [n["id"] for n in neighbors]
+
+
+def test_params_with_a_data_set_and_a_model_alone_end_with_a_page(tmp_path):
+    few = {key: value for key, value in small_params().items() if key in ("dataset", "models", "extract")}
+    few["models"] = {"plain": few["models"]["plain"]}
+    alone = Project.copy_to(tmp_path / "alone", few)
+    done = alone.repro()
+    assert done.code == 0, done.err
+    assert (alone.folder / "reports/index.html").is_file()
+    assert stale(alone) == set()
+
+
+@pytest.mark.parametrize("preset", sorted((ROOT / "presets").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_preset_gives_a_graph(preset, tmp_path):
+    if preset.stem in ("graph", "recipes"):
+        pytest.skip("no params")
+    import yaml
+
+    other = Project.copy_to(tmp_path / "preset", yaml.safe_load(preset.read_text()))
+    done = other.run("dvc", "stage", "list", "--all")
+    assert done.code == 0, done.err
+    assert "report" in done.out
