@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..files.atomic import write_text
+from ..files.json_file import write_json
 
 WEIGHTS_FILE = "weights.safetensors"
 CARD_FILE = "model.json"
@@ -21,7 +21,7 @@ class ModelCard:
     Attributes
     ----------
     architecture : str
-        `caffenet` or a name that torchvision knows.
+        A name that a model source knows.
     outputs : int
         Width of the last layer.
     crop : int
@@ -50,8 +50,7 @@ class ModelCard:
 
 def write_card(model_dir: Path | str, card: ModelCard) -> None:
     """Write `card` into a model's folder, whole or not at all; the same bytes for the same card."""
-    text = json.dumps(dataclasses.asdict(card), indent=2, sort_keys=True, ensure_ascii=False)
-    write_text(Path(model_dir) / CARD_FILE, text + "\n")
+    write_json(Path(model_dir) / CARD_FILE, dataclasses.asdict(card))
 
 
 def read_card(model_dir: Path | str) -> ModelCard:
@@ -69,8 +68,6 @@ def read_card(model_dir: Path | str) -> ModelCard:
         fields["missing"] = tuple(fields["missing"])
         return ModelCard(**fields)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such model; run `dvc repro model@{path.parent.name}` first") from None
+        raise UserError(f"{path}: no such model", rerun=f"model@{path.parent.name}") from None
     except (ValueError, TypeError, KeyError):
-        raise UserError(
-            f"{path}: not a model card; run `dvc repro -f model@{path.parent.name}` to write it again"
-        ) from None
+        raise UserError(f"{path}: not a model card", rerun=f"model@{path.parent.name}", force=True) from None

@@ -34,5 +34,5 @@ def choose_device(setting: str, key: str) -> torch.device:
 def has_bf16(device: torch.device) -> bool:
     """Whether bfloat16 is computed by the hardware; where it is emulated, it is slower than fp32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 
 import torch
@@ -10,6 +9,7 @@ from torch import fx, nn
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from ..errors import UserError
+from ..files.hints import did_you_mean
 from .card import ModelCard
 from .network import on_shapes_alone
 
@@ -29,6 +29,7 @@ class LayerExtractor(nn.Module):
         self.eval()
 
     def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """(B, 3, H, W) to {layer: (B, D)}."""
         values = self.graph(images)
         return {layer: values[node].flatten(1).float() for layer, node in self.layers.items()}
 
@@ -55,7 +56,7 @@ def layer_extractor(network: nn.Module, layers: Mapping[str, str]) -> LayerExtra
 
 def nodes_of(network: nn.Module) -> list[str]:
     """The nodes of the network's graph in eval mode, in order of computation, without its input."""
-    _, nodes = get_graph_node_names(network)
+    nodes: list[str] = get_graph_node_names(network)[1]
     return nodes[1:]
 
 
@@ -66,8 +67,7 @@ def check_nodes(network: nn.Module, layers: Mapping[str, str]) -> dict[str, str]
     for layer, node in layers.items():
         inside = [name for name in nodes if name == node or name.startswith(f"{node}.")]
         if not inside:
-            near = difflib.get_close_matches(node, nodes, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
+            hint = did_you_mean(node, nodes)
             raise UserError(
                 f"layers.{layer}: the network has no node {node}{hint}; it has {', '.join(nodes)}"
             )
@@ -98,8 +98,7 @@ def check_layers(
     """
     if card.architecture != architecture:
         raise UserError(
-            f"architecture {architecture}: the stored model is a {card.architecture}; "
-            "run `dvc repro` to make it again"
+            f"architecture {architecture}: the stored model is a {card.architecture}", rerun="model"
         )
     if network is None:
         network = on_shapes_alone(architecture, card.outputs, card.crop)

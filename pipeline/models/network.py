@@ -1,44 +1,32 @@
-"""Networks by name: CaffeNet and every classification model of torchvision."""
+"""Networks by name, and a model's folder read back."""
 
 from __future__ import annotations
 
 import collections
-import difflib
 import functools
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors
 import torch
-import torchvision
 from safetensors.torch import load_file
 from torch import nn
 
 from ..errors import UserError
-from . import caffenet
+from ..files.digests import sha256_of_file
 from .card import WEIGHTS_FILE, ModelCard, read_card
-
-
-def architectures() -> list[str]:
-    """The names that `build_network` knows."""
-    return ["caffenet", *torchvision.models.list_models(module=torchvision.models)]
+from .sources import source_of
 
 
 def check_buildable(architecture: str, crop: int) -> None:
-    """Refuse a name that is not in `architectures()`, and a crop that the network cannot take.
+    """Refuse a name that no source knows, and a crop that the network cannot take.
 
     Raises
     ------
     UserError
         Names the nearest architectures, or the next larger crop that works.
     """
-    if architecture not in architectures():
-        near = difflib.get_close_matches(architecture, architectures(), n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(architectures())}"
-        raise UserError(
-            f"architecture {architecture}: not caffenet and no torchvision classification model; {hint}"
-        )
+    source_of(architecture)
     if not takes_crop(architecture, crop):
         larger = (c for c in range(crop + 1, 1025) if takes_crop(architecture, c))
         hint = f"the next larger size that works is {next(larger, 'above 1024')} px"
@@ -53,7 +41,7 @@ def build_network(architecture: str, num_outputs: int, crop: int = 224) -> nn.Mo
     Parameters
     ----------
     architecture : str
-        `caffenet` or a classification model of torchvision.
+        A name that a source knows.
     num_outputs : int
         Width of the last layer.
     crop : int
@@ -71,8 +59,6 @@ def build_network(architecture: str, num_outputs: int, crop: int = 224) -> nn.Mo
 @functools.cache
 def takes_crop(architecture: str, crop: int) -> bool:
     """Whether a square image of `crop` pixels goes through; tried on shapes alone, nothing is computed."""
-    if architecture == "caffenet":
-        return crop >= caffenet.SMALLEST_CROP
     try:
         on_shapes_alone(architecture, 10, crop)(torch.empty(2, 3, crop, crop, device="meta"))
     except (RuntimeError, AssertionError, ValueError):
@@ -92,24 +78,13 @@ def on_shapes_alone(architecture: str, num_outputs: int, crop: int) -> nn.Module
 
 
 def _construct(architecture: str, num_outputs: int, crop: int) -> nn.Module:
-    if architecture == "caffenet":
-        return caffenet.CaffeNet(num_outputs, crop)
-    options: dict[str, object] = {}
-    if architecture in ("googlenet", "inception_v3"):
-        # the side heads exist only for training on ImageNet, and change what forward() returns
-        # and torchvision's weights of these two want the images in another range
-        options = {"aux_logits": False, "init_weights": True, "transform_input": True}
-    elif architecture.startswith("vit_"):
-        options = {"image_size": crop}
-    elif architecture == "maxvit_t":
-        options = {"input_size": (crop, crop)}
-    return torchvision.models.get_model(architecture, weights=None, num_classes=num_outputs, **options)
+    return source_of(architecture).build(architecture, num_outputs, crop)
 
 
 def head_name(network: nn.Module) -> str:
     """Name of the classifier: the last linear (SqueezeNet: convolution) layer of the network."""
     names = [name for name, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
-    return names[-1]
+    return str(names[-1])
 
 
 def num_outputs(network: nn.Module) -> int:
@@ -140,9 +115,7 @@ def load_network(model_dir: Path | str) -> nn.Module:
     try:
         load_weights(network, weights, assign=True)
     except RuntimeError:
-        raise UserError(
-            f"{model_dir / WEIGHTS_FILE}: not the weights of a {card.architecture}; {_again(model_dir)}"
-        ) from None
+        raise _unlike_card(model_dir, f"not the weights of a {card.architecture}") from None
     if any(value.is_meta for value in network.buffers()):  # values that no state dict has
         with torch.random.fork_rng(devices=[]):
             network = build_network(card.architecture, card.outputs, card.crop)
@@ -161,19 +134,16 @@ def read_own_weights(model_dir: Path, card: ModelCard) -> dict[str, torch.Tensor
     """The state dict of a model's folder, checked against its card's sha256."""
     path = model_dir / WEIGHTS_FILE
     try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = sha256_of_file(path)
         if found != card.weights_sha256:
-            raise UserError(
-                f"{path}: sha256 {found[:9]}…, its card says {card.weights_sha256[:9]}…; {_again(model_dir)}"
-            )
+            raise _unlike_card(model_dir, f"sha256 {found[:9]}…, its card says {card.weights_sha256[:9]}…")
         # copied, since a mapped file must not be written to by a training
         return {name: value.clone() for name, value in load_file(path).items()}
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; {_again(model_dir)}") from None
+        raise _unlike_card(model_dir, "no such file") from None
     except safetensors.SafetensorError as error:
-        raise UserError(f"{path}: not a safetensors file ({error}); {_again(model_dir)}") from None
+        raise _unlike_card(model_dir, f"not a safetensors file ({error})") from None
 
 
-def _again(model_dir: Path) -> str:
-    return f"run `dvc repro -f model@{model_dir.name}` to write it again"
+def _unlike_card(model_dir: Path, problem: str) -> UserError:
+    return UserError(f"{model_dir / WEIGHTS_FILE}: {problem}", rerun=f"model@{model_dir.name}", force=True)

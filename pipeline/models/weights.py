@@ -1,27 +1,23 @@
-"""Where a model's weights come from: drawn, torchvision's ImageNet weights, another model, a file."""
+"""Where a model's weights come from: drawn, published by its source, another model, a file."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import pickle
-import re
-import socket
-import sys
-import urllib.error
+import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import safetensors
 import torch
-import torchvision
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from ..errors import UserError
 from ..files.atomic import atomic_write
+from ..files.digests import sha256_of_file
 from ..params import Model
 from .card import CARD_FILE, WEIGHTS_FILE, ModelCard, read_card, write_card
+from .checkpoint_file import read_checkpoint
 from .network import (
     build_network,
     check_buildable,
@@ -31,8 +27,9 @@ from .network import (
     on_shapes_alone,
     read_own_weights,
 )
+from .sources import source_of
 
-_CONNECT_SECONDS = 30
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,16 +46,14 @@ class Start:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Source:
+class _Origin:
     state: dict[str, torch.Tensor]
     classes: tuple[str, ...]
     origin: str
     missing: tuple[str, ...] = ()
 
 
-def start_network(
-    name: str, model: Model, classes: tuple[str, ...], models_dir: Path | str = "data/models"
-) -> Start:
+def start_network(name: str, model: Model, classes: tuple[str, ...], models_dir: Path | str) -> Start:
     """The network of `models.<name>` before any training.
 
     Without a recipe the weights are taken whole, the head with them. With one the network gets an output
@@ -83,34 +78,34 @@ def start_network(
     """
     seed = model.train.seed if model.train else 0
     crop = model.preprocess.crop
+    width = max(len(classes), 1)  # of unlabelled images: there must be an output, though it means nothing
     if model.weights == "random":
-        network = _drawn(name, model, len(classes), seed)
+        network = _drawn(name, model, width, seed)
         return Start(network, classes, f"drawn at random from seed {seed}")
     _check_buildable(name, model)
-    source = _source(name, model, classes, Path(models_dir))
+    found = _origin(name, model, classes, Path(models_dir))
     head = _head_of(model)
-    trained_on = _width(source.state, head)
-    outputs = len(classes) if model.train or trained_on is None else trained_on
+    trained_on = _width(found.state, head)
+    outputs = width if model.train or trained_on is None else trained_on
     network = _drawn(name, model, outputs, seed)
-    taken = dict(source.state)
+    taken = dict(found.state)
     if model.train and (trained_on != outputs or not model.weights_are_a_file):
         taken = {key: value for key, value in taken.items() if not key.startswith(f"{head}.")}
-    missing = _load(name, network, taken, f"{model.architecture} at {crop} px", source.origin)
+    missing = _load(name, network, taken, f"{model.architecture} at {crop} px", found.origin)
     if model.train:
         missing = tuple(key for key in missing if not key.startswith(f"{head}."))
-        return Start(network, classes, source.origin, missing)
-    return Start(network, source.classes, source.origin, tuple(sorted({*missing, *source.missing})))
+        return Start(network, classes, found.origin, missing)
+    return Start(network, found.classes, found.origin, tuple(sorted({*missing, *found.missing})))
 
 
 def store_start(name: str, model: Model, start: Start, model_dir: Path | str) -> ModelCard:
-    """Write weights that are used as they are; says on stderr what a partial checkpoint lacks."""
+    """Write weights that are used as they are; warns of what a partial checkpoint lacks."""
     if start.missing:
         total = len(start.network.state_dict())
         shown = ", ".join(start.missing[:4]) + (", …" if len(start.missing) > 4 else "")
-        print(
-            f"pool5: model {name}: {start.origin} lacks {len(start.missing)} of the {total} weights of a "
-            f"{model.architecture} ({shown}); layers computed from them are refused",
-            file=sys.stderr,
+        _log.warning(
+            f"model {name}: {start.origin} lacks {len(start.missing)} of the {total} weights of a "
+            f"{model.architecture} ({shown}); layers computed from them are refused"
         )
     state = {key: value for key, value in start.network.state_dict().items() if key not in start.missing}
     return write_model(
@@ -135,53 +130,17 @@ def write_model(
     classes: tuple[str, ...],
     origin: str,
     missing: tuple[str, ...] = (),
-    recipe: dict | None = None,
+    recipe: dict[str, Any] | None = None,
 ) -> ModelCard:
     """Write a model's folder. The card comes last: a folder without one is not a model."""
     model_dir = Path(model_dir)
     (model_dir / CARD_FILE).unlink(missing_ok=True)
     with atomic_write(model_dir / WEIGHTS_FILE) as temporary:
         save_file({key: value.detach().cpu().contiguous() for key, value in state.items()}, temporary)
-        with temporary.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = sha256_of_file(temporary)
     card = ModelCard(architecture, outputs, crop, classes, sha256, origin, missing, recipe)
     write_card(model_dir, card)
     return card
-
-
-def read_checkpoint(path: Path, name: str) -> dict[str, torch.Tensor]:
-    """The state dict in a .safetensors or a torch file; a pickle can give tensors and run nothing.
-
-    Raises
-    ------
-    UserError
-        If the file is not there, is damaged, holds code, or holds no state dict.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"model {name}: {path}: no such file; put or link the checkpoint there") from None
-    except safetensors.SafetensorError as error:
-        raise UserError(f"model {name}: {path}: not a safetensors file ({error}); fetch it again") from None
-    except pickle.UnpicklingError as error:
-        if blocked := re.search(r"GLOBAL ([\w.]+)", str(error)):
-            raise UserError(
-                f"model {name}: {path}: refused, because reading it would run code ({blocked[1]}); "
-                "save the state dict alone, best as safetensors"
-            ) from None
-        raise UserError(f"model {name}: {path}: not a torch checkpoint; fetch or save it again") from None
-    except (RuntimeError, EOFError, ValueError, KeyError):
-        raise UserError(f"model {name}: {path}: a damaged torch checkpoint; fetch or save it again") from None
-    for key in ("state_dict", "model", "model_state_dict"):
-        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
-            found = found[key]
-    if not isinstance(found, Mapping) or not all(isinstance(value, torch.Tensor) for value in found.values()):
-        raise UserError(
-            f"model {name}: {path}: holds no state dict; save network.state_dict() and nothing else"
-        )
-    return {str(key).removeprefix("module."): value for key, value in found.items()}
 
 
 def _check_buildable(name: str, model: Model) -> None:
@@ -207,9 +166,9 @@ def _width(state: Mapping[str, torch.Tensor], head: str) -> int | None:
     return None if weight is None else weight.shape[0]
 
 
-def _source(name: str, model: Model, classes: tuple[str, ...], models_dir: Path) -> _Source:
+def _origin(name: str, model: Model, classes: tuple[str, ...], models_dir: Path) -> _Origin:
     if model.weights == "imagenet":
-        return _imagenet(name, model.architecture)
+        return _published(name, model.architecture, model.weights)
     if model.weights_are_a_file:
         return _file(name, model, classes, models_dir / model.weights)
     folder = models_dir / model.weights
@@ -219,13 +178,12 @@ def _source(name: str, model: Model, classes: tuple[str, ...], models_dir: Path)
             f"models.{name}.weights: {model.weights} is a {card.architecture}, not a {model.architecture}; "
             "start from a model of the same architecture"
         )
-    return _Source(read_own_weights(folder, card), card.classes, f"model {model.weights}", card.missing)
+    return _Origin(read_own_weights(folder, card), card.classes, f"model {model.weights}", card.missing)
 
 
-def _file(name: str, model: Model, classes: tuple[str, ...], path: Path) -> _Source:
+def _file(name: str, model: Model, classes: tuple[str, ...], path: Path) -> _Origin:
     try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = sha256_of_file(path)
     except FileNotFoundError:
         raise UserError(f"model {name}: {path}: no such file; put or link the checkpoint there") from None
     if found != model.sha256:
@@ -233,70 +191,21 @@ def _file(name: str, model: Model, classes: tuple[str, ...], path: Path) -> _Sou
             f"models.{name}.sha256: {path} has {found}, not {model.sha256}; fetch the file again or, "
             "if you trust it, write its sha256 there"
         )
-    state = _modern_names(model.architecture, read_checkpoint(path, name))
+    source = source_of(model.architecture)
+    state = source.own_names(model.architecture, read_checkpoint(path, name))
     outputs = _width(state, _head_of(model))
     named = classes if outputs in (None, len(classes)) else ()
-    return _Source(state, named, f"file {model.weights}, sha256 {found}")
+    return _Origin(state, named, f"file {model.weights}, sha256 {found}")
 
 
-def _imagenet(name: str, architecture: str) -> _Source:
-    """Torchvision's first ImageNet weights, through its own cache, checked against the hash in their name."""
-    if architecture == "caffenet":
-        raise UserError(f"models.{name}.weights: there are no ImageNet weights of caffenet; alexnet has some")
-    known = torchvision.models.get_model_weights(architecture)
-    if not hasattr(known, "IMAGENET1K_V1"):
-        raise UserError(
-            f"models.{name}.weights: torchvision has no IMAGENET1K_V1 weights of {architecture}, only "
-            f"{', '.join(known.__members__)}; fetch those and give the file and its sha256"
-        )
-    chosen = known.IMAGENET1K_V1
-    file_name = chosen.url.rpartition("/")[2]
-    path = Path(torch.hub.get_dir()) / "checkpoints" / file_name
-    prefix = Path(file_name).stem.rpartition("-")[2]
-    if not path.exists():
-        fetch(name, chosen.url, path, prefix)
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if not found.startswith(prefix):
-        raise UserError(
-            f"model {name}: {path} is damaged: sha256 {found[:9]}…, not {prefix}…; remove it and run again"
-        )
-    state = _modern_names(architecture, read_checkpoint(path, name))
-    return _Source(state, tuple(chosen.meta["categories"]), f"torchvision {chosen}, sha256 {found}")
-
-
-def fetch(name: str, url: str, path: Path, prefix: str) -> None:
-    """Download `url` to `path`, whole or not at all; its sha256 must start with `prefix`.
-
-    Raises
-    ------
-    UserError
-        If the file is not to be had or is another one; says where to put it by hand.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_CONNECT_SECONDS)
+def _published(name: str, architecture: str, tag: str) -> _Origin:
+    source = source_of(architecture)
     try:
-        torch.hub.download_url_to_file(url, str(path), prefix, progress=sys.stderr.isatty())
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        raise UserError(
-            f"model {name}: cannot fetch {url} ({getattr(error, 'reason', error)}); without a network put "
-            f"that file at {path}, or set TORCH_HOME to a folder with hub/checkpoints/{path.name}"
-        ) from None
-    except RuntimeError as error:
-        raise UserError(f"model {name}: {url}: {error}; the download was damaged, run again") from None
-    finally:
-        socket.setdefaulttimeout(before)
-
-
-def _modern_names(architecture: str, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Checkpoints of torchvision's early days in today's names, without the side heads for training."""
-    if architecture in ("googlenet", "inception_v3"):
-        return {k: v for k, v in state.items() if not k.startswith(("aux1.", "aux2.", "AuxLogits."))}
-    if architecture.startswith("densenet"):
-        old = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\.")
-        return {old.sub(r"\1\2.", key): value for key, value in state.items()}
-    return state
+        weights = source.weights(architecture, tag)
+    except UserError as error:
+        raise UserError(f"model {name}: {error}") from None
+    state = source.own_names(architecture, read_checkpoint(weights.path, name))
+    return _Origin(state, weights.classes, f"{weights.origin}, sha256 {sha256_of_file(weights.path)}")
 
 
 def _load(

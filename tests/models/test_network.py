@@ -13,7 +13,6 @@ from safetensors.torch import load_file, save_file
 from pool5.errors import UserError
 from pool5.models.card import read_card, write_card
 from pool5.models.network import (
-    architectures,
     build_network,
     head_name,
     load_network,
@@ -21,6 +20,7 @@ from pool5.models.network import (
     on_shapes_alone,
     takes_crop,
 )
+from pool5.models.sources import architectures
 from pool5.models.weights import write_model
 
 HEADS = {
@@ -136,15 +136,17 @@ def test_damaged_weights_are_not_loaded(stored):
     with (folder / "weights.safetensors").open("r+b") as file:
         file.seek(-5, 2)
         file.write(b"\x01")
-    with pytest.raises(UserError, match=r"weights.safetensors: sha256 .*dvc repro -f model@small"):
+    with pytest.raises(UserError, match=r"weights.safetensors: sha256 .* its card says") as told:
         load_network(folder)
+    assert (told.value.rerun, told.value.force) == ("model@small", True)
 
 
 def test_a_folder_without_a_card_is_no_model(stored):
     folder, _ = stored
     (folder / "model.json").unlink()
-    with pytest.raises(UserError, match="no such model; run `dvc repro model@small`"):
+    with pytest.raises(UserError, match="no such model") as told:
         load_network(folder)
+    assert (told.value.rerun, told.value.force) == ("model@small", False)
 
 
 def test_weights_of_another_architecture_are_told(stored, tmp_path):

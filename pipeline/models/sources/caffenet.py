@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 
-SMALLEST_CROP = 67  # one pixel is left after the third pooling
+from ...errors import UserError
+from .source import PublishedWeights
+
+
+class CaffeNetSource:
+    """As `ModelSource` says; there are no published weights."""
+
+    name = "caffenet"
+
+    def architectures(self) -> tuple[str, ...]:
+        """The one name."""
+        return ("caffenet",)
+
+    def build(self, architecture: str, num_outputs: int, crop: int) -> nn.Module:
+        """As `CaffeNet`, which draws the weights."""
+        return CaffeNet(num_outputs, crop)
+
+    def weights(self, architecture: str, tag: str) -> PublishedWeights:
+        """Refused."""
+        raise UserError("weights: there are no ImageNet weights of caffenet; alexnet has some")
+
+    def own_names(self, architecture: str, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """As they are."""
+        return dict(state)
 
 
 class CaffeNet(nn.Module):
@@ -20,12 +45,19 @@ class CaffeNet(nn.Module):
     num_outputs : int
         Width of `logits`.
     crop : int
-        Side in pixels of the input; decides the width of `pool5` (5 x 5 x 256 = 6400 at 224).
+        Side in pixels of the input, 67 or more; decides the width of `pool5` (5 x 5 x 256 = 6400 at 224).
+
+    Raises
+    ------
+    ValueError
+        If nothing is left of an image after the third pooling.
     """
 
     def __init__(self, num_outputs: int, crop: int = 224) -> None:
         super().__init__()
         side = pool5_side(crop)
+        if side < 1:
+            raise ValueError(f"images of {crop} px are too small")
         self.conv1 = _rectified(nn.Conv2d(3, 96, 11, stride=4))
         self.pool1 = nn.MaxPool2d(3, stride=2)
         self.conv2 = _rectified(nn.Conv2d(96, 256, 5, padding=2))
@@ -49,7 +81,8 @@ class CaffeNet(nn.Module):
         x = self.pool5(self.conv5(self.conv4(self.conv3(x))))
         x = self.drop6(self.fc6(torch.flatten(x, 1)))
         x = self.drop7(self.fc7(x))
-        return self.logits(x)
+        logits: torch.Tensor = self.logits(x)
+        return logits
 
 
 def pool5_side(crop: int) -> int:
