@@ -6,7 +6,9 @@ LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.to
   --generate-hashes --python-version 3.11 --python-platform x86_64-manylinux_2_28
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test lint format bench bench-gpu lock
+.PHONY: help setup repro test test-long browser lint format bench bench-gpu lock
+# a module's tests share what it set up, so they stay with one worker; how many: as many as there are cores
+TESTS := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --durations=15
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,8 +31,15 @@ repro: $(READY)  ## set up, then the whole pipeline; opens with reports/index.ht
 	@$(BIN)/dvc repro
 	@echo "Look at reports/index.html"
 
-test: $(READY) lint  ## set up, then every test that this machine can run
-	$(BIN)/python -m pytest -m "not perf" --durations=15
+test: $(READY) lint  ## set up, lint, then every test but the long ones
+	$(TESTS) -m "not perf and not long"
+
+test-long: $(READY)  ## the tests that are long by nature: kills, faults, photographs, small data sets
+	$(TESTS) -m "long and not perf"
+
+browser:  ## install the system's chromium, in which the page is tested
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+	  || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
 
 lint: $(READY)  ## ruff, mypy, and the floors
 	$(BIN)/ruff check .
@@ -39,6 +48,8 @@ lint: $(READY)  ## ruff, mypy, and the floors
 	@rm -rf build/types && mkdir -p build/types/pool5
 	@ln -s $(CURDIR)/pipeline/* $(CURDIR)/stages build/types/pool5/
 	$(BIN)/mypy
+	@# the same links show import-linter the stages as well
+	PYTHONPATH=build/types $(BIN)/lint-imports --no-logo --no-cache
 
 format: $(READY)  ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
