@@ -11,6 +11,7 @@ from ..results.ap import ApResult
 from ..results.duplicates import DuplicatesResult
 from ..results.hard import HardResult
 from ..results.index_quality import IndexQuality
+from ..results.probe import ProbeResult
 from ..results.record import R, load_if_there
 from ..results.retrieval import RetrievalResult
 from ..results.training import TrainingResult
@@ -28,6 +29,7 @@ class Records:
     """
 
     ap: ApResult | None = None
+    probe: ProbeResult | None = None
     hard: HardResult | None = None
     retrieval: RetrievalResult | None = None
     duplicates: DuplicatesResult | None = None
@@ -48,6 +50,7 @@ def read_records(params: Params, project: Project) -> Records:
 
     return Records(
         ap=one(ApResult, "ap", params.ap.of),
+        probe=one(ProbeResult, "probe", params.probe),
         hard=one(HardResult, "hard", params.ap.of),
         retrieval=one(RetrievalResult, "retrieval", params.neighbors.of),
         duplicates=one(DuplicatesResult, "duplicates", params.duplicates.of),

@@ -10,6 +10,7 @@ from ..results.ap import ApResult
 from ..results.duplicates import DuplicatesResult
 from ..results.hard import HardResult
 from ..results.index_quality import IndexQuality
+from ..results.probe import ProbeResult
 from ..results.retrieval import RetrievalResult
 from ..results.tsne_map import TsneResult
 from .records import Records
@@ -43,6 +44,7 @@ def page_sections(params: Params, records: Records, map_gaps: Sequence[str] = ()
     """
     ap, hard, retrieval, duplicates = records.ap, records.hard, records.retrieval, records.duplicates
     trained = [model for model, spec in params.models.items() if spec.train]
+    probed = _gaps("probe", records.probe) if params.probe else ()
     compared = ap is not None and any(row.difference is not None for row in ap.differences)
     nothing_compared = "No two models have an average precision to compare."
     found: list[Section] = []
@@ -51,7 +53,7 @@ def page_sections(params: Params, records: Records, map_gaps: Sequence[str] = ()
         if asked:
             found.append(Section(anchor, title, bool(shows), tuple(gaps)))
 
-    add(params.ap.of, "precision", "Average precision", ap and ap.has_values, _gaps(ap))
+    add(params.ap.of, "precision", "Average precision", ap and ap.has_values, (*_gaps("ap", ap), *probed))
     add(
         len(params.ap.of) > 1,
         "differences",
@@ -62,10 +64,10 @@ def page_sections(params: Params, records: Records, map_gaps: Sequence[str] = ()
     maps = [*_layer_gaps("tsne", params.tsne.of, records.maps), *map_gaps]
     mapped = any(record.ids for record in records.maps.values())
     add(params.tsne.of, "map", "Map of the test images", mapped, maps)
-    add(params.ap.of, "hard", "Hard and easy classes", hard and hard.classes, _gaps(hard))
+    add(params.ap.of, "hard", "Hard and easy classes", hard and hard.classes, _gaps("hard", hard))
     near = retrieval and (retrieval.queries or retrieval.groups)
-    add(params.neighbors.of, "neighbors", "Nearest neighbors", near, _gaps(retrieval))
-    add(params.duplicates.of, "duplicates", "Near-duplicates", duplicates, _gaps(duplicates))
+    add(params.neighbors.of, "neighbors", "Nearest neighbors", near, _gaps("retrieval", retrieval))
+    add(params.duplicates.of, "duplicates", "Near-duplicates", duplicates, _gaps("duplicates", duplicates))
     search = _layer_gaps("index", params.index.of, records.indexes)
     add(params.index.of, "search", "Search quality", records.indexes, search)
     curves = any(record.history for record in records.trainings.values())
@@ -73,8 +75,10 @@ def page_sections(params: Params, records: Records, map_gaps: Sequence[str] = ()
     return (*found, Section("run", "What was run"))
 
 
-def _gaps(record: ApResult | HardResult | RetrievalResult | DuplicatesResult | None) -> tuple[str, ...]:
-    return ("There is no result: its stage has not run.",) if record is None else record.gaps
+def _gaps(
+    stage: str, record: ApResult | ProbeResult | HardResult | RetrievalResult | DuplicatesResult | None
+) -> tuple[str, ...]:
+    return (f"The stage {stage} has left no result.",) if record is None else record.gaps
 
 
 def _layer_gaps(

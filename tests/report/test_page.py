@@ -124,8 +124,10 @@ def test_a_run_of_which_only_the_store_is_there_says_what_is_missing(bare_run):
     write_report(bare_run.params, bare_run.project)
     html = bare_run.page.read_text()
     assert "map-data" not in html
-    for anchor in ("precision", "hard", "neighbors", "duplicates"):
-        assert "There is no result: its stage has not run." in section(html, anchor)
+    stages = {"precision": "ap", "hard": "hard", "neighbors": "retrieval", "duplicates": "duplicates"}
+    for anchor, stage in stages.items():
+        assert f"The stage {stage} has left no result." in section(html, anchor)
+    assert "The stage probe has left no result." in section(html, "precision")
     assert "caffenet/pool5: the stage tsne has left no result." in section(html, "map")
     assert "caffenet/pool5: the stage index has left no result." in section(html, "search")
     assert "caffenet: the stage model has left no result." in section(html, "training")
