@@ -26,6 +26,7 @@ def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
     from benchmarks.neighbors import euclidean_rows, neighbor_rows
     from benchmarks.overhead import overhead_rows
     from benchmarks.precision import precision_rows
+    from benchmarks.probing import probing_rows
     from benchmarks.publishing import publishing_rows
     from benchmarks.scaling import scaling_rows
     from benchmarks.storage import storage_rows
@@ -43,6 +44,7 @@ def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
         "approximate": lambda: approximate_rows(scratch, 60_000, 512, asked=1000, runs=3),
         "maps": lambda: [*map_rows(1000, 4096, runs=3), *map_rows(10_000, 512, runs=1)],
         "precision": precision_rows,
+        "probing": probing_rows,
         "overhead": lambda: overhead_rows(scratch, runs=2),
         "scaling": lambda: scaling_rows(scratch),
     }
