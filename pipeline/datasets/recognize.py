@@ -47,9 +47,9 @@ def recognize(path: Path) -> Recognized:
     if path.name == TABLE:
         path = path.parent
     if (path / TABLE).is_file():
-        classes = class_columns(path / TABLE)
-        described = f"a table, {TABLE}, with {len(classes)} classes"
-        return Recognized("table", path, "train", "test", bool(classes), described)
+        labelled = class_columns(path / TABLE)
+        described = f"a table, {TABLE}, with {len(labelled)} classes"
+        return Recognized("table", path, "train", "test", bool(labelled), described)
     if path.is_file():
         raise UserError(f"{path}: no folder; a table of images is named {TABLE} and lies in their folder")
     if not path.is_dir():
