@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import logging
 import re
 import shutil
 import signal
@@ -21,17 +22,17 @@ from torch import nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from benchmarks.contest import DIFFERENT, Peer, Row, contest, timed
+from benchmarks.host_memory import reuse_freed_memory
 from benchmarks.peer_environment import PeerProcess
 from pool5.datasets.inventory import take_inventory
 from pool5.datasets.manifest import read_manifest
 from pool5.extract.decoding import ImageTask
 from pool5.extract.extract_layers import extract_model
 from pool5.extract.reader import available_workers, read_batches
-from pool5.host_memory import reuse_freed_memory
 from pool5.models.weights import start_network, store_start
 from pool5.params import Params, load_params
 from pool5.project import Project as Paths
-from pool5.store.feature_file import FeatureFile, feature_path
+from pool5.store.feature_file import FeatureFile
 
 _PHOTOGRAPHS = Path("../shared/data/voc2012-animals")
 _BATCH = 32
@@ -78,8 +79,8 @@ class Project:
             take_inventory(Paths(folder), self.params.dataset)
             self.manifest = read_manifest(Paths(folder).manifest("bench"))
             model = self.params.models[architecture]
-            start = start_network(architecture, model, self.manifest.classes, folder / "models")
-            store_start(architecture, model, start, folder / "models" / architecture)
+            start = start_network(architecture, model, self.manifest.classes, Paths(folder).models)
+            store_start(architecture, model, start, Paths(folder).model(architecture))
         self.network = start.network.eval()
         self.computed = 0  # rows of the last extraction
         self.paths = [str(raw / path) for path in self.manifest.paths]
@@ -90,19 +91,17 @@ class Project:
 
     def extract(self) -> np.ndarray:
         """Extract into the feature file and give the layer."""
-        with contextlib.redirect_stderr(io.StringIO()) as told:
-            extract_model(
-                self.architecture,
-                self.params,
-                models_root=self.folder / "models",
-                manifest_root=Paths(self.folder).manifests,
-                features_root=self.folder / "features",
-            )
+        told = io.StringIO()
+        log, handler = logging.getLogger("pool5.extract"), logging.StreamHandler(told)
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        try:
+            extract_model(self.architecture, self.params, Paths(self.folder))
+        finally:
+            log.removeHandler(handler)
         computed = re.search(r"(\d+) computed", told.getvalue())
         self.computed = int(computed[1]) if computed else -1
-        return FeatureFile.open(feature_path(self.architecture, "bench", self.folder / "features")).layer(
-            "fc7"
-        )
+        return FeatureFile.open(Paths(self.folder).features(self.architecture, "bench")).layer("fc7")
 
     def extract_afresh(self) -> tuple[float, np.ndarray]:
         self.forget()
@@ -349,8 +348,8 @@ def _kill_at_half(project: Project, count: int) -> None:
         "from pool5.params import Params; from pool5.extract.extract_layers import extract_model\n"
         "folder = Path(sys.argv[1])\n"
         "params = msgspec.json.decode((folder / 'params.json').read_bytes(), type=Params)\n"
-        "extract_model(sys.argv[2], params, models_root=folder / 'models',"
-        " manifest_root=folder / 'data/manifest', features_root=folder / 'features')"
+        "from pool5.project import Project\n"
+        "extract_model(sys.argv[2], params, Project(folder))"
     )
     (project.folder / "params.json").write_bytes(msgspec.json.encode(project.params))
     process = subprocess.Popen(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.contest import DIFFERENT, Peer, Row, contest, peak_megabytes, timed
-from pool5.host_memory import reuse_freed_memory
+from benchmarks.host_memory import reuse_freed_memory
 from pool5.store.feature_file import FeatureFile
 from pool5.store.feature_key import FeatureKey
 from pool5.store.feature_writer import FileHead

@@ -26,9 +26,9 @@ def measure_extraction(count: int, folder: Path) -> Measured:
     """Drawn JPEGs through a small network, from files to a published feature file."""
     from PIL import Image
 
+    from benchmarks.host_memory import reuse_freed_memory
     from pool5.datasets.inventory import take_inventory
     from pool5.extract.extract_layers import extract_model
-    from pool5.host_memory import reuse_freed_memory
     from pool5.models.weights import start_network, store_start
     from pool5.params import Params, load_params
     from pool5.project import Project
@@ -49,17 +49,12 @@ def measure_extraction(count: int, folder: Path) -> Measured:
     document["models"] = {"small": spec}
     document["extract"] |= {"device": "cpu", "cache": str(folder / "cache")}
     params = msgspec.convert(document, Params)
-    take_inventory(Project(folder), params.dataset)
-    start = start_network("small", params.models["small"], ("drawn",), folder / "models")
-    store_start("small", params.models["small"], start, folder / "models" / "small")
+    project = Project(folder)
+    take_inventory(project, params.dataset)
+    start = start_network("small", params.models["small"], ("drawn",), project.models)
+    store_start("small", params.models["small"], start, project.model("small"))
     began = time.perf_counter()
-    extract_model(
-        "small",
-        params,
-        models_root=folder / "models",
-        manifest_root=Project(folder).manifests,
-        features_root=folder / "features",
-    )
+    extract_model("small", params, project)
     return {"extract": (time.perf_counter() - began, peak_megabytes())}
 
 

@@ -14,7 +14,7 @@ import time
 import numpy as np
 import torch
 
-from pool5.host_memory import reuse_freed_memory
+from benchmarks.host_memory import reuse_freed_memory
 from pool5.models.device import choose_device, has_bf16
 from pool5.models.network import build_network
 from pool5.params import Augment, Preprocess, Train
