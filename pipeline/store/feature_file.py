@@ -19,14 +19,9 @@ from .feature_key import FeatureKey
 from .feature_writer import layer_digest, write_feature_file
 from .header import FORMAT, check_header
 
-__all__ = ["FeatureFile", "feature_path", "write_feature_file"]
+__all__ = ["FeatureFile", "write_feature_file"]
 
 _CANDIDATES = 20_000  # ids that a mistyped one is compared with
-
-
-def feature_path(model: str, split: str, root: Path | str = Path("data/features")) -> Path:
-    """Where the features of a model on a split are published."""
-    return Path(root) / model / f"{split}.h5"
 
 
 @dataclasses.dataclass(frozen=True)

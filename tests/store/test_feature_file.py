@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pool5.errors import UserError
-from pool5.store.feature_file import FeatureFile, feature_path, write_feature_file
+from pool5.store.feature_file import FeatureFile, write_feature_file
 from pool5.store.feature_key import FeatureKey
 from pool5.store.verify import verify_feature_file
 
@@ -223,7 +223,7 @@ def test_a_layer_digest_tells_values_and_keys_apart(tmp_path: Path) -> None:
 def test_any_ids_and_any_number_of_rows_come_back(
     tmp_path_factory: pytest.TempPathFactory, ids: list, width: int
 ) -> None:
-    path = feature_path("m", "test", tmp_path_factory.mktemp("any"))
+    path = tmp_path_factory.mktemp("any") / "m/test.h5"
     rows = np.arange(len(ids) * width, dtype="f4").reshape(len(ids), width)
     given_ = content(len(ids)) | {"ids": np.array(ids, dtype=np.str_), "layers": {"fc": rows}}
     write_feature_file(path, **given_)
