@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..models.card import read_card
 from ..params import Params, Preprocess
+from ..project import Project
 from ..store.feature_key import FeatureKey
 
 # The number of `extract` in recipes.yaml, as a part of the key. Raise both with every change that changes
@@ -14,7 +15,9 @@ RECIPE_VERSION = 2
 
 
 def feature_keys(
-    params: Params, model: str, models_root: Path | str = Path("data/models")
+    params: Params,
+    model: str,
+    models_root: Path | str = Project().models,  # noqa: B008 - immutable
 ) -> dict[str, FeatureKey]:
     """The key of every layer of a model: {layer: FeatureKey}.
 

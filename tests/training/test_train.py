@@ -234,7 +234,7 @@ def test_it_learns_colours(toy, tmp_path):
 
 def what_learns(toy, out, recipe) -> set[str]:
     """The names of the weights and buffers that a training changes."""
-    before = start_network("toy", toy.model(recipe), toy.train.classes).network.state_dict()
+    before = start_network("toy", toy.model(recipe), toy.train.classes, out).network.state_dict()
     train(toy, out, recipe)
     after = load_network(out / MODEL).state_dict()
     return {name for name in before if not torch.equal(before[name], after[name])}
@@ -280,7 +280,7 @@ def test_a_class_without_positives_is_told_with_the_models_name(toy, tmp_path, c
 
 def test_a_loss_that_is_not_a_number_names_model_and_class_and_leaves_no_model(toy, tmp_path):
     model = toy.model(RECIPE)
-    start = start_network("toy", model, toy.train.classes)
+    start = start_network("toy", model, toy.train.classes, tmp_path)
     with torch.no_grad():
         start.network.fc.bias[2] = float("nan")
     with pytest.raises(UserError, match=r"model toy: the loss is not a number in epoch 1, for blue; lower"):
