@@ -25,7 +25,7 @@ from ..store.feature_file import FeatureFile
 from ..store.unit_cache import UnitCache
 from . import run
 
-_log = logging.getLogger("pool5.stages.index")  # run as a script, its own name is __main__
+_log = logging.getLogger(__name__)
 
 
 def main() -> None:

@@ -80,12 +80,13 @@ def _about_the_system(error: OSError) -> str | None:
 
 
 def _log_to_stderr() -> None:
-    """Show what the library logs; without a prefix, which belongs to the line that ends a run."""
-    logger = logging.getLogger("pool5")
-    if not logger.handlers:
-        logger.addHandler(_Stderr())
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
+    """Show what the library and the stages log; no prefix, which belongs to the line that ends a run."""
+    for name in ("pool5", "__main__"):  # a stage is its process's main module
+        logger = logging.getLogger(name)
+        if not logger.handlers:
+            logger.addHandler(_Stderr())
+            logger.setLevel(logging.INFO)
+            logger.propagate = False
 
 
 class _Stderr(logging.Handler):
