@@ -10,7 +10,7 @@ import pytest
 import yaml
 from project import ROOT, Project
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 SIX = ["dog", "cat", "horse", "sheep", "person", "cow"]  # more than 50 positives in the test split
 TWELVE = [*SIX, "sofa", "pottedplant", "bottle", "chair", "tvmonitor", "car"]
