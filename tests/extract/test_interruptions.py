@@ -39,6 +39,7 @@ def base(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_sixty_kills_damage_nothing_and_lose_no_more_than_the_shard_at_work(base: Path) -> None:
     shutil.rmtree(base / "cache")
     report = small_job("kill", base, 60, 1)
@@ -51,6 +52,7 @@ def test_sixty_kills_damage_nothing_and_lose_no_more_than_the_shard_at_work(base
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(
     platform.machine() != "x86_64" or sys.platform != "linux", reason="traces x86-64 Linux calls"
 )
