@@ -114,6 +114,7 @@ class Model(_Section, frozen=True, kw_only=True):
 
     @property
     def weights_are_a_file(self) -> bool:
+        """Whether `weights` names a checkpoint in data/models."""
         return Path(self.weights).suffix in {".pth", ".pt", ".bin", ".safetensors"}
 
 

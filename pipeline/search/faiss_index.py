@@ -106,18 +106,23 @@ def build_index(
             raise UserError(f"index.factory: {factory}: {_cause(error)}") from None
         del kept
         trained_on = len(sample)
+    _add_rows(working, vectors, factory, metric)
+    return (faiss.index_gpu_to_cpu(working) if working is not index else index), trained_on
+
+
+def _add_rows(index: faiss.Index, vectors: np.ndarray, factory: str, metric: Metric) -> None:
+    """Add every row, block by block; a graph by one thread, so that its bytes are the same each time."""
     threads = faiss.omp_get_max_threads()
     if "HNSW" in factory:
         faiss.omp_set_num_threads(1)
     try:
         step = max(_BLOCK_BYTES // (4 * vectors.shape[1]), 1)
         for start in range(0, len(vectors), step):
-            working.add(_prepared(vectors, slice(start, start + step), metric))
+            index.add(_prepared(vectors, slice(start, start + step), metric))
     except RuntimeError as error:
         raise UserError(f"index.factory: {factory}: {_cause(error)}") from None
     finally:
         faiss.omp_set_num_threads(threads)
-    return (faiss.index_gpu_to_cpu(working) if working is not index else index), trained_on
 
 
 def training_sample(

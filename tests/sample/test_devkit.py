@@ -11,7 +11,7 @@ from PIL import Image
 
 from pool5.errors import UserError
 from pool5.params import Sample
-from pool5.sample.devkit import CLASSES, SPLITS, VERSION, draw_image, draw_devkit
+from pool5.sample.devkit import CLASSES, SPLITS, VERSION, draw_devkit, draw_image
 
 SMALL = Sample(seed=3, train=24, val=4, test=20, source=20)
 
