@@ -102,6 +102,8 @@ class LogisticRegression:
         zero = np.zeros((self._design.shape[1], targets.shape[1]), dtype)
         zero[-1] = np.log(positives / (counted - positives))
         enough = tolerance * np.linalg.norm(problem.gradient(zero, problem.margins(zero)), axis=0)
+        # features that are all the same have no gradient but rounding
+        enough = np.maximum(enough, np.finfo(dtype).eps)
         if start is None:
             point = zero
         else:

@@ -84,3 +84,10 @@ def test_a_column_without_positives_is_refused():
     targets[:, 2] = np.minimum(targets[:, 2], 0)
     with pytest.raises(ValueError, match="lacks positives"):
         LogisticRegression(features).fit(targets, np.ones(6))
+
+
+def test_features_that_are_all_the_same_leave_the_log_odds():
+    features = np.repeat(np.random.default_rng(0).random((1, 64), np.float32), 40, axis=0)
+    targets = np.where(np.arange(40)[:, None] < 25, 1, -1)
+    found = LogisticRegression(features).fit(targets, np.array([1000.0]), tolerance=1e-6)
+    assert found.logits(features[:1])[0, 0] == pytest.approx(np.log(25 / 15), abs=1e-4)
