@@ -9,7 +9,9 @@ from collections.abc import Callable
 from ..cli.telling import told_in_one_line
 from ..cli.upkeep import check_recipes
 from ..errors import UserError
+from ..params.recipes import read_recipes
 from ..project import Project
+from ..store.unit_cache import UnitCache
 
 
 def run(main: Callable[..., None]) -> None:
@@ -22,3 +24,8 @@ def run(main: Callable[..., None]) -> None:
             raise UserError(f"usage: {usage}; `dvc repro` calls it")
         check_recipes(Project())
         main(*given)
+
+
+def unit_cache(project: Project, stage: str) -> UnitCache:
+    """What the stage has made of each layer, under the recipe version that it has now."""
+    return UnitCache(project.unit_cache, stage, read_recipes(project.recipes)[stage].version)

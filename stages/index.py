@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import logging
 from pathlib import Path
 
@@ -22,8 +21,7 @@ from ..results.record import load_record
 from ..search.layer_index import CARD, INDEX, QUALITY, decides_index, index_layer
 from ..search.quality import DEPTHS
 from ..store.feature_file import FeatureFile
-from ..store.unit_cache import UnitCache
-from . import run
+from . import run, unit_cache
 
 _log = logging.getLogger(__name__)
 
@@ -31,26 +29,25 @@ _log = logging.getLogger(__name__)
 def main() -> None:
     project = Project()
     params = load_params(project.params)
-    recipe = json.loads(project.resolved("index").read_text())["recipe_version"]
     for folder in (project.indexes, project.result_folder("index"), project.report("search")):
         folder.mkdir(parents=True, exist_ok=True)
-    units, measured = UnitCache(project.unit_cache, "index"), {}
-    for layer in params.index.of:
-        model, name = split_reference(layer)
-        features = FeatureFile.open(project.features(model, params.dataset.test))
-        path, record = project.index(layer), project.result(f"index/{layer}")
-        outputs = {INDEX: path, CARD: path.with_suffix(".json"), QUALITY: record}
-        timings = project.timings("search", model, f"{name}.json")
-        make = functools.partial(_make, features, name, params.index, timings)
-        units.put({"recipe": recipe, **decides_index(features, name, params.index)}, outputs, make)
-        quality = load_record(IndexQuality, record)
-        for gap in quality.gaps:
-            _log.warning("index of %s: %s", layer, gap)
-        _write_sweep(quality, project.report("search", model, name, "sweep.csv"))
-        draw_pareto(quality, project.report("search", model, name, "pareto"))
-        measured[layer] = _metrics(quality)
+    measured = {}
+    with unit_cache(project, "index") as units:
+        for layer in params.index.of:
+            model, name = split_reference(layer)
+            features = FeatureFile.open(project.features(model, params.dataset.test))
+            path, record = project.index(layer), project.result(f"index/{layer}")
+            outputs = {INDEX: path, CARD: path.with_suffix(".json"), QUALITY: record}
+            timings = project.timings("search", model, f"{name}.json")
+            make = functools.partial(_make, features, name, params.index, timings)
+            units.put(decides_index(features, name, params.index), outputs, make)
+            quality = load_record(IndexQuality, record)
+            for gap in quality.gaps:
+                _log.warning("index of %s: %s", layer, gap)
+            _write_sweep(quality, project.report("search", layer, "sweep.csv"))
+            draw_pareto(quality, project.report("search", layer, "pareto"))
+            measured[layer] = _metrics(quality)
     write_json(project.metrics("index"), measured)
-    units.close()
 
 
 def _make(features: FeatureFile, layer: str, settings: Index, timings: Path, folder: Path) -> None:

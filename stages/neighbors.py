@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from pathlib import Path
 
 from ..params import Metric, Params, load_params, split_reference
@@ -11,8 +10,7 @@ from ..project import Project
 from ..search.neighbor_graph import GraphSettings, decides_graph, write_graph
 from ..store.feature_file import FeatureFile
 from ..store.neighbor_file import graph_name
-from ..store.unit_cache import UnitCache
-from . import run
+from . import run, unit_cache
 
 _GRAPH = "graph.h5"
 
@@ -20,24 +18,22 @@ _GRAPH = "graph.h5"
 def main() -> None:
     project = Project()
     params = load_params(project.params)
-    recipe = json.loads(project.resolved("neighbors").read_text())["recipe_version"]
     project.neighbor_folders.mkdir(parents=True, exist_ok=True)
-    units = UnitCache(project.unit_cache, "neighbors")
-    for layer, metric in _wanted(params):
-        model, name = split_reference(layer)
-        splits = (params.dataset.train, params.dataset.test)
-        files = [FeatureFile.open(project.features(model, split)) for split in splits]
-        settings = GraphSettings(
-            metric=metric,
-            depth=params.neighbors.depth,
-            exact_up_to=params.neighbors.exact_up_to,
-            memory_gb=params.index.memory_gb,
-            seed=params.index.seed,
-        )
-        key = {"recipe": recipe, **decides_graph(files, name, settings)}
-        path = project.neighbors(graph_name(layer, metric, params.index.metric))
-        units.put(key, {_GRAPH: path}, functools.partial(_make, files, name, settings))
-    units.close()
+    splits = params.dataset.train, params.dataset.test
+    with unit_cache(project, "neighbors") as units:
+        for layer, metric in _wanted(params):
+            model, name = split_reference(layer)
+            files = [FeatureFile.open(project.features(model, split)) for split in splits]
+            settings = GraphSettings(
+                metric=metric,
+                depth=params.neighbors.depth,
+                exact_up_to=params.neighbors.exact_up_to,
+                memory_gb=params.index.memory_gb,
+                seed=params.index.seed,
+            )
+            path = project.neighbors(graph_name(layer, metric, params.index.metric))
+            make = functools.partial(_make, files, name, settings)
+            units.put(decides_graph(files, name, settings), {_GRAPH: path}, make)
 
 
 def _make(files: list[FeatureFile], layer: str, settings: GraphSettings, folder: Path) -> None:

@@ -10,14 +10,12 @@ from pathlib import Path
 
 from ..files.json_file import write_json
 from ..params import load_params, split_reference
-from ..params.recipes import read_recipes
 from ..probe.linear_probe import LOGITS, RECORD, WEIGHTS, probe_layer
 from ..project import Project
 from ..results.probe import ProbeResult, joined
 from ..results.record import load_record, save_record
 from ..store.feature_file import FeatureFile
-from ..store.unit_cache import UnitCache
-from . import run
+from . import run, unit_cache
 
 _log = logging.getLogger(__name__)
 
@@ -25,17 +23,14 @@ _log = logging.getLogger(__name__)
 def main() -> None:
     project = Project()
     params = load_params(project.params)
-    version_of_recipe = read_recipes(project.recipes)["probe"].version
-    units = UnitCache(project.unit_cache, "probe")
     splits = params.dataset.train, params.dataset.test
     parts = []
     project.probes.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, unit_cache(project, "probe") as units:
         for name, settings in params.probe.items():
             model, layer = split_reference(settings.of)
             train, test = (FeatureFile.open(project.features(model, split)) for split in splits)
             key = {
-                "recipe_version": version_of_recipe,
                 "scikit-learn": version("scikit-learn"),
                 "probe": [name, settings.of, settings.C, settings.folds, settings.seed],
                 "files": [
@@ -47,7 +42,6 @@ def main() -> None:
             outputs = {LOGITS: path, WEIGHTS: path.with_suffix(".safetensors"), RECORD: record}
             units.put(key, outputs, functools.partial(probe_layer, name, settings, train, test))
             parts.append(load_record(ProbeResult, record))
-    units.close()
     result = joined(parts)
     for gap in result.gaps if params.probe else ():
         _log.warning("%s", gap)

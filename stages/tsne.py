@@ -13,14 +13,12 @@ from ..analysis.layer_map import map_layer
 from ..figures.map_table import write_map_table
 from ..figures.tsne import draw_map, draw_panels
 from ..files.json_file import write_json
-from ..params import Params, load_params, split_reference
-from ..params.recipes import read_recipes
+from ..params import Tsne, load_params, split_reference
 from ..project import Project
 from ..results.record import load_record, save_record
 from ..results.tsne_map import TsneResult
 from ..store.feature_file import FeatureFile
-from ..store.unit_cache import UnitCache
-from . import run
+from . import run, unit_cache
 
 _RECORD = "record.json"
 _RENDERED = ("map.csv", "map.png", "map.svg", "panels.png", "panels.svg")
@@ -30,29 +28,24 @@ _LIBRARIES = ("openTSNE", "scikit-learn", "matplotlib")
 def main() -> None:
     project = Project()
     params = load_params(project.params)
-    recipe = read_recipes(project.recipes)["tsne"].version
-    units = UnitCache(project.unit_cache, "tsne")
     for folder in (project.result_folder("tsne"), project.report("tsne")):
         folder.mkdir(parents=True, exist_ok=True)
     metrics = {}
-    for reference in params.tsne.of:
-        model, layer = split_reference(reference)
-        file = FeatureFile.open(project.features(model, params.dataset.test))
-        record = project.result(f"tsne/{reference}")
-        outputs = {_RECORD: record} | {n: project.report("tsne", model, layer, n) for n in _RENDERED}
-        make = functools.partial(_map, file, layer, params)
-        units.put(_key(file, layer, params, recipe), outputs, make)
-        metrics[reference] = load_record(TsneResult, record).metrics
-    units.close()
+    with unit_cache(project, "tsne") as units:
+        for reference in params.tsne.of:
+            model, layer = split_reference(reference)
+            file = FeatureFile.open(project.features(model, params.dataset.test))
+            record = project.result(f"tsne/{reference}")
+            outputs = {_RECORD: record} | {n: project.report("tsne", reference, n) for n in _RENDERED}
+            make = functools.partial(_map, file, layer, params.tsne)
+            units.put(_key(file, layer, params.tsne), outputs, make)
+            metrics[reference] = load_record(TsneResult, record).metrics
     write_json(project.metrics("tsne"), metrics)
 
 
-def _key(file: FeatureFile, layer: str, params: Params, recipe: int) -> dict[str, Any]:
-    settings = msgspec.to_builtins(params.tsne)
-    settings.pop("of")
+def _key(file: FeatureFile, layer: str, settings: Tsne) -> dict[str, Any]:
     return {
-        "recipe": recipe,
-        "settings": settings,
+        "settings": msgspec.to_builtins(msgspec.structs.replace(settings, of=())),
         "of": [file.model, layer, file.split],
         "layer": file.layer_digest(layer),
         "ids": file.ids_digest,
@@ -62,8 +55,8 @@ def _key(file: FeatureFile, layer: str, params: Params, recipe: int) -> dict[str
     }
 
 
-def _map(file: FeatureFile, layer: str, params: Params, folder: Path) -> None:
-    result = map_layer(file, layer, params.tsne)
+def _map(file: FeatureFile, layer: str, settings: Tsne, folder: Path) -> None:
+    result = map_layer(file, layer, settings)
     save_record(result, folder / _RECORD)
     labels = file.labels[file.rows(result.ids)]
     title = f"{result.layer}: t-SNE of {result.images} images of {result.split}"

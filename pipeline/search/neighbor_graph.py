@@ -58,6 +58,7 @@ def decides_graph(files: Sequence[FeatureFile], layer: str, settings: GraphSetti
     """All that decides a graph, beside the recipe version, as plain JSON values."""
     through_index = [file.split for file in files if len(file) > settings.exact_up_to]
     decided = {
+        "dataset": files[0].dataset,
         "layer": f"{files[0].model}/{layer}",
         "metric": settings.metric,
         "depth": settings.depth,

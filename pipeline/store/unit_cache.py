@@ -9,12 +9,11 @@ set back costs nothing. A unit is written in a folder beside and renamed, so it 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ..files.atomic import atomic_write
 from ..files.digests import digest_of, sha256_of_file
@@ -25,18 +24,27 @@ _IN_USE = "in-use.json"
 
 
 class UnitCache:
-    """The units of one stage.
+    """The units of one stage; as a context, it notes at the end which of them this run took.
 
     Parameters
     ----------
     root : path
         Of all stages' units.
     stage : str
+    recipe : int
+        The stage's recipe version, which is a part of every key.
     """
 
-    def __init__(self, root: Path, stage: str) -> None:
-        self._folder = root / stage
+    def __init__(self, root: Path, stage: str, recipe: int) -> None:
+        self._folder, self._recipe = root / stage, recipe
         self._used: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None and self._folder.is_dir():
+            write_json(self._folder / _IN_USE, sorted(set(self._used)))
 
     def put(self, key: Mapping[str, Any], outputs: Mapping[str, Path], make: Callable[[Path], None]) -> bool:
         """Put the files of a unit where they are wanted, made anew only if they are not kept.
@@ -44,7 +52,7 @@ class UnitCache:
         Parameters
         ----------
         key : mapping
-            All that decides the files, as plain JSON values.
+            All else that decides the files, as plain JSON values.
         outputs : {name: path}
         make : function
             Writes every file of `outputs`, by its name, into the folder that it is given.
@@ -54,7 +62,7 @@ class UnitCache:
         bool
             Whether it was made anew.
         """
-        unit = self._folder / digest_of(dict(key))
+        unit = self._folder / digest_of({"recipe": self._recipe, **key})
         made = not _is_whole(unit, outputs)
         if made:
             shutil.rmtree(unit, ignore_errors=True)
@@ -70,14 +78,8 @@ class UnitCache:
             # a copy: an output that is edited must not change what is kept
             with atomic_write(path) as temporary:
                 shutil.copyfile(unit / name, temporary)
-        os.utime(unit)
         self._used.append(unit.name)
         return made
-
-    def close(self) -> None:
-        """Note which units the stage's last run took, for `remove_unused`."""
-        if self._folder.is_dir():
-            write_json(self._folder / _IN_USE, sorted(set(self._used)))
 
 
 def remove_unused(root: Path) -> tuple[int, int]:

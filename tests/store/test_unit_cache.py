@@ -6,7 +6,7 @@ import pytest
 
 from pool5.store.unit_cache import UnitCache, remove_unused, unit_usage
 
-KEY = {"recipe_version": 1, "layer_digest": "ab", "perplexity": 30.0}
+KEY = {"layer_digest": "ab", "perplexity": 30.0}
 
 
 class Maker:
@@ -31,7 +31,7 @@ def units(root: Path) -> list[Path]:
 
 
 def test_a_parameter_that_is_set_back_costs_nothing(tmp_path: Path, outputs: dict[str, Path]) -> None:
-    cache, make = UnitCache(tmp_path / "units", "tsne"), Maker()
+    cache, make = UnitCache(tmp_path / "units", "tsne", 1), Maker()
     assert cache.put(KEY, outputs, make)
     assert cache.put(KEY | {"perplexity": 50.0}, outputs, Maker("other"))
     assert outputs["map.json"].read_text() == "other"
@@ -39,13 +39,18 @@ def test_a_parameter_that_is_set_back_costs_nothing(tmp_path: Path, outputs: dic
     assert (outputs["map.json"].read_text(), make.calls) == ("made", 1)
 
 
+def test_another_recipe_version_makes_it_anew(tmp_path: Path, outputs: dict[str, Path]) -> None:
+    assert UnitCache(tmp_path / "units", "tsne", 1).put(KEY, outputs, Maker())
+    assert UnitCache(tmp_path / "units", "tsne", 2).put(KEY, outputs, Maker())
+
+
 def test_stages_do_not_share_units(tmp_path: Path, outputs: dict[str, Path]) -> None:
-    assert UnitCache(tmp_path / "units", "tsne").put(KEY, outputs, Maker())
-    assert UnitCache(tmp_path / "units", "index").put(KEY, outputs, Maker())
+    assert UnitCache(tmp_path / "units", "tsne", 1).put(KEY, outputs, Maker())
+    assert UnitCache(tmp_path / "units", "index", 1).put(KEY, outputs, Maker())
 
 
 def test_a_kill_while_it_is_made_leaves_nothing(tmp_path: Path, outputs: dict[str, Path]) -> None:
-    cache = UnitCache(tmp_path / "units", "tsne")
+    cache = UnitCache(tmp_path / "units", "tsne", 1)
 
     def killed(folder: Path) -> None:
         (folder / "map.json").write_text("half")
@@ -59,7 +64,7 @@ def test_a_kill_while_it_is_made_leaves_nothing(tmp_path: Path, outputs: dict[st
 
 
 def test_a_unit_without_all_its_files_is_no_unit(tmp_path: Path, outputs: dict[str, Path]) -> None:
-    cache = UnitCache(tmp_path / "units", "tsne")
+    cache = UnitCache(tmp_path / "units", "tsne", 1)
     with pytest.raises(FileNotFoundError):
         cache.put(KEY, outputs, lambda folder: (folder / "map.json").touch())
     assert units(tmp_path / "units") == []
@@ -67,7 +72,7 @@ def test_a_unit_without_all_its_files_is_no_unit(tmp_path: Path, outputs: dict[s
 
 @pytest.mark.parametrize("damage", ["changed", "lost", "no list", "no JSON"])
 def test_a_damaged_unit_is_made_anew(tmp_path: Path, outputs: dict[str, Path], damage: str) -> None:
-    cache, make = UnitCache(tmp_path / "units", "tsne"), Maker()
+    cache, make = UnitCache(tmp_path / "units", "tsne", 1), Maker()
     cache.put(KEY, outputs, make)
     (unit,) = units(tmp_path / "units")
     if damage == "changed":
@@ -83,7 +88,7 @@ def test_a_damaged_unit_is_made_anew(tmp_path: Path, outputs: dict[str, Path], d
 
 
 def test_an_edited_output_does_not_change_what_is_kept(tmp_path: Path, outputs: dict[str, Path]) -> None:
-    cache, make = UnitCache(tmp_path / "units", "tsne"), Maker()
+    cache, make = UnitCache(tmp_path / "units", "tsne", 1), Maker()
     cache.put(KEY, outputs, make)
     with outputs["map.json"].open("a") as file:
         file.write("edited")
@@ -94,20 +99,18 @@ def test_an_edited_output_does_not_change_what_is_kept(tmp_path: Path, outputs: 
 def test_what_no_last_run_took_is_removed(tmp_path: Path, outputs: dict[str, Path]) -> None:
     root = tmp_path / "units"
     for perplexity in (30.0, 50.0):
-        cache = UnitCache(root, "tsne")
-        cache.put(KEY | {"perplexity": perplexity}, outputs, Maker())
-        cache.close()
-    other = UnitCache(root, "index")
-    other.put(KEY, outputs, Maker())
-    other.close()
+        with UnitCache(root, "tsne", 1) as cache:
+            cache.put(KEY | {"perplexity": perplexity}, outputs, Maker())
+    with UnitCache(root, "index", 1) as other:
+        other.put(KEY, outputs, Maker())
     (root / "tsne" / ".left-by-a-kill").mkdir()
     assert unit_usage(root)[0] == 4
     count, size = remove_unused(root)
     assert count == 2
     assert size > 100
     assert unit_usage(root)[0] == 2
-    assert not UnitCache(root, "tsne").put(KEY | {"perplexity": 50.0}, outputs, Maker())
-    assert not UnitCache(root, "index").put(KEY, outputs, Maker())
+    assert not UnitCache(root, "tsne", 1).put(KEY | {"perplexity": 50.0}, outputs, Maker())
+    assert not UnitCache(root, "index", 1).put(KEY, outputs, Maker())
 
 
 def test_where_nothing_is_kept_nothing_is_removed(tmp_path: Path) -> None:
