@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 
 from ..files.csv_file import csv_text, decimals
-from ..measures import parse_measure
-from ..measures.average_precision import AP
+from ..measures.average_precision import meaning_of
 from ..measures.ranking import precision_recall_curve
-from ..results.ap import FEWEST_POSITIVES, LEVEL, ApDifference, ApResult, ApRow, protocol_of
+from ..results.ap import FEWEST_POSITIVES, LEVEL, MEAN, ApDifference, ApResult, ApRow, protocol_of
 
-MEAN = "mAP"
 _NONE = "–"  # no AP
 
 
@@ -94,7 +92,7 @@ def ap_markdown(result: ApResult) -> str:
     """One table a protocol, then what separates each pair of models, then what is missing."""
     parts = ["# Average precision", ""]
     for measure in result.measures if result.rows else ():
-        parts += [f"## Protocol `{protocol_of(measure)}`: {_meaning(measure)}", ""]
+        parts += [f"## Protocol `{protocol_of(measure)}`: {meaning_of(measure)}", ""]
         header = ["class", "positives", "chance", *result.models]
         parts += [_markdown_line(header), "|---|" + "---:|" * (len(header) - 1)]
         for rows in result.by_class(measure).values():
@@ -117,7 +115,7 @@ def ap_latex(result: ApResult) -> str:
             r"\begin{table}",
             r"  \centering",
             rf"  \caption{{Average precision (protocol \texttt{{{protocol}}}: "
-            rf"{_tex(_meaning(measure))}) with 95\,\% bootstrap intervals over images.}}",
+            rf"{_tex(meaning_of(measure))}) with 95\,\% bootstrap intervals over images.}}",
             rf"  \label{{tab:ap-{protocol}}}",
             rf"  \begin{{tabular}}{{lrr{'r' * len(result.models)}}}",
             r"    \toprule",
@@ -185,11 +183,6 @@ def _footnote(result: ApResult) -> str:
 
 def _name(row: ApRow | ApDifference) -> str:
     return MEAN if row.class_name is None else row.class_name
-
-
-def _meaning(measure: str) -> str:
-    parsed = parse_measure(measure)
-    return parsed.meaning if isinstance(parsed, AP) else ""
 
 
 def _marked(rows: Sequence[ApRow]) -> list[tuple[ApRow, bool]]:

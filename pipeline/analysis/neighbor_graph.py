@@ -28,8 +28,8 @@ def open_graph(path: Path | str, files: Sequence[FeatureFile], layer: str) -> Ne
     """
     graph = NeighborFile.open(path)
     for file in files:
-        made_from = graph.ids_digest(file.split), graph.layer_digest(file.split)
-        if made_from != (file.ids_digest, file.layer_digest(layer)):
+        split = graph.split(file.split)
+        if (split.ids_digest, split.layer_digest) != (file.ids_digest, file.layer_digest(layer)):
             raise UserError(f"{path}: made from other features than {file.path} holds", rerun="neighbors")
     return graph
 

@@ -54,19 +54,22 @@ def layer_differences(
     found = []
     for layer, key in keys.items():
         stored = file is not None and layer in file.layers
-        fields = _differing(file.key(layer), _plain(key)) if file is not None and stored else {}
+        fields = _differing(file.key(layer), dataclasses.asdict(key)) if file is not None and stored else {}
         lacking = int(np.count_nonzero(cache.rows(key).find(digests)[:, 0] < 0))
         found.append(LayerDifference(layer, stored, fields, lacking))
     return found
 
 
 def model_difference(card: ModelCard, wanted: Model) -> dict[str, tuple[Any, Any]]:
-    """Where a stored model's architecture and recipe differ from those wanted: {field: (stored, wanted)}."""
+    """Where a stored model's architecture and recipe differ from those wanted: {field: (stored, wanted)}.
+
+    The device is left out: a model is not made again for it.
+    """
     recipe = msgspec.json.decode(msgspec.json.encode(wanted.train))  # as the card has it: no tuples
-    return _differing(
-        {"architecture": card.architecture, "train": card.recipe},
-        {"architecture": wanted.architecture, "train": recipe},
-    )
+    stored = {"architecture": card.architecture, "train": card.recipe}
+    found = _differing(stored, {"architecture": wanted.architecture, "train": recipe})
+    found.pop("train.device", None)
+    return found
 
 
 def image_changes(file: FeatureFile, manifest: Manifest) -> dict[str, int]:
@@ -83,10 +86,6 @@ def image_changes(file: FeatureFile, manifest: Manifest) -> dict[str, int]:
         "changed": sum(before[name] != after[name] for name in both),
         "in another order": 0 if in_order else len(both),
     }
-
-
-def _plain(key: FeatureKey) -> dict[str, Any]:
-    return dataclasses.asdict(key)
 
 
 def _differing(

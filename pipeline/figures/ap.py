@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..analysis.ap_tables import MEAN
-from ..results.ap import ApDifference, ApResult, ApRow, protocol_of
+from ..results.ap import MEAN, ApDifference, ApResult, ApRow, protocol_of
 from .canvas import new_figure, save_figure
 
 # Okabe and Ito's colours, which every kind of colour vision tells apart; the markers say it once more

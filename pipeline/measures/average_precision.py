@@ -48,14 +48,15 @@ class AP:
         """The measure of that name; None if it is of another kind."""
         return next((measure for measure in map(cls, _MEANINGS) if str(measure) == text), None)
 
-    @property
-    def meaning(self) -> str:
-        """What it is, in a line."""
-        return _MEANINGS[self.protocol]
-
     def of_classes(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """See `average_precision`."""
         return average_precision(scores, labels, self.protocol)
+
+
+def meaning_of(measure: str) -> str:
+    """What the measure of that name is, in a line; nothing for one of another kind."""
+    parsed = AP.parse(measure)
+    return _MEANINGS[parsed.protocol] if parsed else ""
 
 
 def average_precision(scores: np.ndarray, labels: np.ndarray, protocol: Protocol) -> np.ndarray:

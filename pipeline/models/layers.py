@@ -34,26 +34,6 @@ class LayerExtractor(nn.Module):
         return {layer: values[node].flatten(1).float() for layer, node in self.layers.items()}
 
 
-def layer_extractor(network: nn.Module, layers: Mapping[str, str]) -> LayerExtractor:
-    """The named layers of `network`, which is put into eval mode.
-
-    Parameters
-    ----------
-    network : nn.Module
-        As `load_network` gives it.
-    layers : {layer: node}
-        A node is named as `torchvision.models.feature_extraction.get_graph_node_names` lists it; the name
-        of a module stands for the last node inside it.
-
-    Raises
-    ------
-    UserError
-        For a node that is not there; lists those that are.
-    """
-    check_nodes(network, layers)
-    return LayerExtractor(network, layers)
-
-
 def nodes_of(network: nn.Module) -> list[str]:
     """The nodes of the network's graph in eval mode, in order of computation, without its input."""
     nodes: list[str] = get_graph_node_names(network)[1]

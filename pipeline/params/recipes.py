@@ -46,10 +46,16 @@ def read_recipes(path: Path | str) -> dict[str, Recipe]:
 
 def deciding_values(params: Params, recipe: Recipe, item: str | None = None) -> dict[str, Any]:
     """{key: value} of all parameters that the recipe names, defaults filled in, as plain JSON values."""
-    plain = msgspec.to_builtins(params)
+    plain = without_how(params)
+    return {key: _value(plain, key.split("."), item) for key in recipe.params}
+
+
+def without_how(params: Params) -> dict[str, Any]:
+    """The sections without `HOW`, defaults filled in, as plain JSON values."""
+    plain: dict[str, Any] = msgspec.to_builtins(params)
     for how in HOW:
         _remove(plain, how.split("."))
-    return {key: _value(plain, key.split("."), item) for key in recipe.params}
+    return plain
 
 
 def _value(plain: dict[str, Any], steps: list[str], item: str | None) -> Any:

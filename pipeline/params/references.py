@@ -62,6 +62,9 @@ def _check_model(params: Params, name: str, model: Model, path: str) -> None:
         _refuse(path, f"{key}.preprocess.crop", problem, [f"1 to {model.preprocess.resize}"])
     if model.train:
         _check_recipe(f"{path}: {key}.train", model.train)
+        if model.train.split == params.dataset.test:
+            problem = f"{model.train.split} is what the models are measured on"
+            _refuse(path, f"{key}.train.split", problem, ["any other split"])
         if model.train.keep == "best" and not model.train.hold_out:
             allowed = ["last", "best with hold_out: true"]
             _refuse(path, f"{key}.train.keep", "best needs hold_out: true", allowed)

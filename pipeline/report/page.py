@@ -14,6 +14,7 @@ from ..figures.training_curves import METRICS, training_figure
 from ..files.atomic import write_text
 from ..params import Metric, Params, split_reference
 from ..project import Project
+from ..results.ap import MEAN
 from ..store.feature_file import FeatureFile
 from .map_data import Neighborhood, neighborhood, page_data, point_map, shown_images
 from .map_parquet import write_map_parquet
@@ -22,7 +23,6 @@ from .provenance import Provenance, read_provenance
 from .records import Records, read_records
 from .rendering import counted, render
 from .sections import Section, page_sections
-from .tables import MEAN
 from .thumbnails import make_sprites, shrink_images
 
 # of the page's 15 MB; base64 makes four characters of three bytes

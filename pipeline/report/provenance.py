@@ -6,13 +6,13 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import yaml
 
 from ..datasets.manifest import Manifest, read_manifest
 from ..models.card import ModelCard, read_card
 from ..params import Params
+from ..params.recipes import without_how
 from ..project import Project
 from ..store.feature_file import FeatureFile
 
@@ -27,7 +27,7 @@ class Provenance:
     cards : {model: card}
     features : {model: its feature file of the test split}
     params : str
-        As a params.yaml.
+        As a params.yaml, without what decides no result.
     """
 
     dataset: str
@@ -61,7 +61,7 @@ def read_provenance(params: Params, test: Manifest, project: Project) -> Provena
 
 def _as_yaml(params: Params) -> str:
     """The parameters as a params.yaml; of an absolute root its name only: the rest is the machine's."""
-    plain = msgspec.to_builtins(params)
+    plain = without_how(params)
     root = Path(plain["dataset"]["root"])
     if root.is_absolute():
         plain["dataset"]["root"] = f"…/{root.name}"

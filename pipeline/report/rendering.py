@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from ..measures.average_precision import AP
+from ..measures.average_precision import meaning_of
 from . import tables
 
 
@@ -31,7 +31,7 @@ def render(page: object) -> str:
         "short": lambda value: "–" if value is None else minus(f"{value:.4g}"),
         "prose": minus,
         "counted": counted,
-        "meaning": _meaning,
+        "meaning": meaning_of,
     }
     environment.globals |= {"asset": _asset, "tables": tables}
     return environment.get_template("page.html.j2").render(page=page)
@@ -45,11 +45,6 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
 def minus(text: str) -> str:
     """A minus sign before each negative number; hyphens stay what they are."""
     return re.sub(r"(?<![\w-])-(?=\.?\d)", "−", re.sub(r"(?<=\de)-(?=\d)", "−", text))
-
-
-def _meaning(measure: str) -> str:
-    parsed = AP.parse(measure)
-    return parsed.meaning if parsed else ""
 
 
 def _json(value: Any) -> Markup:

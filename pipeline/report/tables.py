@@ -6,11 +6,10 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
-from ..results.ap import ApDifference, ApResult, ApRow
+from ..results.ap import MEAN, ApDifference, ApResult, ApRow
 from ..results.record import Part
 from ..results.retrieval import MeasuredGroup, RetrievalResult
 
-MEAN = "mAP"
 P = TypeVar("P", bound=Part)
 
 

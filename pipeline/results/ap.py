@@ -8,6 +8,7 @@ from typing import ClassVar
 from .record import Part, Record
 
 LEVEL = 0.95  # of the intervals
+MEAN = "mAP"  # what the mean over classes is called where there are names
 FEWEST_POSITIVES = 5  # below, resamples of a class hold next to nothing of what another test set could
 
 

@@ -174,8 +174,7 @@ class IndexSearch:
     def __init__(self, index: faiss.Index, exact: ExactSearch, setting: dict[str, int] | None = None) -> None:
         self.index = index
         self.exact = exact
-        self.setting = {} if setting is None else setting
-        self.apply(self.setting)
+        self.apply(setting or {})
 
     def apply(self, setting: dict[str, int]) -> None:
         """Search with this setting from now on."""

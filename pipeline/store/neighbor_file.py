@@ -172,14 +172,6 @@ class NeighborFile:
         measured = [split.recall for split in self._splits.values() if split.recall is not None]
         return min(measured, default=None)
 
-    def ids_digest(self, split: str) -> str:
-        """That of the feature file the split's rows are of."""
-        return self.split(split).ids_digest
-
-    def layer_digest(self, split: str) -> str:
-        """That of the layer in the feature file the split's rows are of."""
-        return self.split(split).layer_digest
-
     def split(self, name: str) -> GraphSplit:
         """What a split is; `UserError` with the splits that there are."""
         if name not in self._splits:

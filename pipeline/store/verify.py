@@ -64,11 +64,6 @@ def verify_shard(path: Path) -> list[str]:
     return []
 
 
-def verify_cache(root: Path | str) -> list[str]:
-    """What is damaged in a row cache, a line for each shard."""
-    return [problem for path in shards_of(root) for problem in verify_shard(path)]
-
-
 def shards_of(root: Path | str) -> list[Path]:
     """The shards of a row cache, in order."""
     folders = RowCache(root).folders()

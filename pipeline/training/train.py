@@ -17,6 +17,7 @@ from torch import nn
 
 from ..datasets.manifest import Manifest
 from ..errors import UserError
+from ..measures.average_precision import mean_average_precision
 from ..models.device import choose_device, has_bf16
 from ..models.network import head_name
 from ..models.weights import Start, write_model
@@ -33,7 +34,6 @@ from .moving_average import moving_average
 from .optimizer import build_optimizer
 from .reproducible import epoch_seed, reproducible, training_digest
 from .schedule import learning_rates, rate_factor
-from .validation import mean_average_precision
 
 _STEPS_BETWEEN_CHECKS_ON_CUDA = 20  # reading the loss makes the host wait for the device
 _log = logging.getLogger(__name__)
@@ -259,7 +259,7 @@ class _Run:
             batch = plain_batch(held_out.pixels[first : first + size], self.preprocess, self.device)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
                 logits.append(network(batch).float().cpu())
-        found = mean_average_precision(torch.cat(logits).numpy(), held_out.labels.numpy())
+        found = mean_average_precision(torch.cat(logits).numpy(), held_out.labels.numpy(), "sklearn")
         return found if math.isfinite(found) else None
 
 

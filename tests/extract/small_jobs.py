@@ -31,7 +31,7 @@ from pool5.params import Extract, Preprocess
 from pool5.project import Project
 from pool5.store.feature_key import FeatureKey
 from pool5.store.row_cache import RowCache
-from pool5.store.verify import verify_cache, verify_feature_file
+from pool5.store.verify import shards_of, verify_feature_file, verify_shard
 
 PREPROCESS = Preprocess(resize=20, crop=16)
 ROWS_A_SHARD = 24
@@ -142,7 +142,7 @@ def kill_at_random(base: Path, kills: int, seed: int) -> dict:
         if killed and stored < len(manifest):
             report["lost"].append(lost)
             report["killed with rows"] += stored > before
-        report["damaged"] += verify_cache(base / "cache")
+        report["damaged"] += [bad for path in shards_of(base / "cache") for bad in verify_shard(path)]
         if target.exists():
             report["damaged"] += verify_feature_file(target)
             report["wrong"] += hashlib.md5(target.read_bytes()).hexdigest() != expected

@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score
 
-from pool5.measures.average_precision import average_precision, resampled_average_precision
+from pool5.measures.average_precision import (
+    average_precision,
+    mean_average_precision,
+    resampled_average_precision,
+)
 from pool5.measures.bootstrap import bootstrap_counts
 from pool5.measures.chance import chance_level
 
@@ -170,3 +174,17 @@ def test_three_models_of_voc_size_take_seconds():
     for _ in range(3):
         resampled_average_precision(rng.normal(size=labels.shape) + labels, labels, PROTOCOLS, counts)
     assert time.perf_counter() - start < 20
+
+
+def test_map_leaves_out_difficult_labels_and_classes_without_positives():
+    rng = np.random.default_rng(1)
+    logits, labels = rng.normal(size=(50, 3)), rng.choice([-1, 0, 1], (50, 3)).astype(np.int8)
+    labels[:, 2] = -1
+    expected = [
+        average_precision_score(labels[labels[:, c] != 0, c], logits[labels[:, c] != 0, c]) for c in (0, 1)
+    ]
+    assert mean_average_precision(logits, labels, "sklearn") == pytest.approx(np.mean(expected))
+
+
+def test_map_without_any_positive_is_no_number():
+    assert np.isnan(mean_average_precision(np.zeros((2, 2)), np.full((2, 2), -1), "sklearn"))

@@ -8,13 +8,13 @@ from torchvision.models.feature_extraction import get_graph_node_names
 
 from pool5.errors import UserError
 from pool5.models.card import ModelCard
-from pool5.models.layers import check_layers, layer_extractor, nodes_of
+from pool5.models.layers import LayerExtractor, check_layers, check_nodes, nodes_of
 from pool5.models.network import build_network
 
 
 def test_caffenet_gives_the_sizes_of_the_design_at_224():
     layers = {name: name for name in ("pool5", "fc6", "fc7", "logits")}
-    values = layer_extractor(build_network("caffenet", 20), layers)(torch.randn(2, 3, 224, 224))
+    values = LayerExtractor(build_network("caffenet", 20), layers)(torch.randn(2, 3, 224, 224))
     assert {k: tuple(v.shape) for k, v in values.items()} == {
         "pool5": (2, 6400),
         "fc6": (2, 4096),
@@ -30,7 +30,7 @@ def test_caffenet_gives_the_sizes_of_the_design_at_224():
 def test_resnet_fc7_and_pool5_are_the_pooled_values_and_not_the_logits():
     network = build_network("resnet18", 20, 64)
     images = torch.randn(3, 3, 64, 64)
-    extractor = layer_extractor(network, {"fc7": "flatten", "pool5": "flatten", "logits": "fc"})
+    extractor = LayerExtractor(network, {"fc7": "flatten", "pool5": "flatten", "logits": "fc"})
     values = extractor(images)
     assert values["fc7"].shape == (3, 512)
     assert torch.equal(values["fc7"], values["pool5"])
@@ -43,17 +43,17 @@ def test_maps_are_flattened_in_channel_height_width_order():
     network.pool5.register_forward_hook(lambda module, inputs, output: pool5.update(map=output))
     images = torch.randn(2, 3, 96, 96)
     network.eval()(images)
-    values = layer_extractor(network, {"pool5": "pool5"})(images)
+    values = LayerExtractor(network, {"pool5": "pool5"})(images)
     assert torch.equal(values["pool5"], pool5["map"].contiguous().flatten(1))
     # the memory layout changes nothing about the order
     network = network.to(memory_format=torch.channels_last)
-    last = layer_extractor(network, {"pool5": "pool5"})(images.contiguous(memory_format=torch.channels_last))
+    last = LayerExtractor(network, {"pool5": "pool5"})(images.contiguous(memory_format=torch.channels_last))
     torch.testing.assert_close(last["pool5"], values["pool5"], rtol=1e-3, atol=1e-4)
 
 
 def test_extraction_is_in_eval_mode_and_repeats():
     network = build_network("caffenet", 4, 67).train()
-    extractor = layer_extractor(network, {"logits": "logits"})
+    extractor = LayerExtractor(network, {"logits": "logits"})
     images = torch.randn(2, 3, 67, 67)
     assert torch.equal(extractor(images)["logits"], extractor(images)["logits"])
 
@@ -61,7 +61,7 @@ def test_extraction_is_in_eval_mode_and_repeats():
 def test_a_wrong_node_lists_the_nodes_there_are():
     network = build_network("resnet18", 4, 64)
     with pytest.raises(UserError) as told:
-        layer_extractor(network, {"fc7": "flattn"})
+        check_nodes(network, {"fc7": "flattn"})
     message = str(told.value)
     assert "layers.fc7: the network has no node flattn (did you mean flatten?)" in message
     listed = message.partition("it has ")[2].split(", ")
@@ -71,7 +71,7 @@ def test_a_wrong_node_lists_the_nodes_there_are():
 @pytest.mark.parametrize(("architecture", "node"), [("mobilenet_v2", "flatten"), ("vit_b_16", "getitem_5")])
 def test_any_node_of_a_torchvision_model_is_a_layer(architecture, node):
     network = build_network(architecture, 3, 64)
-    values = layer_extractor(network, {"a": node})(torch.randn(2, 3, 64, 64))
+    values = LayerExtractor(network, {"a": node})(torch.randn(2, 3, 64, 64))
     assert values["a"].shape[0] == 2
     assert values["a"].ndim == 2
 

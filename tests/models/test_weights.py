@@ -13,7 +13,7 @@ import torchvision
 
 from pool5.errors import UserError
 from pool5.models.card import read_card
-from pool5.models.layers import check_layers, layer_extractor
+from pool5.models.layers import LayerExtractor, check_layers
 from pool5.models.network import build_network, load_network, num_outputs
 from pool5.models.weights import start_network, store_start
 from pool5.params import Model, Preprocess, Train
@@ -138,7 +138,7 @@ def test_a_partial_checkpoint_says_what_is_missing(shared, tmp_path, caplog):
     check_layers(card, "alexnet", layers)
     images = torch.randn(2, 3, 224, 224)
     network = load_network(tmp_path / "conv")
-    pool5 = layer_extractor(network, layers)(images)["pool5"]
+    pool5 = LayerExtractor(network, layers)(images)["pool5"]
     reference = torchvision.models.alexnet()
     reference.load_state_dict(torch.load(shared / "weights" / name, weights_only=True), strict=False)
     torch.testing.assert_close(pool5, reference.eval().features(images).flatten(1))

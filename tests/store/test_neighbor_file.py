@@ -39,7 +39,7 @@ def test_what_was_written_is_read_under_any_split_names(tmp_path):
     graph = NeighborFile.open(tmp_path / "fc7.h5")
     assert (graph.dataset, graph.layer, graph.metric, graph.depth) == ("toy", "net/fc7", "l2", 100)
     assert (graph.splits, graph.engine, graph.recall) == (SPLITS, "exact", None)
-    assert (graph.ids_digest("."), graph.layer_digest("été")) == ("ids of .", "values of été")
+    assert (graph.split(".").ids_digest, graph.split("été").layer_digest) == ("ids of .", "values of été")
     for (asking, found), (rows, distances) in pairs.items():
         read = graph.nearest(asking, found)
         assert (read[0].dtype, read[1].dtype) == (np.int64, np.float32)

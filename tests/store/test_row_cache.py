@@ -13,7 +13,7 @@ from pool5.store.cache_usage import cache_usage, remove_unused, shrink_to
 from pool5.store.feature_key import FeatureKey
 from pool5.store.row_cache import RowCache, is_in
 from pool5.store.row_shard import DamagedShard, read_shard, write_shard
-from pool5.store.verify import verify_cache
+from pool5.store.verify import shards_of, verify_shard
 
 KEY = FeatureKey("net", "0" * 64, "fc", {"crop": 224}, "fp32", "float32", 1)
 OTHER = FeatureKey("net", "0" * 64, "pool", {"crop": 224}, "fp32", "float16", 1)
@@ -105,7 +105,7 @@ def test_a_shard_in_the_folder_of_another_key_gives_no_rows(tmp_path: Path) -> N
     wrong.parent.mkdir()
     shard.path.rename(wrong)
     assert RowCache(tmp_path).rows(OTHER).shards == []
-    (problem,) = verify_cache(tmp_path)
+    ((problem,),) = map(verify_shard, shards_of(tmp_path))
     assert "another feature key" in problem
 
 
