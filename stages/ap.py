@@ -1,4 +1,4 @@
-"""Average precision of the models and probes in ap.of: tables, figures, curves, metrics."""
+"""The stage ap: average precision of the models and probes in ap.of; tables, figures, curves, metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DVC stage `dataset`: every image's id, digest, size, labels and boxes, by split."""
+"""The stage dataset: every image's id, digest, size, labels and boxes, by split."""
 
 from __future__ import annotations
 

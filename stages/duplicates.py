@@ -1,4 +1,4 @@
-"""List the near-duplicates within the splits and the leaks between them."""
+"""The stage duplicates: near-duplicates within the splits, and leaks between them."""
 
 from __future__ import annotations
 

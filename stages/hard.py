@@ -1,4 +1,4 @@
-"""Which classes are hard: sheets of hits, misses and false alarms, and a text made from counts."""
+"""The stage hard: which classes are hard; sheets of hits, misses and false alarms, a text from counts."""
 
 from __future__ import annotations
 

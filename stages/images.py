@@ -1,4 +1,4 @@
-"""DVC stage `images`: draw the sample, download VOC, or check that the data set's own folder is there."""
+"""The stage images: draw the sample, download VOC, or check that the data set's own folder is there."""
 
 from __future__ import annotations
 

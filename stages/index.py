@@ -1,4 +1,4 @@
-"""The stage index builds a FAISS index over every layer of `index.of`, and measures what it finds.
+"""The stage index: a FAISS index over every layer of `index.of`, and what it finds.
 
 How long a search takes is no output: the same run must give the same bytes. The times are logged and kept in
 .cache/timings/search; the outputs have the number of vectors compared, which is the same everywhere.

@@ -1,4 +1,4 @@
-"""The stage neighbors finds the nearest rows of every row, for every layer that a later stage asks about."""
+"""The stage neighbors: the nearest rows of every row, for every layer that a later stage asks about."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What decides each stage's outputs: its parameters with the defaults filled in, and its recipe version.
+"""The stage params: what decides each stage, its parameters with defaults filled in and its recipe version.
 
 One small file a stage, so that a change of params.yaml reruns the stages whose file it changes.
 """

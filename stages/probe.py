@@ -1,4 +1,4 @@
-"""Train a linear classifier on each stored layer that params.yaml names, and write its test logits."""
+"""The stage probe: a linear classifier on each layer that params.yaml names, and its test logits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..files.json_file import write_json
 from ..params import load_params, split_reference
 from ..probe.linear_probe import LOGITS, RECORD, WEIGHTS, probe_layer
 from ..project import Project
-from ..results.probe import ProbeResult, joined
+from ..results.probe import ProbeResult, one_record
 from ..results.record import load_record, save_record
 from ..store.feature_file import FeatureFile
 from . import run, unit_cache
@@ -42,7 +42,7 @@ def main() -> None:
             outputs = {LOGITS: path, WEIGHTS: path.with_suffix(".safetensors"), RECORD: record}
             units.put(key, outputs, functools.partial(probe_layer, name, settings, train, test))
             parts.append(load_record(ProbeResult, record))
-    result = joined(parts)
+    result = one_record(parts)
     for gap in result.gaps if params.probe else ():
         _log.warning("%s", gap)
     save_record(result, project.result("probe"))

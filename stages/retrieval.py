@@ -1,4 +1,4 @@
-"""Ask every layer the same queries, and measure retrieval over the whole test split."""
+"""The stage retrieval: every layer asked the same queries, and measured over the whole test split."""
 
 from __future__ import annotations
 

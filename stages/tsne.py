@@ -1,4 +1,4 @@
-"""DVC stage `tsne`: the t-SNE maps of layers, and how far to trust each."""
+"""The stage tsne: the t-SNE maps of layers, and how far to trust each."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def main() -> None:
             outputs = {_RECORD: record} | {n: project.report("tsne", reference, n) for n in _RENDERED}
             make = functools.partial(_map, file, layer, params.tsne)
             units.put(_key(file, layer, params.tsne), outputs, make)
-            metrics[reference] = load_record(TsneResult, record).metrics
+            metrics[reference] = load_record(TsneResult, record).metrics()
     write_json(project.metrics("tsne"), metrics)
 
 

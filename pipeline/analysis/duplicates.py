@@ -18,7 +18,7 @@ from .neighbor_graph import how_searched
 
 _COLUMNS = ["split_a", "id_a", "split_b", "id_b", "similarity", "identical_bytes"]
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 def find_duplicates(files: Sequence[FeatureFile], graph: NeighborFile, threshold: float) -> DuplicatesResult:
@@ -57,7 +57,7 @@ def find_duplicates(files: Sequence[FeatureFile], graph: NeighborFile, threshold
                 )
             pairs += listed
     for gap in gaps:
-        logger.warning("duplicates: %s", gap)
+        _log.warning("duplicates: %s", gap)
     pairs.sort(key=lambda pair: (-pair.similarity, pair.split_a, pair.id_a, pair.split_b, pair.id_b))
     return DuplicatesResult(
         layer=graph.layer, threshold=threshold, counts=tuple(counts), pairs=tuple(pairs), gaps=tuple(gaps)

@@ -28,7 +28,7 @@ from .shown_queries import choose_queries
 _COLUMNS = ["representation", "group", "measure", "value", "lo", "hi", "chance", "queries", "is_class"]
 _BLOCK = 64  # resamples at a time
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,9 +87,7 @@ def measure_retrieval(
         *(sentence for graph in graphs.values() for sentence in how_searched(graph)),
     )
     queries = tuple(
-        ShownQuery(
-            id=str(features.ids[row]), drawn_for=name, labels=labels_of(features, row), neighbors=found
-        )
+        ShownQuery(id=str(features.ids[row]), drawn_for=name, labels=features.labels_of(row), neighbors=found)
         for (row, name), found in zip(chosen, shown, strict=True)
     )
     return RetrievalResult(
@@ -99,7 +97,7 @@ def measure_retrieval(
 
 def _told(gaps: tuple[str, ...]) -> tuple[str, ...]:
     for gap in gaps:
-        logger.warning("%s", gap)
+        _log.warning("%s", gap)
     return gaps
 
 
@@ -116,11 +114,6 @@ def check_same_images(files: Sequence[FeatureFile]) -> FeatureFile:
             problem = f"{file.path}: {len(file)} images, not the {len(files[0])} of {files[0].path}"
             raise UserError(f"{problem}; every model must be asked about the same", rerun="extract")
     return files[0]
-
-
-def labels_of(features: FeatureFile, row: int) -> tuple[str, ...]:
-    """The classes that a row's image shows."""
-    return tuple(features.classes[c] for c in np.flatnonzero(features.labels[row] == 1))
 
 
 def query_groups(labels: np.ndarray, classes: Sequence[str]) -> list[QueryGroup]:
@@ -220,7 +213,7 @@ def retrieval_metrics(result: RetrievalResult) -> dict[str, Any]:
 def _near(features: FeatureFile, rows: np.ndarray, distances: np.ndarray) -> tuple[Near, ...]:
     return tuple(
         # by way of text: the shortest decimal that is this float32, not the longer one that is its double
-        Near(rank=rank, id=str(features.ids[row]), distance=float(str(near)), labels=labels_of(features, row))
+        Near(rank=rank, id=str(features.ids[row]), distance=float(str(near)), labels=features.labels_of(row))
         for rank, (row, near) in enumerate(zip(rows, distances, strict=False), start=1)
     )
 

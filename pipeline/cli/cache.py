@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UserError
+from ..files.hints import counted
 from ..project import Project
 
 if TYPE_CHECKING:
@@ -46,11 +47,11 @@ def stats(as_json: bool) -> None:
             key = use.key
             what = f"{key.architecture} {key.weights_sha256[:8]} {key.node} {key.precision} {key.dtype}"
         who = ", ".join(names.get(use.digest, [])) or "in no params in use"
-        rows = f"{use.rows:>8} rows in {_counted(use.shards, 'shard')}"
+        rows = f"{use.rows:>8} rows in {counted(use.shards, 'shard')}"
         click.echo(f"{_megabytes(use.size):>12}  {rows}  {who}  ({what})")
     click.echo(f"{_megabytes(sum(use.size for use in uses)):>12}  in {root}")
     if (kept := unit_usage(project.unit_cache))[0]:
-        click.echo(f"{_megabytes(kept[1]):>12}  in {project.unit_cache}: {_counted(kept[0], 'unit')}")
+        click.echo(f"{_megabytes(kept[1]):>12}  in {project.unit_cache}: {counted(kept[0], 'unit')}")
 
 
 def _as_json(uses: Sequence[KeyUse], names: dict[str, list[str]]) -> str:
@@ -102,8 +103,8 @@ def gc(max_size: str | None, more: tuple[Path, ...]) -> None:
         removed = remove_unused(root, in_use)
         units, size = unit_cache.remove_unused(project.unit_cache)
         if units:
-            click.echo(f"removed {_counted(units, 'unit')}, {_megabytes(size)}, from {project.unit_cache}")
-    click.echo(f"removed {_counted(removed.shards, 'shard')}, {_megabytes(removed.size)}, from {root}")
+            click.echo(f"removed {counted(units, 'unit')}, {_megabytes(size)}, from {project.unit_cache}")
+    click.echo(f"removed {counted(removed.shards, 'shard')}, {_megabytes(removed.size)}, from {root}")
 
 
 def _refuse_unmade(project: Project, params: Params) -> None:
@@ -139,10 +140,6 @@ def _bytes(text: str) -> int:
     if found is None:
         raise UserError(f"--max-size: {text} is not a size; write one such as 500M or 20G")
     return int(float(found[1]) * _UNITS[found[2]])
-
-
-def _counted(count: int, thing: str) -> str:
-    return f"{count} {thing}{'s' * (count != 1)}"
 
 
 def _megabytes(size: int) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ..errors import UserError
+from ..files.hints import counted
 from ..project import Project
 from .telling import remedy
 
@@ -26,7 +27,7 @@ def verify(files: tuple[Path, ...]) -> None:
         damaged += len(problems)
         for problem in problems:
             click.echo(problem)
-    checked = ", ".join(f"{count} {kind}{'s' * (count != 1)}" for kind, count in counts.items())
+    checked = ", ".join(counted(count, kind) for kind, count in counts.items())
     click.echo(f"checked {checked}: {f'{damaged} damaged' if damaged else 'sound'}", err=True)
     if damaged:
         raise SystemExit(1)

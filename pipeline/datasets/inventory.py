@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import UserError
 from ..files.atomic import whole_folder, write_text
 from ..files.csv_file import write_csv
+from ..files.hints import counted
 from ..files.json_file import write_json
 from ..params import Dataset
 from ..project import Project
@@ -52,7 +53,7 @@ def take_inventory(
     bad = [fact for fact in facts.values() if isinstance(fact, BadImage)]
     if bad and on_bad_image == "fail":
         raise UserError(
-            f"{_amount(len(bad), 'image')} of {len(facts)} cannot be read: {_reasons(bad)}; "
+            f"{counted(len(bad), 'image')} of {len(facts)} cannot be read: {_reasons(bad)}; "
             "replace them, or set extract.on_bad_image: skip"
         )
     if bad:
@@ -80,7 +81,7 @@ def _manifest(name: str, listing: Listing, facts: Mapping[str, ImageFact | BadIm
             good.append(fact)
     if not rows:
         raise UserError(
-            f"split {listing.split}: none of its {_amount(len(listing.ids), 'image')} can be read"
+            f"split {listing.split}: none of its {counted(len(listing.ids), 'image')} can be read"
         )
     return Manifest(
         dataset=name,
@@ -140,7 +141,7 @@ def _tell_disagreements(listings: Mapping[str, Listing]) -> None:
         few = ", ".join(f"{d.id} ({d.name} {d.listed}, annotated {d.annotated})" for d in found[:_NAMED])
         _log.warning(
             "%s in ImageSets/Main and Annotations disagree, the former count: %s%s",
-            _amount(len(found), "label"), few, _rest(len(found)),
+            counted(len(found), "label"), few, _rest(len(found)),
         )  # fmt: skip
 
 
@@ -174,10 +175,6 @@ def _reasons(bad: list[BadImage]) -> str:
 
 def _rest(total: int) -> str:
     return f" and {total - _NAMED} more" if total > _NAMED else ""
-
-
-def _amount(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _json(content: Any) -> str:

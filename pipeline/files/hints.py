@@ -1,4 +1,4 @@
-"""What a mistyped name may have meant."""
+"""Words for messages: an amount, and what a mistyped name may have meant."""
 
 from __future__ import annotations
 
@@ -10,3 +10,8 @@ def did_you_mean(name: str, known: Iterable[str], most: int = 1) -> str:
     """A hint in brackets with a space before it, such as ` (did you mean fc7?)`, or nothing."""
     near = difflib.get_close_matches(str(name), list(known), n=most)
     return f" (did you mean {' or '.join(near)}?)" if near else ""
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 model`, `2 models`."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"

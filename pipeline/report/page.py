@@ -12,6 +12,7 @@ from ..analysis.neighbor_graph import how_searched, open_graph
 from ..datasets.manifest import Manifest, read_manifest
 from ..figures.training_curves import METRICS, training_figure
 from ..files.atomic import write_text
+from ..files.hints import counted
 from ..params import Metric, Params, split_reference
 from ..project import Project
 from ..results.ap import MEAN
@@ -21,7 +22,7 @@ from .map_parquet import write_map_parquet
 from .pictures import Picture, chart, drawn, sheets
 from .provenance import Provenance, read_provenance
 from .records import Records, read_records
-from .rendering import counted, render
+from .rendering import render
 from .sections import Section, page_sections
 from .thumbnails import make_sprites, shrink_images
 

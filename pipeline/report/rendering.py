@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from ..files.hints import counted
 from ..measures.average_precision import meaning_of
 from . import tables
 
@@ -35,11 +36,6 @@ def render(page: object) -> str:
     }
     environment.globals |= {"asset": _asset, "tables": tables}
     return environment.get_template("page.html.j2").render(page=page)
-
-
-def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """`1 model`, `2 models`."""
-    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def minus(text: str) -> str:

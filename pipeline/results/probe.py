@@ -72,8 +72,8 @@ class ProbeResult(Record, frozen=True):
     gaps: tuple[str, ...] = ()
 
 
-def joined(parts: Sequence[ProbeResult]) -> ProbeResult:
-    """One record of several."""
+def one_record(parts: Sequence[ProbeResult]) -> ProbeResult:
+    """The record of several probes."""
     probes = tuple(probe for part in parts for probe in part.probes)
     gaps = tuple(gap for part in parts for gap in part.gaps)
     return ProbeResult(probes=probes, gaps=gaps if probes else ("params.yaml names no probe",))

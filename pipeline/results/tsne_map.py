@@ -71,7 +71,6 @@ class TsneResult(Record, frozen=True):
     by_class: tuple[ClassOnMap, ...] = ()
     gaps: tuple[str, ...] = ()
 
-    @property
     def metrics(self) -> dict[str, Any]:
         """What `dvc metrics` shows: the measures that there are, with six decimals."""
         single = {

@@ -11,6 +11,7 @@ import faiss
 import msgspec
 import numpy as np
 
+from ..files.hints import counted
 from ..params import Index
 from ..results.index_quality import IndexQuality
 from ..results.record import save_record
@@ -120,5 +121,5 @@ def _gaps(split: str, rows: int) -> tuple[str, ...]:
     lacking = [str(depth) for depth in DEPTHS if depth > rows - 1]
     if not lacking:
         return ()
-    there = f"{split} has {rows} image{'s' if rows != 1 else ''}, of which one is the query"
+    there = f"{split} has {counted(rows, 'image')}, of which one is the query"
     return (f"no recall@{', recall@'.join(lacking)}: {there}",)

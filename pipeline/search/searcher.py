@@ -213,13 +213,11 @@ class Searcher:
     def _describe(self, distances: np.ndarray, rows: np.ndarray) -> list[Neighbor]:
         return [
             # by way of text: the shortest decimal that is this float32, not the longer one that is its double
-            Neighbor(rank, str(self.features.ids[row]), float(str(distance)), self.labels_of(int(row)))
+            Neighbor(
+                rank, str(self.features.ids[row]), float(str(distance)), self.features.labels_of(int(row))
+            )
             for rank, (distance, row) in enumerate(zip(distances, rows, strict=True), start=1)
         ]
-
-    def labels_of(self, row: int) -> tuple[str, ...]:
-        """The classes that a row's image shows."""
-        return tuple(self.features.classes[c] for c in np.flatnonzero(self.features.labels[row] == 1))
 
     def _showing(self, classes: Sequence[str]) -> np.ndarray:
         known = self.features.classes

@@ -148,6 +148,10 @@ class FeatureFile:
         """The (N, C) labels."""
         return self._checked("labels")
 
+    def labels_of(self, row: int) -> tuple[str, ...]:
+        """The classes that a row's image shows."""
+        return tuple(self.classes[c] for c in np.flatnonzero(self.labels[row] == 1))
+
     def layer(self, name: str) -> np.ndarray:
         """The (N, D) memory map of a layer; `UserError` with the layers that there are."""
         if name not in self.layers:

@@ -47,7 +47,7 @@ def test_the_record_has_the_map_with_five_decimals_and_its_measures(stored):
     assert found.stability is not None
     assert [part.class_name for part in found.by_class] == ["a", "b"]
     assert found.gaps == ()
-    assert found.metrics["purity"] == {part.class_name: round(part.purity, 6) for part in found.by_class}
+    assert found.metrics()["purity"] == {part.class_name: round(part.purity, 6) for part in found.by_class}
 
 
 def test_a_sample_of_the_images_is_mapped(stored):
@@ -78,7 +78,7 @@ def test_where_no_map_can_be_made_the_record_says_why(stored, features, reason, 
     assert (found.points, found.ids, found.kl, found.backend) == ((), (), None, None)
     assert found.gaps == (f"no map: {reason}",)
     assert found.gaps[0] in caplog.text
-    assert set(found.metrics) == {"images", "purity", "purity_in_layer", "chance"}
+    assert set(found.metrics()) == {"images", "purity", "purity_in_layer", "chance"}
 
 
 def test_without_labels_there_is_a_map_and_no_purity(stored):

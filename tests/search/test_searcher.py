@@ -55,7 +55,7 @@ def test_a_class_filter_finds_only_images_that_show_one_of_the_classes(write_fea
 
 def test_an_image_with_only_difficult_instances_does_not_show_the_class(write_features):
     searcher = Searcher.open(write_features(), "fc7")
-    assert searcher.labels_of(5) == ("person",)
+    assert searcher.features.labels_of(5) == ("person",)
     assert "000005" not in [near.id for near in searcher.query("000003", 50, ["cat"])]
 
 

@@ -48,7 +48,7 @@ def test_every_layer_gets_a_record_its_figures_and_its_metrics(project):
     tsne.main()
     found = load_record(TsneResult, project.result("tsne/net/a"))
     assert {path.name for path in project.report("tsne", "net", "a").iterdir()} == RENDERED
-    assert json.loads(project.metrics("tsne").read_text()) == {"net/a": found.metrics}
+    assert json.loads(project.metrics("tsne").read_text()) == {"net/a": found.metrics()}
 
 
 def test_a_further_layer_costs_that_layer_alone(project, monkeypatch):
