@@ -10,7 +10,7 @@ import yaml
 
 from pool5.errors import UserError
 from pool5.params import Params, load_params
-from pool5.params.recipes import HOW, deciding_values, read_recipes
+from pool5.params.recipes import HOW, deciding_values, read_recipes, without_how
 
 ROOT = Path(__file__).parents[2]
 RECIPES = read_recipes(ROOT / "recipes.yaml")
@@ -104,3 +104,10 @@ def test_a_damaged_recipes_file_is_one_line(tmp_path, text):
     (tmp_path / "recipes.yaml").write_text(text)
     with pytest.raises(UserError, match=r"recipes\.yaml"):
         read_recipes(tmp_path / "recipes.yaml")
+
+
+def test_what_is_told_of_a_run_is_a_params_yaml_without_how_the_work_was_done():
+    told = without_how(msgspec.convert(SHORT, Params))
+    assert not {"device", "batch_size", "workers", "cache"} & set(told["extract"])
+    assert "device" not in told["models"]["net"]["train"]
+    assert msgspec.convert(told, Params) == msgspec.convert(SHORT, Params)
