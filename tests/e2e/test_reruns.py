@@ -98,7 +98,7 @@ def test_a_second_machine_of_the_kind_gets_the_same_bytes(project, tmp_path):
         ({"models__caffenet__layers": LAYERS | {"conv": "conv5"}}, {"extract@caffenet", "report"}),
         ({"models__source__train__epochs": 2}, {"model@source", "report"}),
     ],
-    ids=str,
+    ids=["tsne", "neighbors", "layers", "train"],
 )
 def test_a_change_of_params_runs_only_what_it_decides(project, changed, rerun):
     project.set(**changed)
