@@ -41,6 +41,8 @@ def thin(value: Any) -> Any:
 
 def differences(stored: Any, found: Any, tolerance: float, place: str = "") -> Iterator[str]:
     """`place: stored, now found`, wherever the two differ by more than the tolerance."""
+    if isinstance(stored, list) and isinstance(found, list):
+        stored, found = (dict(enumerate(values)) for values in (stored, found))
     if isinstance(stored, dict) and isinstance(found, dict):
         for key in {**stored, **found}:
             inner = f"{place} / {key}" if place else str(key)
