@@ -159,6 +159,7 @@ def test_a_query_from_the_shell_answers_without_the_query_itself(project):
     assert "test_000003" not in [n["id"] for n in neighbors]
 
 
+@pytest.mark.long
 def test_params_with_a_data_set_and_a_model_alone_end_with_a_page(tmp_path):
     few = {key: value for key, value in small_params().items() if key in ("dataset", "models", "extract")}
     few["models"] = {"plain": few["models"]["plain"]}

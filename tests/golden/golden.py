@@ -22,7 +22,7 @@ _DIGEST = re.compile(r"[0-9a-f]{32}|[0-9a-f]{64}")
 _KEPT = 8  # of a list
 
 # how far another processor may be off; all but networks and maps compute on small integers
-TOLERANCE = {"model": 5e-3, "extract": 5e-3, "tsne": 5e-2, "probe": 1e-3}
+TOLERANCE = {"model": 1e-4, "extract": 1e-3, "tsne": 5e-2, "probe": 1e-3}
 
 
 def thin(value: Any) -> Any:
