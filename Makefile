@@ -1,6 +1,7 @@
 # Everything runs from a fresh clone with nothing but make and Python >= 3.11.
 PYTHON ?= python3
 BIN := .venv/bin
+BIOME := npx --yes @biomejs/biome@2.3.8
 READY := .venv/.ready
 LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet --no-annotate \
   --generate-hashes --python-version 3.11 --python-platform x86_64-manylinux_2_28
@@ -41,7 +42,7 @@ browser:  ## install the system's chromium, in which the page is tested
 	@command -v chromium chromium-browser google-chrome >/dev/null \
 	  || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
 
-lint: $(READY)  ## ruff, mypy, and the floors
+lint: $(READY)  ## ruff, mypy, the floors, the page's scripts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@# mypy knows no package-dir: it sees the package through links
@@ -50,6 +51,9 @@ lint: $(READY)  ## ruff, mypy, and the floors
 	$(BIN)/mypy
 	@# the same links show import-linter the stages as well
 	PYTHONPATH=build/types $(BIN)/lint-imports --no-logo --no-cache
+	@# the page's scripts, where npm can bring the linter
+	@if $(BIOME) --version >/dev/null 2>&1; then $(BIOME) lint --diagnostic-level=error pipeline/report/templates; \
+	else echo "no npx, or no network: the page's scripts are not linted"; fi
 
 format: $(READY)  ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
