@@ -101,9 +101,9 @@ class LogisticRegression:
         )
         zero = np.zeros((self._design.shape[1], targets.shape[1]), dtype)
         zero[-1] = np.log(positives / (counted - positives))
-        enough = tolerance * np.linalg.norm(problem.gradient(zero, problem.margins(zero)), axis=0)
-        # features that are all the same have no gradient but rounding
-        enough = np.maximum(enough, np.finfo(dtype).eps)
+        slope = np.linalg.norm(problem.gradient(zero, problem.margins(zero)), axis=0)
+        # features that are all the same have no gradient but rounding: there is nothing to solve
+        enough = np.where(slope > np.finfo(dtype).eps, tolerance * slope, slope)
         if start is None:
             point = zero
         else:
