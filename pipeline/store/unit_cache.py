@@ -71,7 +71,7 @@ class UnitCache:
             try:
                 make(unfinished)
                 write_json(unfinished / _CONTENTS, {n: sha256_of_file(unfinished / n) for n in outputs})
-                unfinished.rename(unit)
+                _put_in_place(unfinished, unit, outputs)
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
         for name, path in outputs.items():
@@ -108,6 +108,14 @@ def _units(root: Path) -> dict[str, list[Path]]:
 
 def _bytes_of(unit: Path) -> int:
     return sum(path.stat().st_size for path in unit.rglob("*") if path.is_file())
+
+
+def _put_in_place(unfinished: Path, unit: Path, outputs: Mapping[str, Path]) -> None:
+    try:
+        unfinished.rename(unit)
+    except OSError:  # another run was first: what it made is the same
+        if not _is_whole(unit, outputs):
+            raise
 
 
 def _is_whole(unit: Path, outputs: Mapping[str, Path]) -> bool:

@@ -116,3 +116,17 @@ def test_what_no_last_run_took_is_removed(tmp_path: Path, outputs: dict[str, Pat
 def test_where_nothing_is_kept_nothing_is_removed(tmp_path: Path) -> None:
     assert remove_unused(tmp_path / "none") == (0, 0)
     assert unit_usage(tmp_path / "none") == (0, 0)
+
+
+def test_two_runs_that_make_the_same_unit_at_once_are_no_error(
+    tmp_path: Path, outputs: dict[str, Path]
+) -> None:
+    cache, make = UnitCache(tmp_path / "units", "tsne", 1), Maker()
+
+    def overtaken(folder: Path) -> None:
+        UnitCache(tmp_path / "units", "tsne", 1).put(KEY, outputs, make)
+        make(folder)
+
+    assert cache.put(KEY, outputs, overtaken)
+    assert outputs["map.json"].read_text() == "made"
+    assert len(units(tmp_path / "units")) == 1
