@@ -9,6 +9,7 @@ from ..analysis.hard_classes import examine_classes
 from ..analysis.model_scores import load_scores
 from ..datasets.manifest import image_paths, read_manifest
 from ..figures.hard_classes import draw_class_sheet
+from ..files.atomic import make_folders
 from ..params import load_params
 from ..project import Project
 from ..results.ap import ApResult
@@ -24,7 +25,7 @@ def main() -> None:
     params = load_params(project.params)
     ap = load_record(ApResult, project.result("ap"))
     folder = project.report("hard")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folders(folder, filled=ap.has_values)
     examined, gaps = [], () if ap.has_values else ap.gaps
     if ap.has_values:
         measure = ap.measures[0]

@@ -12,6 +12,7 @@ import logging
 from pathlib import Path
 
 from ..figures.pareto import draw_pareto
+from ..files.atomic import make_folders
 from ..files.csv_file import decimals, write_csv
 from ..files.json_file import write_json
 from ..params import Index, load_params, split_reference
@@ -29,8 +30,8 @@ _log = logging.getLogger(__name__)
 def main() -> None:
     project = Project()
     params = load_params(project.params)
-    for folder in (project.indexes, project.result_folder("index"), project.report("search")):
-        folder.mkdir(parents=True, exist_ok=True)
+    folders = project.indexes, project.result_folder("index"), project.report("search")
+    make_folders(*folders, filled=bool(params.index.of))
     measured = {}
     with unit_cache(project, "index") as units:
         for layer in params.index.of:

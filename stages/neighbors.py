@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
+from ..files.atomic import make_folders
 from ..params import Metric, Params, load_params, split_reference
 from ..project import Project
 from ..search.neighbor_graph import GraphSettings, decides_graph, write_graph
@@ -18,7 +19,7 @@ _GRAPH = "graph.h5"
 def main() -> None:
     project = Project()
     params = load_params(project.params)
-    project.neighbor_folders.mkdir(parents=True, exist_ok=True)
+    make_folders(project.neighbor_folders, filled=bool(_wanted(params)))
     splits = params.dataset.train, params.dataset.test
     with unit_cache(project, "neighbors") as units:
         for layer, metric in _wanted(params):

@@ -8,6 +8,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+from ..files.atomic import make_folders
 from ..files.json_file import write_json
 from ..params import load_params, split_reference
 from ..probe.linear_probe import LOGITS, RECORD, WEIGHTS, probe_layer
@@ -25,7 +26,7 @@ def main() -> None:
     params = load_params(project.params)
     splits = params.dataset.train, params.dataset.test
     parts = []
-    project.probes.mkdir(parents=True, exist_ok=True)
+    make_folders(project.probes, filled=bool(params.probe))
     with tempfile.TemporaryDirectory() as scratch, unit_cache(project, "probe") as units:
         for name, settings in params.probe.items():
             model, layer = split_reference(settings.of)

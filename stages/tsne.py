@@ -12,6 +12,7 @@ import msgspec
 from ..analysis.layer_map import map_layer
 from ..figures.map_table import write_map_table
 from ..figures.tsne import draw_map, draw_panels
+from ..files.atomic import make_folders
 from ..files.json_file import write_json
 from ..params import Tsne, load_params, split_reference
 from ..project import Project
@@ -28,8 +29,7 @@ _LIBRARIES = ("openTSNE", "scikit-learn", "matplotlib")
 def main() -> None:
     project = Project()
     params = load_params(project.params)
-    for folder in (project.result_folder("tsne"), project.report("tsne")):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folders(project.result_folder("tsne"), project.report("tsne"), filled=bool(params.tsne.of))
     metrics = {}
     with unit_cache(project, "tsne") as units:
         for reference in params.tsne.of:

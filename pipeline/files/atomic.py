@@ -60,6 +60,14 @@ def whole_folder(folder: Path | str) -> Iterator[Path]:
     sync_directory(folder.parent)
 
 
+def make_folders(*folders: Path, filled: bool) -> None:
+    """Make folders that a stage declares; one that stays empty says so, or DVC warns of it at every turn."""
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not filled:
+            write_text(folder / "nothing.txt", "There was nothing to put here.\n")
+
+
 def sync_directory(directory: Path) -> None:
     """Make a rename in `directory` survive a power cut."""
     descriptor = os.open(directory, os.O_RDONLY)

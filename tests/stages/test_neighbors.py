@@ -81,7 +81,7 @@ def test_a_split_of_one_image_has_neighbors_in_the_other_only(tmp_path, monkeypa
 def test_where_nothing_is_asked_the_folder_is_there_and_empty(tmp_path, monkeypatch):
     project = write_project(tmp_path, train=TRAIN, test=TEST)
     run_stage(neighbors.main, project, monkeypatch)
-    assert list(project.neighbor_folders.iterdir()) == []
+    assert [path.name for path in project.neighbor_folders.iterdir()] == ["nothing.txt"]
 
 
 def test_a_value_that_is_not_finite_names_layer_and_row(tmp_path, monkeypatch):
