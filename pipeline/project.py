@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -114,6 +115,10 @@ class Project:
     def row_cache(self, setting: str) -> Path:
         """The row cache that `extract.cache` names."""
         return self.root / setting
+
+    def row_caches(self, setting: str, read_also: Sequence[str]) -> tuple[Path, list[Path]]:
+        """That row cache, and those of `extract.read_also`."""
+        return self.row_cache(setting), [self.row_cache(name) for name in read_also]
 
     @property
     def unit_cache(self) -> Path:

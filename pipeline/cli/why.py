@@ -42,7 +42,7 @@ def why(model: str, split: str) -> None:
         click.echo(f"images: {', '.join(f'{n} {what}' for what, n in changes.items()) or 'the same'}")
         for layer in sorted(set(file.layers) - set(keys)):
             click.echo(f"{layer}: no longer in params.yaml")
-    cache = RowCache(project.row_cache(params.extract.cache))
+    cache = RowCache(*project.row_caches(params.extract.cache, params.extract.read_also))
     for difference in layer_differences(file, keys, manifest, cache):
         reasons = [f"{name}: {old} -> {new}" for name, (old, new) in difference.fields.items()]
         if file is not None and not difference.stored:

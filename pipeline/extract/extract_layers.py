@@ -90,7 +90,9 @@ def extract_layers(
     nodes = {key.node: key for key in job.keys.values()}  # two layers may name one node
     paths = [str(job.root / path) for manifest in job.manifests for path in manifest.paths]
     images = ImageFiles(paths, np.concatenate([manifest.digests for manifest in job.manifests]))
-    cache = RowCache(project.row_cache(extract.cache))
+    cache = RowCache(
+        project.row_cache(extract.cache), [project.row_cache(name) for name in extract.read_also]
+    )
     with cache.writer() as writer:
         stored, outcome = compute_missing(
             writer,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
@@ -25,6 +26,8 @@ FLUSH_BYTES = 64 << 20
 _CLAIM_SECONDS = 15.0
 _FIRST_CLAIM = 4  # batches, before the speed is known
 _WAIT_SECONDS = 0.2
+_WAITS_TO_TELL = 25
+_log = logging.getLogger(__name__)
 _Wait = Callable[[], Mapping[str, np.ndarray]]
 
 
@@ -157,7 +160,7 @@ class _Run:
         lacking = [stored.find(digests)[:, 0] < 0 for stored in self.stored.values()]
         self.pending = np.flatnonzero(np.any(lacking, axis=0)) if lacking else np.empty(0, np.int64)
         self._claims: dict[Path, set[int]] = {}  # what is taken and not yet stored
-        self._waiting = 0
+        self._waiting = self._waited = 0
         # (numbers, places, wait) of batches in flight
         self._started: collections.deque[tuple[np.ndarray, np.ndarray, _Wait]] = collections.deque()
         self._numbers: list[np.ndarray] = []
@@ -189,7 +192,18 @@ class _Run:
                     self._flush()
                 if not self._waiting:
                     return
-                time.sleep(_WAIT_SECONDS)  # another run is at the last ones
+                self._wait_for_others()
+
+    def _wait_for_others(self) -> None:
+        """Wait a little for what other runs have claimed; after some time, say for whom."""
+        self._waited += 1
+        if self._waited == _WAITS_TO_TELL:
+            _log.warning(
+                "waiting for %d images that are claimed by %s (end it if it hangs)",
+                self._waiting,
+                self.writer.who_is_at_work(),
+            )
+        time.sleep(_WAIT_SECONDS)
 
     def _tasks(self) -> Iterator[ImageTask]:
         """Images that nobody is at, claimed some seconds of work at a time as they are asked for."""

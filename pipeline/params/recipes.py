@@ -11,7 +11,14 @@ from ..errors import UserError
 from .sections import Params
 
 # how the work is done: decides no value, so that a change of it reruns nothing
-HOW = ("extract.device", "extract.batch_size", "extract.workers", "extract.cache", "models.*.train.device")
+HOW = (
+    "extract.device",
+    "extract.batch_size",
+    "extract.workers",
+    "extract.cache",
+    "extract.read_also",
+    "models.*.train.device",
+)
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

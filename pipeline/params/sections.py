@@ -128,6 +128,7 @@ class Extract(_Section, frozen=True, kw_only=True):
     workers: Annotated[int, Meta(ge=0)] | Literal["auto"] = "auto"
     on_bad_image: Literal["fail", "skip"] = "fail"
     cache: Annotated[str, Meta(min_length=1)] = ".cache/features"
+    read_also: tuple[Annotated[str, Meta(min_length=1)], ...] = ()  # further row caches, never written to
 
 
 class Index(_Section, frozen=True, kw_only=True):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..errors import UserError
+from ..files.locks import locked
 from .feature_writer import FileHead, LayerSource, stream_feature_file
 from .row_cache import StoredRows
 
@@ -50,11 +50,8 @@ def publishing_to(folder: Path, locks: Path) -> Iterator[None]:
     """
     locks.mkdir(parents=True, exist_ok=True)
     name = hashlib.blake2b(os.fsencode(folder.absolute()), digest_size=8).hexdigest()
-    descriptor = os.open(locks / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        for leftover in folder.glob(".*.tmp"):
-            leftover.unlink()
+    with locked(locks / f"{name}.lock") as lock:
+        if lock.is_real:  # else it may be another's that is being written
+            for leftover in folder.glob(".*.tmp"):
+                leftover.unlink()
         yield
-    finally:
-        os.close(descriptor)

@@ -5,40 +5,47 @@
 
 A shard is written in its writer's folder, synced, and renamed into place, so it is whole or not there. A
 writer holds a lock on its folder that the kernel takes away when the process dies, however it dies; what
-a dead writer left is swept by the next one.
+a dead writer left is swept by the next one. Where the file system has no locks, writers do not share the
+work: each computes all that it lacks, and a row that is there twice does no harm.
+
+A cache may read others besides, which it never writes to: of a colleague, or on a read-only mount.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
 import logging
 import os
 import shutil
+import socket
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import UserError
 from ..files.atomic import sync_directory
+from ..files.locks import locked, take_lock
 from .feature_key import FeatureKey
 from .row_shard import SUFFIX, DamagedShard, Shard, read_shard, write_shard
 
 _DAMAGED = ".damaged"
+_WHO = "who"
 _log = logging.getLogger(__name__)
 
 
 class StoredRows:
     """The rows of one feature key: which images they are of, and where each one is."""
 
-    def __init__(self, folder: Path, key: FeatureKey) -> None:
+    def __init__(self, folder: Path, key: FeatureKey, others: Sequence[Path] = ()) -> None:
         self.folder = folder
         self.key = key
         self.shards: list[Shard] = []
+        self._folders = (folder, *others)
         self._damaged: list[tuple[Path, str]] = []
-        self._seen: set[str] = set()
+        self._seen: set[Path] = set()
         self._high = np.empty(0, np.uint64)
         self._low = np.empty(0, np.uint64)
         self._place = np.empty((0, 2), np.int64)
@@ -46,20 +53,16 @@ class StoredRows:
 
     def refresh(self) -> None:
         """Take in the shards that have appeared since."""
-        try:
-            names = {entry.name for entry in os.scandir(self.folder) if entry.name.endswith(SUFFIX)}
-        except FileNotFoundError:
-            return
-        new = sorted(names - self._seen)
-        for name in new:
-            self._seen.add(name)
+        new = sorted({path for folder in self._folders for path in _shards_in(folder)} - self._seen)
+        for path in new:
+            self._seen.add(path)
             try:
-                shard = read_shard(self.folder / name)
+                shard = read_shard(path)
                 if shard.key != self.key:
                     raise DamagedShard("it belongs to another feature key")
                 self.shards.append(shard)
             except DamagedShard as error:
-                self._damaged.append((self.folder / name, str(error)))
+                self._damaged.append((path, str(error)))
             except FileNotFoundError:
                 continue
         if new:
@@ -68,14 +71,19 @@ class StoredRows:
     def drop(self, shard: Shard) -> None:
         """Forget a shard; one of the same name may come to replace it."""
         self.shards.remove(shard)
-        self._seen.discard(shard.path.name)
+        if self.is_own(shard.path):  # of another cache it stays where it is, and damaged
+            self._seen.discard(shard.path)
         self._index()
 
     def take_damaged(self) -> list[tuple[Path, str]]:
         """The damaged shards found so far and what is wrong with them; forgotten by this."""
         damaged, self._damaged = self._damaged, []
-        self._seen -= {path.name for path, _ in damaged}
+        self._seen -= {path for path, _ in damaged if self.is_own(path)}
         return damaged
+
+    def is_own(self, path: Path) -> bool:
+        """Whether a shard is this cache's own, not that of a cache which is only read."""
+        return path.parent == self.folder
 
     def _index(self) -> None:
         digests = np.concatenate([np.empty((0, 16), np.uint8), *(shard.digests for shard in self.shards)])
@@ -130,6 +138,11 @@ class StoredRows:
         return rows
 
 
+def _shards_in(folder: Path) -> Iterator[Path]:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        yield from (folder / entry.name for entry in os.scandir(folder) if entry.name.endswith(SUFFIX))
+
+
 def _halves(digests: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     halves = np.ascontiguousarray(digests).view(np.uint64)
     return halves[:, 0], halves[:, 1]
@@ -147,30 +160,37 @@ class RowCache:
     """A row cache in a folder.
 
     Reading needs no more than this; to add rows, enter `writer()`.
+
+    Parameters
+    ----------
+    root : path
+    read_also : sequence of path
+        Further caches, whose rows are read; they are never written to.
     """
 
-    def __init__(self, root: Path | str) -> None:
-        self.root = Path(root)
+    def __init__(self, root: Path | str, read_also: Sequence[Path] = ()) -> None:
+        self.root, self.read_also = Path(root), tuple(read_also)
 
     def rows(self, key: FeatureKey) -> StoredRows:
         """The rows of a feature key, as they are now."""
-        return StoredRows(self.root / "rows" / key.hex, key)
+        folder, *others = (root / "rows" / key.hex for root in (self.root, *self.read_also))
+        return StoredRows(folder, key, others)
 
     @contextlib.contextmanager
     def writer(self) -> Iterator[CacheWriter]:
         """Join the running writers of this cache; sweeps what dead ones left."""
-        writers = self.root / "writers"
-        writers.mkdir(parents=True, exist_ok=True)
-        with _locked(writers / ".lock"):
+        writers = self._writers()
+        with locked(writers / ".lock"):
             _sweep(writers)
             folder = writers / uuid.uuid4().hex
             folder.mkdir()
-            lock = _lock(folder / "lock", fcntl.LOCK_EX)
+            lock = take_lock(folder / "lock")
+            (folder / _WHO).write_text(f"process {os.getpid()} on {socket.gethostname()}")
         try:
-            yield CacheWriter(self.root, folder)
+            yield CacheWriter(self, folder, shares=lock.is_real)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
+            lock.close()
 
     def folders(self) -> list[Path]:
         """The folder of every feature key, in order of name."""
@@ -181,34 +201,46 @@ class RowCache:
     @contextlib.contextmanager
     def exclusively(self) -> Iterator[None]:
         """Keep writers out; `UserError` if one is at work."""
-        writers = self.root / "writers"
-        writers.mkdir(parents=True, exist_ok=True)
-        with _locked(writers / ".lock"):
+        writers = self._writers()
+        with locked(writers / ".lock") as lock:
             if running := _sweep(writers):
-                raise UserError(
-                    f"{self.root}: {running} extraction at work on this cache; run again when it is done"
-                )
+                remedy = "run again when it is done" if lock.is_real else f"if none is, remove {writers}"
+                raise UserError(f"{self.root}: {running} extraction at work on this cache; {remedy}")
             yield
+
+    def _writers(self) -> Path:
+        writers = self.root / "writers"
+        try:
+            writers.mkdir(parents=True, exist_ok=True)
+            (writers / ".lock").touch()
+        except OSError as error:
+            if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
+                raise
+            raise UserError(
+                f"{self.root}: this row cache cannot be written ({error.strerror}); list it in "
+                "extract.read_also and give extract.cache a folder of your own"
+            ) from None
+        return writers
 
 
 class CacheWriter:
     """A running extraction's hold on the cache."""
 
-    def __init__(self, root: Path, folder: Path) -> None:
-        self.root = root
-        self._folder = folder
+    def __init__(self, cache: RowCache, folder: Path, *, shares: bool) -> None:
+        self.root = cache.root
+        self._cache, self._folder, self._shares = cache, folder, shares
         self._claims = 0
 
     def rows(self, key: FeatureKey) -> StoredRows:
         """The rows of a feature key; damaged shards are set aside and told."""
-        stored = RowCache(self.root).rows(key)
+        stored = self._cache.rows(key)
         self.set_aside(stored)
         return stored
 
     def set_aside(self, stored: StoredRows) -> None:
         """Put damaged shards out of the way, so that their rows are computed again."""
         for path, problem in stored.take_damaged():
-            _put_aside(path, problem)
+            _put_aside(path, problem, stored.is_own(path))
 
     def check(self, stored: StoredRows, digests: np.ndarray) -> None:
         """Check every shard that holds a row of some images; damaged ones are set aside and told."""
@@ -219,7 +251,7 @@ class CacheWriter:
                     os.utime(shard.path)  # what `shrink_to` goes by
             else:
                 stored.drop(shard)
-                _put_aside(shard.path, "its rows are damaged")
+                _put_aside(shard.path, "its rows are damaged", stored.is_own(shard.path))
 
     def add(self, key: FeatureKey, digests: np.ndarray, rows: np.ndarray) -> None:
         """Store rows for good: when this returns, a power cut does not lose them.
@@ -268,7 +300,7 @@ class CacheWriter:
         waiting : int
             How many images lack a row that other writers are at.
         """
-        with _locked(self.root / "writers" / ".lock"):
+        with locked(self.root / "writers" / ".lock"):
             claims = self._claims_of_others()
             for rows in stored.values():  # after the claims: a writer stores before it releases
                 rows.refresh()
@@ -297,9 +329,7 @@ class CacheWriter:
         """{feature key: (n, 16) digests} that living writers are computing."""
         found: dict[str, list[np.ndarray]] = {}
         _sweep(self._folder.parent)
-        for path in self._folder.parent.glob("*/claim-*"):
-            if path.parent == self._folder:
-                continue
+        for path in self._others_claims():
             with contextlib.suppress(FileNotFoundError):
                 names, _, data = path.read_bytes().partition(b"\n")
                 digests = np.frombuffer(data, np.uint8).reshape(-1, 16)
@@ -307,11 +337,26 @@ class CacheWriter:
                     found.setdefault(name, []).append(digests)
         return {name: np.concatenate(parts) for name, parts in found.items()}
 
+    def who_is_at_work(self) -> str:
+        """The other writers that hold claims, in words."""
+        folders = sorted({path.parent for path in self._others_claims()})
+        names = []
+        for folder in folders:
+            with contextlib.suppress(FileNotFoundError):
+                names.append((folder / _WHO).read_text())
+        return ", ".join(names) or "another run"
 
-def _put_aside(path: Path, problem: str) -> None:
-    _log.warning("%s: %s; set aside, its rows are computed again", path, problem)
+    def _others_claims(self) -> list[Path]:
+        if not self._shares:  # a dead writer's claims could not be told from a living one's
+            return []
+        return [path for path in self._folder.parent.glob("*/claim-*") if path.parent != self._folder]
+
+
+def _put_aside(path: Path, problem: str, is_own: bool) -> None:
+    _log.warning("%s: %s; %sits rows are computed again", path, problem, "set aside, " if is_own else "")
     with contextlib.suppress(FileNotFoundError):
-        path.replace(path.with_name(path.name + _DAMAGED))
+        if is_own:
+            path.replace(path.with_name(path.name + _DAMAGED))
 
 
 def _sweep(writers: Path) -> int:
@@ -321,29 +366,18 @@ def _sweep(writers: Path) -> int:
         if not folder.is_dir():
             continue
         try:
-            lock = _lock(folder / "lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = take_lock(folder / "lock", wait=False)
         except BlockingIOError:
             living += 1
             continue
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
+        except FileNotFoundError:  # it has just ended
+            continue
+        except PermissionError:  # of another user
+            living += 1
+            continue
+        if lock.is_real:
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            living += 1
+        lock.close()
     return living
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    lock = _lock(path, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        os.close(lock)
-
-
-def _lock(path: Path, kind: int) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        fcntl.flock(descriptor, kind)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from small_jobs import PREPROCESS, PixelNetwork, key_of, manifest_of, rows_in, r
 
 from pool5.datasets.image_file import UnreadableImage, read_image, resize_and_crop
 from pool5.errors import UserError
+from pool5.extract import extractor
 from pool5.extract.extract_layers import Job, extract_layers
 from pool5.params import Extract
 from pool5.project import Project
@@ -205,6 +207,17 @@ def test_a_run_takes_over_what_a_killed_one_had_claimed(base: Path) -> None:
     assert outcome.computed + 0 >= 100
     assert len(FeatureFile.open(path)) == 200
     assert not [path for path in (base / "cache" / "writers").iterdir() if path.is_dir()]
+
+
+def test_who_holds_the_last_images_is_told_when_it_takes_long(base: Path, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(extractor, "_WAITS_TO_TELL", 2)
+    manifest = manifest_of(base / "images")
+    with RowCache(base / "cache").writer() as hung:
+        claim, _, _ = hung.claim({"late": hung.rows(key_of("late"))}, manifest.digests, 3)
+        threading.Timer(1.5, lambda: hung.release(claim)).start()
+        outcome, _ = run(base, manifest)
+    assert outcome.computed == 40
+    assert f"waiting for 3 images that are claimed by process {os.getpid()} on" in caplog.text
 
 
 def test_a_damaged_shard_is_set_aside_and_its_rows_are_computed_again(base: Path, caplog) -> None:

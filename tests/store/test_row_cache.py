@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 from pathlib import Path
 
@@ -160,3 +162,65 @@ def test_the_least_lately_used_go_first(tmp_path: Path) -> None:
 def test_nothing_is_removed_under_a_running_extraction(tmp_path: Path) -> None:
     with RowCache(tmp_path).writer(), pytest.raises(UserError, match="1 extraction at work on this cache"):
         remove_unused(tmp_path, set())
+
+
+def test_without_locks_nobody_waits_for_claims_that_a_dead_writer_may_have_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    cache, digests = RowCache(tmp_path), digests_of(range(10))
+    with cache.writer() as first, cache.writer() as second:
+        for writer in (first, second):
+            _, taken, waiting = writer.claim({"fc": writer.rows(KEY)}, digests, 99)
+            assert (len(taken), waiting) == (10, 0)
+        for writer in (first, second):
+            writer.add(KEY, digests, rows_of(range(10)))
+        with pytest.raises(UserError, match="if none is, remove"):
+            remove_unused(tmp_path, set())
+    assert RowCache(tmp_path).rows(KEY).find(digests)[:, 0].min() >= 0
+
+
+def test_rows_of_a_further_cache_are_read_and_it_is_never_written_to(tmp_path: Path, caplog) -> None:
+    theirs, own = tmp_path / "theirs", tmp_path / "own"
+    fill(theirs, range(5), range(5, 10))
+    before = contents(theirs)
+    digests = digests_of(range(12))
+    with RowCache(own, [theirs]).writer() as writer:
+        stored = writer.rows(KEY)
+        _, taken, _ = writer.claim({"fc": stored}, digests, 99)
+        assert taken.tolist() == [10, 11]
+        writer.add(KEY, digests[taken], rows_of([10, 11]))
+        stored.refresh()
+        np.testing.assert_array_equal(stored.gather(stored.find(digests)), rows_of(range(12)))
+        assert contents(theirs) == before
+    (damaged,) = [shard for shard in RowCache(theirs).rows(KEY).shards if shard.digests[0, 15] == 0]
+    with damaged.path.open("r+b") as file:
+        file.seek(damaged.offset)
+        file.write(b"\xff")
+    before = contents(theirs)
+    with RowCache(own, [theirs]).writer() as writer:
+        stored = writer.rows(KEY)
+        writer.check(stored, digests)
+        _, taken, _ = writer.claim({"fc": stored}, digests, 99)
+        assert taken.tolist() == [0, 1, 2, 3, 4]
+    assert contents(theirs) == before
+    assert "its rows are damaged; its rows are computed again" in caplog.text
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES])
+def test_a_cache_that_cannot_be_written_is_one_line_that_says_the_way_around(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(UserError, match=r"list it in extract\.read_also"), RowCache(tmp_path).writer():
+        pass
