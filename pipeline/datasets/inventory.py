@@ -154,7 +154,13 @@ def _write_objects(path: Path, listings: Iterable[Listing], manifests: Iterable[
             boxes.setdefault(box.id, []).append(box)
         by_image |= boxes
     rows = [
-        [box.id, box.name, int(box.difficult), int(box.truncated), *(box.corners or [None] * 4)]
+        [
+            box.id,
+            box.name,
+            int(box.difficult),
+            None if box.truncated is None else int(box.truncated),
+            *(box.corners or [None] * 4),
+        ]
         for image_id in sorted(kept & set(by_image))
         for box in by_image[image_id]
     ]

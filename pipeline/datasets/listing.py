@@ -18,7 +18,7 @@ class ObjectBox:
     id: str
     name: str
     difficult: bool
-    truncated: bool
+    truncated: bool | None  # None where the data set does not say
     corners: tuple[int, int, int, int] | None  # xmin, ymin, xmax, ymax
 
 
@@ -42,6 +42,8 @@ class Listing:
         Paths are relative to `dataset.root`.
     labels : (N, C) int8
         1 present, -1 absent, 0 only difficult instances.
+    remarks : tuple of str
+        What was odd and read all the same; each is told once, though every split may carry it.
     """
 
     split: str
@@ -51,6 +53,7 @@ class Listing:
     labels: np.ndarray
     objects: tuple[ObjectBox, ...] = ()
     disagreements: tuple[Disagreement, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def refuse_duplicates(ids: Iterable[str], where: str) -> None:
