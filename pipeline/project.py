@@ -6,6 +6,12 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+_EXPERIMENTS = (
+    ".dvc",
+    "tmp",
+    "exps",
+)  # in it DVC puts a clone for each of `dvc exp run --temp` and `--queue`
+
 
 @dataclasses.dataclass(frozen=True)
 class Project:
@@ -138,6 +144,13 @@ class Project:
     @property
     def exports(self) -> Path:
         return self.root / "exports"
+
+    @property
+    def _home(self) -> Path:
+        """Where the caches are: for an experiment in a folder of its own, in the project that it is of."""
+        here = self.root.resolve()
+        inside = [folder for folder in here.parents if folder.parts[-3:] == _EXPERIMENTS]
+        return inside[-1].parents[2] if inside else self.root
 
     def _data(self, *parts: str) -> Path:
         return self.root.joinpath("data", *parts)

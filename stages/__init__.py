@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import inspect
+import os
+import signal
 import sys
 from collections.abc import Callable
 
-from ..cli.telling import told_in_one_line
+from ..cli.telling import stop_at_once, told_in_one_line
 from ..cli.upkeep import check_recipes
 from ..errors import UserError
 from ..params.recipes import read_recipes
 from ..project import Project
 from ..store.unit_cache import UnitCache
 
+# as DVC calls it: what the stage's module imports next takes seconds, and is not in `run` yet
+if sys.argv[0] == "-m" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, stop_at_once)
+
 
 def run(main: Callable[..., None]) -> None:
-    """Call a stage's `main` with the arguments of the command line."""
+    """Call a stage's `main`, with the model of `stage@model` as DVC calls it, or of the command line."""
     with told_in_one_line():
-        wanted, given = list(inspect.signature(main).parameters), sys.argv[1:]
+        wanted = list(inspect.signature(main).parameters)
+        _, at, item = os.environ.get("DVC_STAGE", "").rpartition("@")
+        given = sys.argv[1:] or [item] * bool(at)
         if len(given) != len(wanted):
             spec = sys.modules["__main__"].__spec__
             usage = " ".join(["python -m", spec.name if spec else sys.argv[0], *map(str.upper, wanted)])

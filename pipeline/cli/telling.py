@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -14,6 +15,8 @@ from ..errors import UserError
 
 # what is imported under another name than it is installed by
 _MODULE_OF = {"faiss-gpu": "faiss", "opentsne": "openTSNE", "scikit-learn": "sklearn"}
+
+_INTERRUPTED = "interrupted; run the same command again to go on from here"
 
 
 def in_words(error: UserError) -> str:
@@ -29,16 +32,24 @@ def remedy(stage: str, force: bool = False) -> str:
     return f"run `dvc repro {'-sf ' if force else ''}{stage}`"
 
 
+def stop_at_once(*_: object) -> None:
+    """A handler of Ctrl-C for as long as nothing has begun: some imports make another error of it."""
+    print(_INTERRUPTED, file=sys.stderr, flush=True)
+    os._exit(130)
+
+
 @contextlib.contextmanager
 def told_in_one_line() -> Iterator[None]:
     """Turn what a user can cause into one line on stderr and exit code 2; wraps every command and stage."""
     _log_to_stderr()
+    if signal.getsignal(signal.SIGINT) is stop_at_once:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     except UserError as error:
         _stop(in_words(error))
     except KeyboardInterrupt:
-        print("interrupted; run the same command again to go on from here", file=sys.stderr)
+        print(_INTERRUPTED, file=sys.stderr)
         raise SystemExit(130) from None
     except BrokenPipeError:
         # the reader of our output (`| head`) has gone: no error, and nothing left to flush

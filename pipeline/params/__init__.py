@@ -10,7 +10,7 @@ import yaml
 
 from ..errors import UserError
 from .messages import explain
-from .references import check_references
+from .references import problems_of
 from .sections import (
     Ap,
     Augment,
@@ -55,6 +55,8 @@ __all__ = [
     "Train",
     "Tsne",
     "load_params",
+    "problems_of",
+    "read_params",
     "split_reference",
 ]
 
@@ -85,7 +87,25 @@ def load_params(path: Path | str = "params.yaml") -> Params:
     UserError
         One line that names the key and says what is allowed there.
     """
+    params = read_params(path)
+    for problem in problems_of(params):
+        raise UserError(f"{path}: {problem}")
+    return params
+
+
+def read_params(path: Path | str) -> Params:
+    """Read a params.yaml whose keys and types are right, whether they go together or not (`problems_of`)."""
     path = Path(path)
+    raw = _read_yaml(path)
+    if isinstance(raw, dict):  # an empty section is one that was left out
+        raw = {section: value for section, value in raw.items() if value is not None}
+    try:
+        return msgspec.convert(raw, Params)
+    except msgspec.ValidationError as error:
+        raise UserError(f"{path}: {explain(str(error), raw)}") from None
+
+
+def _read_yaml(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -95,18 +115,23 @@ def load_params(path: Path | str = "params.yaml") -> Params:
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a text file in UTF-8; write it again as one") from None
     try:
-        raw = yaml.load(text, Loader=_Loader)  # noqa: S506
+        _refuse_aliases(text, path)
+        return yaml.load(text, Loader=_Loader)  # noqa: S506
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise UserError(f"{path}:{where} is not YAML: {getattr(error, 'problem', None) or error}") from None
     except ValueError as error:  # a date that is none, a number of thousands of digits
         raise UserError(f"{path}: not YAML: {error}") from None
-    if isinstance(raw, dict):  # an empty section is one that was left out
-        raw = {section: value for section, value in raw.items() if value is not None}
-    try:
-        params = msgspec.convert(raw, Params)
-    except msgspec.ValidationError as error:
-        raise UserError(f"{path}: {explain(str(error), raw)}") from None
-    check_references(params, str(path))
-    return params
+
+
+def _refuse_aliases(text: str, path: Path) -> None:
+    """What an alias shares is one object to DVC: `dvc exp run -S` of one would change all, or nothing."""
+    if "*" not in text:
+        return
+    for event in yaml.parse(text, Loader=_SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise UserError(
+                f"{path}: line {event.start_mark.line + 1}: *{event.anchor} is an alias, and `dvc exp run "
+                "-S` would change all that share it, or nothing; write the values out"
+            )

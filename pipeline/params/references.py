@@ -3,41 +3,49 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
-from ..errors import UserError
 from .sections import NAME, NAME_IN_WORDS, Dataset, Model, Params, Train
 
 _ORIGINS = ("random", "imagenet")
+_ITEM_IN_WORDS = "letters, digits, '_' and '-', the first a letter or digit"
 _OBJECTS = "objects"  # its file lies beside the manifests of the splits
 
 
-def check_references(params: Params, path: str) -> None:
-    """Every name that one key takes from another must be there; `UserError` names the key."""
-    _check_splits(params.dataset, path)
+def problems_of(params: Params) -> Iterator[str]:
+    """A line for every name that is not there or cannot be one, and every number that fits no other."""
+    yield from _of_splits(params.dataset)
     for name, model in params.models.items():
-        _check_model(params, name, model, path)
-    _check_cycles(params, path)
-    _check_layers(params, path)
+        yield from _of_model(params, name, model)
+    yield from _of_origins(params)
+    yield from _of_layers(params)
     if params.neighbors.k > params.neighbors.depth:
         problem = f"{params.neighbors.k} is more than neighbors.depth keeps"
-        _refuse(path, "neighbors.k", problem, [f"1 to {params.neighbors.depth}"])
+        yield _line("neighbors.k", problem, [f"1 to {params.neighbors.depth}"])
     for name in params.probe:
+        key = f"probe.{name}"
         if name in params.models:
-            _refuse(path, f"probe.{name}", "a model has this name already", ["any other name"])
+            yield _line(key, "a model has this name already", ["any other name"])
+        if not _is_item(name):
+            yield _line(key, "not a name for a probe", [_ITEM_IN_WORDS])
     scored = [m for m, spec in params.models.items() if "logits" in spec.layers] + list(params.probe)
     for name in params.ap.of:
         if name not in scored:
             problem = f"no such probe, and no such model with a layer named logits: {name}"
-            _refuse(path, "ap.of", problem, scored)
+            yield _line("ap.of", problem, scored)
 
 
-def _refuse(path: str, key: str, problem: str, allowed: list[str]) -> NoReturn:
-    raise UserError(f"{path}: {key}: {problem}; allowed: {', '.join(allowed) or 'none'}")
+def _line(key: str, problem: str, allowed: list[str]) -> str:
+    return f"{key}: {problem}; allowed: {', '.join(allowed) or 'none'}"
 
 
-def _check_layers(params: Params, path: str) -> None:
+def _is_item(name: str) -> bool:
+    """Whether DVC can name a stage or a parameter by it: to DVC a dot ends a key."""
+    return re.fullmatch(NAME, name) is not None and "." not in name
+
+
+def _of_layers(params: Params) -> Iterator[str]:
     """What is asked of a layer that no model has."""
     layers = [f"{m}/{layer}" for m, spec in params.models.items() for layer in spec.layers]
     asked = {f"{s}.of": getattr(params, s).of for s in ("index", "neighbors", "tsne")}
@@ -46,81 +54,80 @@ def _check_layers(params: Params, path: str) -> None:
     for key, references in asked.items():
         for reference in references:
             if reference not in layers:
-                _refuse(path, key, f"no such layer: {reference}", layers)
+                yield _line(key, f"no such layer: {reference}", layers)
 
 
-def _check_model(params: Params, name: str, model: Model, path: str) -> None:
+def _of_model(params: Params, name: str, model: Model) -> Iterator[str]:
     key = f"models.{name}"
-    if name in _ORIGINS or not re.fullmatch(NAME, name):
-        _refuse(path, key, "not a name for a model", [NAME_IN_WORDS + ", but random and imagenet"])
+    if name in _ORIGINS or not _is_item(name):
+        yield _line(key, "not a name for a model", [_ITEM_IN_WORDS + ", but random and imagenet"])
     for layer in model.layers:
         if not re.fullmatch(NAME, layer):
-            _refuse(path, f"{key}.layers.{layer}", "not a name for a layer", [NAME_IN_WORDS])
-    _check_weights(params, name, model, path)
+            yield _line(f"{key}.layers.{layer}", "not a name for a layer", [NAME_IN_WORDS])
+    yield from _of_weights(params, name, model)
     if model.preprocess.crop > model.preprocess.resize:
         problem = f"{model.preprocess.crop} is larger than resize"
-        _refuse(path, f"{key}.preprocess.crop", problem, [f"1 to {model.preprocess.resize}"])
+        yield _line(f"{key}.preprocess.crop", problem, [f"1 to {model.preprocess.resize}"])
     if model.train:
-        _check_recipe(f"{path}: {key}.train", model.train)
-        if model.train.split == params.dataset.test:
-            problem = f"{model.train.split} is what the models are measured on"
-            _refuse(path, f"{key}.train.split", problem, ["any other split"])
-        if model.train.keep == "best" and not model.train.hold_out:
-            allowed = ["last", "best with hold_out: true"]
-            _refuse(path, f"{key}.train.keep", "best needs hold_out: true", allowed)
-        if model.train.hold_out and params.dataset.val is None:
-            _refuse(path, f"{key}.train.hold_out", "dataset.val names no split to hold out", ["false"])
+        yield from _of_training(f"{key}.train", model.train, params.dataset)
 
 
-def _check_weights(params: Params, name: str, model: Model, path: str) -> None:
+def _of_weights(params: Params, name: str, model: Model) -> Iterator[str]:
     key = f"models.{name}"
-    if model.weights_are_a_file:
-        if Path(model.weights).is_absolute() or ".." in Path(model.weights).parts:
-            raise UserError(
-                f"{path}: {key}.weights: {model.weights}: put or link the checkpoint into data/models "
-                "and give its path from there"
-            )
-        if model.sha256 is None:
-            raise UserError(
-                f"{path}: {key}.sha256: required beside a checkpoint; "
-                f"run sha256sum data/models/{model.weights}"
-            )
-        return
     others = [m for m in params.models if m != name]
-    if model.weights not in (*_ORIGINS, *others):
-        allowed = [*_ORIGINS, *others, "a .pth or .safetensors file in data/models"]
-        _refuse(path, f"{key}.weights", f"no such origin: {model.weights}", allowed)
+    if not model.weights_are_a_file:
+        if model.weights not in (*_ORIGINS, *others):
+            allowed = [*_ORIGINS, *others, "a .pth or .safetensors file in data/models"]
+            yield _line(f"{key}.weights", f"no such origin: {model.weights}", allowed)
+        return
+    if Path(model.weights).is_absolute() or ".." in Path(model.weights).parts:
+        yield (
+            f"{key}.weights: {model.weights}: put or link the checkpoint into data/models "
+            "and give its path from there"
+        )
+    elif model.sha256 is None:
+        yield f"{key}.sha256: required beside a checkpoint; run sha256sum data/models/{model.weights}"
 
 
-def _check_recipe(key: str, recipe: Train) -> None:
+def _of_training(key: str, recipe: Train, dataset: Dataset) -> Iterator[str]:
     for name in ("scale", "ratio"):
         span = getattr(recipe.augment, name)
         if span and span[0] > span[1]:
-            raise UserError(f"{key}.augment.{name}: {span[0]:g} to {span[1]:g}: give the smaller one first")
+            yield f"{key}.augment.{name}: {span[0]:g} to {span[1]:g}: give the smaller one first"
     if recipe.head_epochs > recipe.epochs:
-        raise UserError(
+        yield (
             f"{key}.head_epochs: {recipe.head_epochs}, but there are {recipe.epochs} epochs; for a head "
             "alone, write freeze: trunk"
         )
+    split = recipe.split or dataset.train
+    if recipe.split == dataset.test:
+        yield _line(f"{key}.split", f"{split} is what the models are measured on", ["any other split"])
+    if recipe.keep == "best" and not recipe.hold_out:
+        allowed = ["last", "best with hold_out: true"]
+        yield _line(f"{key}.keep", "best needs hold_out: true", allowed)
+    if recipe.hold_out and dataset.val is None:
+        yield _line(f"{key}.hold_out", "dataset.val names no split to hold out", ["false"])
+    if recipe.hold_out and dataset.val == split:
+        yield _line(f"{key}.hold_out", f"dataset.val is {split}, so nothing is left to train on", ["false"])
 
 
-def _check_splits(dataset: Dataset, path: str) -> None:
+def _of_splits(dataset: Dataset) -> Iterator[str]:
     splits = {"train": dataset.train, "test": dataset.test, "val": dataset.val}
     for key, split in splits.items():
         if split == _OBJECTS:
-            raise UserError(f"{path}: dataset.{key}: {split} is not free as a name; rename this split")
+            yield f"dataset.{key}: {split} is not free as a name; rename this split"
     if dataset.test in (dataset.train, dataset.val):
-        raise UserError(
-            f"{path}: dataset.test: {dataset.test} is trained on as well; what is measured on it would "
-            "mean nothing"
+        yield (
+            f"dataset.test: {dataset.test} is trained on as well; what is measured on it would mean nothing"
         )
 
 
-def _check_cycles(params: Params, path: str) -> None:
+def _of_origins(params: Params) -> Iterator[str]:
     for name in params.models:
         seen = [name]
         while (origin := params.models[seen[-1]].weights) in params.models:
             if origin in seen:
                 chain = " -> ".join([*seen, origin])
-                raise UserError(f"{path}: models.{name}.weights: the models start from each other: {chain}")
+                yield f"models.{name}.weights: the models start from each other: {chain}"
+                return
             seen.append(origin)

@@ -17,7 +17,7 @@ NonNegative = Annotated[float, Meta(ge=0, le=_MOST)]
 Count = Annotated[int, Meta(ge=1)]
 Seed = Annotated[int, Meta(ge=0, lt=2**32)]
 Device = Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
-NAME = r"^\w[\w.-]*$"  # of a file or folder: no path, not . or ..
+NAME = r"^\w[\w.-]*\Z"  # of a file or folder: no path, not . or ..
 NAME_IN_WORDS = "letters, digits, '_', '-' and '.', the first a letter or digit"
 Name = Annotated[str, Meta(pattern=NAME)]
 LayerRef = Annotated[str, Meta(pattern=r"^[^/\s]+/[^/\s]+$")]  # <model>/<layer>
