@@ -14,7 +14,8 @@ from pathlib import Path
 def atomic_write(path: Path | str) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success sync it and rename it to `path`.
 
-    After an exception the temporary file is gone and `path` is as it was. Missing folders are made.
+    After an exception the temporary file is gone and `path` is as it was. Missing folders are made. Where the
+    disk is full it is an `OSError` that says so, whatever the library that wrote has made of it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,9 +28,12 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
+        refused = _why_refused(temporary) if getattr(error, "errno", None) is None else None
         temporary.unlink(missing_ok=True)
-        raise
+        if refused is None:
+            raise
+        raise OSError(refused.errno, refused.strerror, os.fspath(path)) from error
     sync_directory(path.parent)
 
 
@@ -75,6 +79,16 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _why_refused(path: Path) -> OSError | None:
+    """Why no more can be written to a file; None if it can: PyTorch, FAISS and safetensors do not tell."""
+    try:
+        with path.open("ab") as file:
+            file.write(bytes(1 << 20))
+    except OSError as error:
+        return error
+    return None
 
 
 def _umask() -> int:

@@ -9,48 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import faiss
-import msgspec
 import numpy as np
 
 from ..errors import UserError
-from ..files.atomic import atomic_write, write_text
+from ..files.atomic import atomic_write
 from ..params import Metric
 from ..store.feature_file import FeatureFile
 from .exact import ExactSearch
 from .factory import MAX_POINTS_PER_CENTROID, MIN_POINTS_PER_CENTROID, centroid_count
+from .gpu_shortlist import device_is_there
+from .index_card import IndexCard, check_file, read_card, write_card
 from .vectors import as_float32, unit_rows
 
 _log = logging.getLogger(__name__)
 
-_FORMAT = "pool5-index"
-_FORMAT_VERSION = 1
 _BLOCK_BYTES = 64 << 20
 _TRAINING_BYTES = 256 << 20
 GPU_LIMIT = 2048  # of k and of nprobe
-
-
-class IndexCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What stands in the JSON beside an index: what it was built from, and how to search it."""
-
-    format: str = _FORMAT
-    format_version: int = _FORMAT_VERSION
-    model: str
-    layer: str
-    split: str
-    rows: int
-    width: int
-    feature_key: str
-    ids_digest: str
-    layer_digest: str
-    factory: str
-    reason: str  # why this factory
-    metric: Metric
-    normalized: bool  # cosine is the inner product of vectors of length one
-    seed: int
-    training_rows: int
-    search: dict[str, int]  # the recommended setting
-    index_bytes: int = 0
-    faiss: str = faiss.__version__
 
 
 def build_index(
@@ -92,7 +67,7 @@ def build_index(
     UserError
         If FAISS knows no such index, or there are too few rows to train it.
     """
-    index = _new_index(vectors.shape[1], factory, metric)
+    index = new_index(vectors.shape[1], factory, metric)
     working, trained_on = index, 0
     if not index.is_trained:
         sample = training_sample(len(vectors), vectors.shape[1], factory, seed, held_out)
@@ -143,10 +118,10 @@ def training_sample(
 
 def to_gpu(index: faiss.Index) -> faiss.Index | None:
     """A copy of `index` on the first CUDA device; None without one, or for a kind that only CPUs have."""
-    if not faiss.get_num_gpus():
+    if not device_is_there():
         return None
-    resources = faiss.StandardGpuResources()
     try:
+        resources = faiss.StandardGpuResources()
         copy = faiss.index_cpu_to_gpu(resources, 0, index)
     except RuntimeError as error:
         _log.info("FAISS has no GPU form of this index (%s); it runs on the CPU", _cause(error))
@@ -225,6 +200,7 @@ def describe(features: FeatureFile, layer: str, metric: Metric, **fields: Any) -
         layer_digest=features.layer_digest(layer),
         metric=metric,
         normalized=metric == "cosine",
+        faiss=faiss.__version__,
         **fields,
     )
 
@@ -234,23 +210,7 @@ def save_index(index: faiss.Index, card: IndexCard, path: Path | str) -> IndexCa
     path = Path(path)
     with atomic_write(path) as temporary:
         faiss.write_index(index, os.fspath(temporary))
-    card = msgspec.structs.replace(card, index_bytes=path.stat().st_size)
-    text = msgspec.json.format(msgspec.json.encode(card, order="sorted"), indent=2)
-    write_text(path.with_suffix(".json"), text.decode() + "\n")
-    return card
-
-
-def read_card(path: Path | str) -> IndexCard:
-    """Read the card of the index at `path` (.faiss)."""
-    card_path = Path(path).with_suffix(".json")
-    try:
-        return msgspec.json.decode(card_path.read_bytes(), type=IndexCard)
-    except FileNotFoundError:
-        raise UserError(f"{card_path}: no such file", rerun="index") from None
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise UserError(
-            f"{card_path}: not the card of an index ({error})", rerun="index", force=True
-        ) from None
+    return write_card(path, card)
 
 
 def open_index(path: Path | str, features: FeatureFile, layer: str, exact: ExactSearch) -> IndexSearch:
@@ -281,21 +241,17 @@ def open_index(path: Path | str, features: FeatureFile, layer: str, exact: Exact
                 f"not {here[name][:12]})",
                 rerun="index",
             )
+    check_file(path, card)
     try:
-        if (size := path.stat().st_size) != card.index_bytes:
-            raise UserError(
-                f"{path}: {size} bytes, not {card.index_bytes} as written", rerun="index", force=True
-            )
         index = faiss.read_index(os.fspath(path))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such index", rerun="index") from None
     except RuntimeError as error:
         problem = f"{path}: FAISS cannot read it ({_cause(error)})"
         raise UserError(problem, rerun="index", force=True) from None
     return IndexSearch(index, exact, card.search)
 
 
-def _new_index(width: int, factory: str, metric: Metric) -> faiss.Index:
+def new_index(width: int, factory: str, metric: Metric) -> faiss.Index:
+    """An untrained, empty index; `UserError` for a factory that FAISS does not build over this width."""
     kind = faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
     if re.search(r"[A-Za-z]0+(?!\d)", factory):
         raise UserError(f"index.factory: {factory} has no lists, links or codes: a number in it is 0")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import logging
+import subprocess
+import sys
 from collections.abc import Callable
 
 import faiss
@@ -11,6 +15,8 @@ from ..params import Metric
 from .metrics import score_errors
 from .vectors import as_float32, unit_rows
 
+_log = logging.getLogger(__name__)
+_ASK = "import faiss; raise SystemExit(10 if faiss.get_num_gpus() else 0)"
 _BLOCK_BYTES = 4 << 30
 _MARGIN = 64  # more than k, so that near-ties at the k-th place are all there
 MOST = 2048  # FAISS finds no more on a device
@@ -19,9 +25,14 @@ MOST = 2048  # FAISS finds no more on a device
 Knn = Callable[[np.ndarray, np.ndarray, int, int], tuple[np.ndarray, np.ndarray]]
 
 
+@functools.cache
 def device_is_there() -> bool:
-    """Whether FAISS has a CUDA device."""
-    return bool(faiss.get_num_gpus())
+    """Whether FAISS has a CUDA device; asked once, in a child, as FAISS aborts where CUDA is half there."""
+    done = subprocess.run([sys.executable, "-c", _ASK], capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 10):
+        cause = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        _log.warning("FAISS cannot use CUDA here and works on the CPU (%s)", cause.rpartition("details: ")[2])
+    return done.returncode == 10
 
 
 def knn_on_device(

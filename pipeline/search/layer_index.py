@@ -18,7 +18,8 @@ from ..results.record import save_record
 from ..store.feature_file import FeatureFile
 from .exact import ExactSearch
 from .factory import Choice, choose_factory
-from .faiss_index import IndexCard, IndexSearch, build_index, describe, save_index, to_gpu
+from .faiss_index import IndexSearch, build_index, describe, save_index, to_gpu
+from .index_card import IndexCard
 from .quality import DEPTHS, Latency, measure_latency, query_rows, recommended, sweep
 
 INDEX, CARD, QUALITY = "layer.faiss", "layer.json", "quality.json"  # what `LayerIndex.save` writes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
 import shutil
 from pathlib import Path
@@ -14,9 +15,11 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from ..files.atomic import atomic_write
+from ..files.digests import sha256_of_file
 from ..results.training import Epoch
 
 _FILE = "state.pt"
+_DIGEST_BYTES = 32
 _log = logging.getLogger(__name__)
 
 
@@ -70,24 +73,37 @@ class Checkpoints:
         self.path = self.of_model / digest / _FILE
 
     def read(self) -> dict[str, Any] | None:
-        """The last state; None where there is none. One that cannot be read is set aside."""
+        """The last state; None where there is none. A damaged one is set aside.
+
+        PyTorch checks no sums: most damaged bytes would be taken for weights, and change what comes out.
+        """
         try:
-            saved: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
-            return saved
+            if self._is_whole():
+                saved: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
+                return saved
         except FileNotFoundError:
             return None
-        except OSError:
-            raise
-        except Exception as error:
-            # on damaged bytes torch.load raises nearly anything: UnpicklingError, IndexError, RuntimeError, …
-            aside = self.path.replace(self.path.with_suffix(".damaged"))
-            _log.warning("%s: damaged (%s); the training starts anew", aside, type(error).__name__)
-            return None
+        aside = self.path.replace(self.path.with_suffix(".damaged"))
+        _log.warning("%s: damaged; the training starts anew", aside)
+        return None
 
     def write(self, state: dict[str, Any]) -> None:
         """Replace the last state, whole or not at all."""
         with atomic_write(self.path) as temporary:
             torch.save(state, temporary)
+            digest = bytes.fromhex(sha256_of_file(temporary))
+            with temporary.open("ab") as file:
+                file.write(digest)  # behind the archive's end, where `torch.load` does not look
+
+    def _is_whole(self) -> bool:
+        """Whether the last 32 bytes are the SHA-256 of all before them."""
+        with self.path.open("rb") as file:
+            left = max(self.path.stat().st_size - _DIGEST_BYTES, 0)
+            sha256 = hashlib.sha256()
+            while block := file.read(min(left, 1 << 20)):
+                sha256.update(block)
+                left -= len(block)
+            return file.read() == sha256.digest()
 
     def remove(self) -> None:
         """Remove the model's checkpoints, also those that other recipes left."""

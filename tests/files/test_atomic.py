@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,41 @@ def test_a_file_linked_from_a_cache_is_replaced_not_edited(tmp_path):
     path.hardlink_to(cached)
     write_text(path, "new")
     assert cached.read_text() == "cached"
+
+
+FULL = """
+import resource, sys
+import faiss, numpy, torch
+from safetensors.torch import save_file
+from pool5.cli.telling import told_in_one_line
+from pool5.files.atomic import atomic_write
+zeros = numpy.zeros((3000, 32), numpy.float32)
+index = faiss.IndexFlatL2(32)
+index.add(zeros)
+writers = {
+    "torch": lambda path: torch.save(torch.from_numpy(zeros), path),
+    "faiss": lambda path: faiss.write_index(index, str(path)),
+    "safetensors": lambda path: save_file({"a": torch.from_numpy(zeros)}, path),
+}
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))  # as a disk that is full
+for name, write in writers.items():
+    try:
+        with told_in_one_line(), atomic_write(name) as temporary:
+            write(temporary)
+    except SystemExit as stop:
+        print(name, stop.code)
+"""
+
+
+def test_a_disk_that_takes_no_more_is_one_line_whichever_library_writes(tmp_path):
+    for name in ("torch", "faiss", "safetensors"):
+        (tmp_path / name).write_text("old")
+    done = subprocess.run(
+        [sys.executable, "-c", FULL], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["torch 2", "faiss 2", "safetensors 2"]
+    lines = [line for line in done.stderr.splitlines() if line.startswith("pool5: ")]
+    assert [line.split(":")[1].strip() for line in lines] == ["torch", "faiss", "safetensors"]
+    assert "Traceback" not in done.stderr
+    assert sorted(names_in(tmp_path)) == ["faiss", "safetensors", "torch"]
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"old"}

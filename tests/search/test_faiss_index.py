@@ -21,6 +21,7 @@ from pool5.search.faiss_index import (
     to_gpu,
     training_sample,
 )
+from pool5.search.index_card import check_file, read_card, verify_index
 from pool5.search.quality import sweep
 from pool5.store.feature_file import FeatureFile
 
@@ -119,7 +120,7 @@ def test_a_damaged_or_missing_index_is_one_line(write_features, tmp_path):
     with pytest.raises(UserError, match="bytes, not"):
         open_index(path, features, "fc7", exact)
     path.write_bytes(b"x" * len(whole))
-    with pytest.raises(UserError, match="FAISS cannot read it"):
+    with pytest.raises(UserError, match="damaged: other bytes"):
         open_index(path, features, "fc7", exact)
     path.unlink()
     with pytest.raises(UserError, match="no such index"):
@@ -127,6 +128,31 @@ def test_a_damaged_or_missing_index_is_one_line(write_features, tmp_path):
     path.with_suffix(".json").write_text("{}")
     with pytest.raises(UserError, match="not the card of an index"):
         open_index(path, features, "fc7", exact)
+
+
+@pytest.mark.parametrize("suffix", [".faiss", ".json"])
+@pytest.mark.parametrize("factory", ["Flat", "IVF8,PQ6x4", "HNSW8"])
+def test_no_damage_of_an_index_or_its_card_gives_other_neighbors_or_ends_the_process(
+    write_features, tmp_path, factory, suffix
+):
+    features = FeatureFile.open(write_features())
+    path = tmp_path / "fc7.faiss"
+    card = save(features, "fc7", path, factory)
+    damaged = path.with_suffix(suffix)
+    whole, rng = damaged.read_bytes(), np.random.default_rng(0)
+    assert verify_index(path) == []
+    for _ in range(150):
+        data = bytearray(whole)
+        for place in rng.integers(0, len(data), rng.integers(1, 4)):
+            data[place] = rng.integers(0, 256)
+        damaged.write_bytes(data)
+        try:
+            check_file(path, read_card(path))
+        except UserError as error:
+            assert (error.rerun, error.force) == ("index", True)
+            assert len(verify_index(path)) == 1
+        else:  # the bytes drawn were those that were there, or blanks of the JSON's layout
+            assert bytes(data) == whole or (suffix == ".json" and read_card(path) == card)
 
 
 @pytest.mark.parametrize(

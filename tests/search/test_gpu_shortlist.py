@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from functools import partial
 
 import faiss
@@ -42,6 +46,30 @@ def test_more_ties_than_a_device_returns_are_searched_on_the_cpu(metric):
     _, rows = search._search_on_device(vectors[own], 4, own, shortlist)
     assert rows[0].tolist() == [200, 201, 202, 203]
     np.testing.assert_array_equal(rows, search.search(vectors[own], 4, exclude=own)[1])
+
+
+HALF_A_DRIVER = "int cudaGetDeviceCount(int *count) { *count = 0; return %d; }"
+BUILD = """
+import logging
+logging.basicConfig(format="%(message)s")
+import numpy as np
+from pool5.search.faiss_index import build_index
+print(build_index(np.eye(64, dtype="float32"), "IVF2,Flat", "l2", seed=0)[0].ntotal)
+"""
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
+@pytest.mark.parametrize("error", [3, 804, 999])
+def test_where_cuda_is_half_there_an_index_is_built_on_the_cpu_and_that_is_told_once(tmp_path, error):
+    # not initialised, forward compatibility, unknown: FAISS ends the process that asks
+    (tmp_path / "half.c").write_text(HALF_A_DRIVER % error)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", "half.so", "half.c"], cwd=tmp_path, check=True)
+    environment = {**os.environ, "LD_PRELOAD": str(tmp_path / "half.so")}
+    asked = [sys.executable, "-c", BUILD]
+    done = subprocess.run(asked, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "64\n"), done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"FAISS cannot use CUDA here and works on the CPU (CUDA error {error}")
 
 
 @pytest.mark.gpu

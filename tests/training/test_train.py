@@ -156,6 +156,9 @@ DAMAGE = {
     "no archive": lambda data: b"no state at all" * 99,
     "a pickle cut short": lambda data: pickle.dumps(torch.zeros(9))[:30],
     "a pickle with nothing in it": lambda data: b"\x80\x02.",
+    # PyTorch reads it, as other weights
+    "one bit of a weight": lambda data: data.replace(*(np.float32(x).tobytes() for x in (300, 301)), 1),
+    "one bit of its sum": lambda data: data[:-1] + bytes([data[-1] ^ 1]),
     "bytes turned": lambda data: data[:200] + bytes(255 - byte for byte in data[200:600]) + data[600:],
 }
 
