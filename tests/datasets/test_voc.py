@@ -48,7 +48,7 @@ def refusal(root: Path, train: str = "train", test: str | None = None) -> str:
 
 
 def test_the_label_lists_of_voc_2007_have_the_counts_of_its_development_kit(shared):
-    listings = list_voc(shared / "data/voc2007-labels", "trainval", "test")
+    listings = list_voc(shared / "data/voc2007-labels", "trainval", "test", "val", ["train"])
     assert {split: len(part.ids) for split, part in listings.items()} == {
         "trainval": 5011, "test": 4952, "train": 2501, "val": 2510,
     }  # fmt: skip
@@ -64,13 +64,13 @@ def test_ids_of_voc_2007_keep_their_leading_zeros(shared):
 
 
 def test_lists_and_annotations_of_the_real_photographs_agree(shared):
-    listings = list_voc(shared / "data/voc2012-animals", "trainval", "test")
-    assert [len(listings[split].ids) for split in ("train", "val", "trainval", "test")] == [
-        450,
-        150,
-        600,
-        600,
-    ]
+    listings = list_voc(shared / "data/voc2012-animals", "trainval", "test", "val")
+    assert {split: len(part.ids) for split, part in listings.items()} == {
+        "trainval": 600,
+        "test": 600,
+        "val": 150,
+    }
+    assert not any(part.remarks for part in listings.values())
     assert not any(part.disagreements for part in listings.values())
     empty = [
         name
@@ -184,9 +184,11 @@ def test_images_that_are_no_jpegs_are_found(two):
     assert list_voc(two, "train", "train")["train"].paths[0] == "JPEGImages/000001.PNG"
 
 
-def test_a_list_in_the_form_of_a_split_that_has_no_labels_is_left_out(two):
+def test_only_the_splits_that_are_named_are_read(two):
     write_list(two, "class", ["cat", "dog"])
-    assert sorted(list_voc(two, "train", "train")) == ["test", "train"]
+    write_list(two, "broken", ["000001", "000001"])
+    assert list(list_voc(two, "train", "train")) == ["train"]
+    assert list(list_voc(two, "train", "train", None, ["test"])) == ["train", "test"]
 
 
 def test_a_root_that_is_not_there(tmp_path):
@@ -219,7 +221,7 @@ def test_an_id_twice(two):
     assert "000001 is listed twice" in refusal(two)
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "..", "a\\b", "a/b"])
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "..", "a\\b", "a/../b", "a//b", "a\tb"])
 def test_a_name_that_leads_out_of_the_folder(two, name):
     write_list(two, "train", ["000001", name])
     assert "is no name of an image" in refusal(two)

@@ -1,0 +1,136 @@
+"""VOC's lists of images: a name a line in a split's, a name and a label in a class's."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import UserError
+from ..files.hints import did_you_mean
+from .image_tree import SUFFIXES
+from .listing import refuse_duplicates, refuse_unsafe
+from .named_files import NamedFiles, composed, likeliest_image, without_ending
+
+_LABELS = ("1", "+1", "-1", "0")
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSets:
+    """The lists in a devkit's ImageSets/Main, and the images that they name.
+
+    Names may hold spaces, be in quotes, lead into folders and carry an image's ending; a line that begins
+    with # is a comment, unless an image is named so.
+    """
+
+    folder: Path
+    images: NamedFiles
+    annotations: NamedFiles
+
+    def splits(self) -> list[str]:
+        """Names of the lists of images: class lists have a label beside each name."""
+        return [path.stem for path in sorted(self.folder.glob("*.txt")) if self._lists_images(path)]
+
+    def class_lists(self, splits: Sequence[str]) -> dict[str, dict[str, Path]]:
+        """By split and class. The longest split counts: `cat_my_test` is of `my_test` if that is a split."""
+        found: dict[str, dict[str, Path]] = {}
+        for path in sorted(self.folder.glob("*_*.txt")):
+            if path.stem in splits:
+                continue
+            owners = [split for split in splits if path.stem.endswith(f"_{split}")]
+            if owners:
+                split = max(owners, key=len)
+                found.setdefault(split, {})[composed(path.stem.removesuffix(f"_{split}"))] = path
+        return found
+
+    def ids(self, split: str) -> tuple[str, ...]:
+        """The images of a split, in the order of its list."""
+        path = self.folder / f"{split}.txt"
+        ids = []
+        for number, line in self._lines(path):
+            image_id = self._id(line)
+            refuse_unsafe(image_id, f"{path}:{number}")
+            ids.append(image_id)
+        if not ids:
+            raise UserError(
+                f"{path}: an empty split; list its images there, one name a line, or name another"
+            )
+        refuse_duplicates(ids, str(path))
+        return tuple(ids)
+
+    def labels(self, path: Path, ids: tuple[str, ...]) -> np.ndarray:
+        """A class list's labels, in the order of `ids`: (N,) int8."""
+        row_of = {image_id: row for row, image_id in enumerate(ids)}
+        labels = np.full(len(ids), -2, dtype=np.int8)
+        for number, line in self._lines(path):
+            name, label = [*line.rsplit(maxsplit=1), ""][:2]
+            row = row_of.get(name)
+            if row is None:
+                row = row_of.get(self._id(name))
+            if label not in _LABELS or (row is None and len(name.split()) > 1):
+                raise UserError(f"{path}:{number}: {line!r} is not an image's name and 1, -1 or 0")
+            if row is None:
+                hint = did_you_mean(name, ids)
+                raise UserError(
+                    f"{path}:{number}: {name} is not in the split's own list{hint}; remove the line"
+                )
+            if labels[row] != -2:
+                raise UserError(f"{path}:{number}: {name} is listed twice; remove one of the lines")
+            labels[row] = int(label)
+        if (missing := np.flatnonzero(labels == -2)).size:
+            raise UserError(
+                f"{path}: {missing.size} images of the split have no label there, such as {ids[missing[0]]}; "
+                "add them"
+            )
+        return labels
+
+    def image(self, image_id: str) -> str:
+        """The path of an image from its folder: that with a known ending, else that which is one inside."""
+        base, _ = without_ending(image_id)
+        found = self.images.named(image_id) or [path for path in self.images.named(base) if path == image_id]
+        if not found:
+            return f"{image_id}.jpg"
+        if without_ending(found[0])[1].lower() in SUFFIXES:
+            return found[0]
+        return likeliest_image(self.images.folder, found)
+
+    def annotation(self, image_id: str) -> Path | None:
+        """The file with an image's objects, if there is one."""
+        found = self.annotations.named(image_id)
+        base, ending = without_ending(image_id)
+        if not found and ending.lower() in SUFFIXES:
+            found = self.annotations.named(base)
+        return self.annotations.folder / found[0] if found else None
+
+    def _id(self, name: str) -> str:
+        """The image that a list means; its ending is part of the id where two pictures differ in it alone."""
+        if name not in self.images and len(name) > 2 and name[0] == name[-1] == '"':
+            name = name[1:-1]
+        base, ending = without_ending(name)
+        if ending.lower() not in SUFFIXES or name in self.images or name in self.annotations:
+            return name
+        same = self.images.named(base)
+        return name if name in same[1:] else base
+
+    def _lists_images(self, path: Path) -> bool:
+        _, line = next(self._lines(path, errors="replace"), (0, ""))
+        words = line.split()
+        return len(words) < 2 or words[-1] not in _LABELS or self._known(line)
+
+    def _known(self, name: str) -> bool:
+        image_id = self._id(name)
+        return image_id in self.images or self.annotation(image_id) is not None
+
+    def _lines(self, path: Path, errors: str = "strict") -> Iterator[tuple[int, str]]:
+        """The lines that say something, with their numbers."""
+        try:
+            with path.open(encoding="utf-8-sig", errors=errors) as file:
+                for number, line in enumerate(map(str.strip, file), start=1):
+                    if line and (line[0] != "#" or self._known(line)):
+                        yield number, line
+        except UnicodeDecodeError:
+            raise UserError(f"{path}: not a text file in UTF-8; write it again") from None
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror}); mend or remove it") from None
