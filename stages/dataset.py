@@ -11,7 +11,10 @@ from . import run
 def main() -> None:
     project = Project()
     params = load_params(project.params)
-    take_inventory(project, params.dataset, params.extract.on_bad_image)
+    extract = params.extract
+    take_inventory(
+        project, params.dataset, extract.on_bad_image, params.trained_on, memory_gb=extract.memory_gb
+    )
 
 
 if __name__ == "__main__":

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from .image_tree import check_splits, draw_splits, images_under, is_image, subfolders
+from .image_tree import check_splits, draw_splits, holds_images, images_under, subfolders
 from .listing import Listing
 
 
-def list_folder(root: Path, train: str, test: str, val: str | None = None) -> dict[str, Listing]:
-    """Every split under `root`, by name.
+def list_folder(
+    root: Path, train: str, test: str, val: str | None = None, also: Collection[str] = ()
+) -> dict[str, Listing]:
+    """The splits under `root`, by name; other folders there are not read.
 
     An image's id is its path from the split's folder (`cat/001.jpg`); it has the one class whose folder it is
-    in. Classes are sorted by name, and are the same in all splits. Folders inside a class's belong to it.
+    in. Classes are the folders with images, sorted by name, and are the same in all splits. Folders inside a
+    class's belong to it.
 
     Where `root` has no folder named as a split but folders with images, these are the classes, and the splits
     are drawn, class by class.
@@ -22,29 +27,29 @@ def list_folder(root: Path, train: str, test: str, val: str | None = None) -> di
     Raises
     ------
     UserError
-        If a split's folder is missing or holds no images.
+        If a split's folder is missing or holds no images, or a folder cannot be read.
     """
-    folders = subfolders(root)
-    named = list(dict.fromkeys(name for name in (train, test, val) if name))
-    if not set(named) & {path.name for path in folders} and any(
-        is_image(path) for folder in folders for path in folder.iterdir()
-    ):
-        images = {name: ids for name, ids in _by_class(root).items() if ids}
-        drawn = draw_splits(images.values(), train, test, val, root)
-        return {split: _listing(split, tuple(sorted(images)), ids, "") for split, ids in drawn.items()}
-    by_class = {folder.name: _by_class(folder) for folder in folders}
-    found = {split: [i for ids in classes.values() for i in ids] for split, classes in by_class.items()}
-    check_splits(found, named, root, "<class>/")
-    used = [split for split, ids in found.items() if ids]
-    classes = tuple(sorted({name for split in used for name in by_class[split]}))
-    return {split: _listing(split, classes, found[split], f"{split}/") for split in used}
+    folders = {path.name: path for path in subfolders(root)}
+    named = list(dict.fromkeys(name for name in (train, test, val, *also) if name))
+    if not set(named) & set(folders) and any(map(holds_images, folders.values())):
+        return _listings(draw_splits(_by_class(root), train, test, val, root), prefix=False)
+    read = {name: [*chain(*_by_class(folders[name]))] for name in named if name in folders}
+    check_splits({name: read.get(name, []) for name in folders}, named, root, "<class>/")
+    return _listings(read, prefix=True)
 
 
-def _by_class(folder: Path) -> dict[str, list[str]]:
-    return {path.name: images_under(path, folder) for path in subfolders(folder)}
+def _by_class(folder: Path) -> list[list[str]]:
+    return [images_under(path, folder) for path in subfolders(folder)]
 
 
-def _listing(split: str, classes: tuple[str, ...], ids: list[str], prefix: str) -> Listing:
-    own = np.array([image_id.partition("/")[0] for image_id in ids])
-    labels = np.where(own[:, None] == np.array(classes), 1, -1).astype(np.int8)
-    return Listing(split, classes, tuple(ids), tuple(prefix + i for i in ids), labels)
+def _listings(ids: Mapping[str, Sequence[str]], prefix: bool) -> dict[str, Listing]:
+    own = {split: [name.partition("/")[0] for name in names] for split, names in ids.items()}
+    classes = tuple(sorted({name for names in own.values() for name in names}))
+    column = {name: number for number, name in enumerate(classes)}
+    listings = {}
+    for split, names in ids.items():
+        labels = np.full((len(names), len(classes)), -1, np.int8)
+        labels[np.arange(len(names)), [column[name] for name in own[split]]] = 1
+        paths = tuple(f"{split}/{name}" if prefix else name for name in names)
+        listings[split] = Listing(split, classes, tuple(names), paths, labels)
+    return listings

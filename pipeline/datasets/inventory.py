@@ -5,37 +5,51 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+import msgspec
 import numpy as np
 
 from ..errors import UserError
-from ..files.atomic import whole_folder, write_text
+from ..files.atomic import whole_folder
 from ..files.csv_file import write_csv
 from ..files.hints import counted
 from ..files.json_file import write_json
-from ..params import Dataset
+from ..params import Dataset, Extract
 from ..project import Project
-from .image_check import BadImage, ImageFact, check_images
+from ..results.dataset import Contradiction, DatasetResult, LeftOut, SplitContent
+from ..results.record import save_record
+from .image_check import BadImage, ImageFact, check_images, doubts
 from .kinds import list_splits
-from .listing import Disagreement, Listing, ObjectBox
+from .listing import Listing, ObjectBox
 from .manifest import Manifest, write_manifest
+from .oddities import oddities, reasons
+from .passed_over import look_beside
 
 _log = logging.getLogger(__name__)
-_NAMED = 10  # so many of a kind are named in one line; summary.json has them all
 
 
 def take_inventory(
-    project: Project, dataset: Dataset, on_bad_image: Literal["fail", "skip"] = "fail"
-) -> dict[str, Manifest]:
+    project: Project,
+    dataset: Dataset,
+    on_bad_image: Literal["fail", "skip"] = "fail",
+    also: Collection[str] = (),
+    memory_gb: float = Extract().memory_gb,
+) -> DatasetResult:
     """Read the data set's lists and every image, and write what was found.
 
     Into data/manifest, which appears whole or not at all: `<split>.csv` for every split (see `manifest`);
-    `objects.csv`, the annotated boxes; `summary.json`, with the images that were left out and the
-    contradictions between class lists and annotations; `training.json`, the digests of all manifests but the
-    test split's, on which a training depends. Into the metrics `dataset`: the counts.
+    `objects.csv`, the annotated boxes; `training.json`, a digest of what a training learns from in each split
+    but the test split. Beside it the record, and DVC's metrics. What the record says in `gaps` is told.
+
+    Parameters
+    ----------
+    also : names of splits
+        That models train on, beside those of `dataset`.
+    memory_gb : float
+        What one image may take.
 
     Raises
     ------
@@ -43,37 +57,34 @@ def take_inventory(
         If a list is wrong, or an image cannot be read and `on_bad_image` is `fail`.
     """
     root = project.images(dataset.root)
-    listings = list_splits(dataset, root)
+    listings = list_splits(dataset, root, also)
     if "objects" in listings:
         raise UserError(
             f"{dataset.root}: the split objects: that name is taken by objects.csv; rename the split"
         )
-    _tell_disagreements(listings)
-    facts = check_images(root, [path for listing in listings.values() for path in listing.paths])
+    facts = check_images(root, [path for listing in listings.values() for path in listing.paths], memory_gb)
     bad = [fact for fact in facts.values() if isinstance(fact, BadImage)]
     if bad and on_bad_image == "fail":
         raise UserError(
-            f"{counted(len(bad), 'image')} of {len(facts)} cannot be read: {_reasons(bad)}; "
+            f"{counted(len(bad), 'image')} of {len(facts)} cannot be read: {reasons(bad)}; "
             "replace them, or set extract.on_bad_image: skip"
         )
-    if bad:
-        _log.warning("left out, as they cannot be read: %s", _reasons(bad))
-    manifests = {split: _manifest(dataset.name, listing, facts) for split, listing in listings.items()}
-    summary = _summary(dataset.name, listings, manifests, facts)
+    manifests = {split: _manifest(listing, facts) for split, listing in listings.items()}
+    learned = [name for name in manifests if name != dataset.test or name in (dataset.train, *also)]
     with whole_folder(project.manifests) as folder:
         for split, manifest in manifests.items():
             write_manifest(manifest, folder / f"{split}.csv")
         _write_objects(folder / "objects.csv", listings.values(), manifests.values())
-        write_text(folder / "summary.json", _json(summary))
-        write_text(folder / "training.json", _json(_digests(folder, manifests, but=dataset.test)))
-    counts = {
-        split: {k: v for k, v in part.items() if k != "left_out"} for split, part in summary["splits"].items()
-    }
-    write_json(project.metrics("dataset"), counts)
-    return manifests
+        write_json(folder / "training.json", {split: _digest(manifests[split]) for split in learned})
+    result = _result(dataset, listings, manifests, facts, root)
+    for gap in result.gaps:
+        _log.warning("%s", gap)
+    save_record(result, project.result("dataset"))
+    write_json(project.metrics("dataset"), result.metrics())
+    return result
 
 
-def _manifest(name: str, listing: Listing, facts: Mapping[str, ImageFact | BadImage]) -> Manifest:
+def _manifest(listing: Listing, facts: Mapping[str, ImageFact | BadImage]) -> Manifest:
     rows, good = [], []
     for row, path in enumerate(listing.paths):
         if isinstance(fact := facts[path], ImageFact):
@@ -84,7 +95,6 @@ def _manifest(name: str, listing: Listing, facts: Mapping[str, ImageFact | BadIm
             f"split {listing.split}: none of its {counted(len(listing.ids), 'image')} can be read"
         )
     return Manifest(
-        dataset=name,
         split=listing.split,
         classes=listing.classes,
         ids=np.array([listing.ids[row] for row in rows], dtype=np.str_),
@@ -95,54 +105,47 @@ def _manifest(name: str, listing: Listing, facts: Mapping[str, ImageFact | BadIm
     )
 
 
-def _summary(
-    name: str,
+def _result(
+    dataset: Dataset,
     listings: Mapping[str, Listing],
     manifests: Mapping[str, Manifest],
     facts: Mapping[str, ImageFact | BadImage],
-) -> dict[str, Any]:
-    splits: dict[str, Any] = {}
-    for split, manifest in manifests.items():
-        left_out = [
-            {"id": image_id, "path": path, "reason": fact.reason}
-            for image_id, path in zip(listings[split].ids, listings[split].paths, strict=True)
-            if isinstance(fact := facts[path], BadImage)
-        ]
-        splits[split] = {
-            "images": len(manifest),
-            "unreadable": len(left_out),
-            "positives": _count(manifest, 1),
-            "difficult": _count(manifest, 0),
-            "left_out": left_out,
-        }
-    return {
-        "dataset": name,
-        "classes": list(next(iter(manifests.values())).classes),
-        "splits": splits,
-        "disagreements": [
-            {"id": d.id, "class": d.name, "listed": d.listed, "annotated": d.annotated}
-            for d in _disagreements(listings)
-        ],
+    root: Path,
+) -> DatasetResult:
+    splits = {
+        split: SplitContent(
+            images=len(manifest),
+            positives=_count(manifest, 1),
+            difficult=_count(manifest, 0),
+            left_out=tuple(
+                LeftOut(id=name, path=path, reason=fact.reason)
+                for name, path in zip(listings[split].ids, listings[split].paths, strict=True)
+                if isinstance(fact := facts[path], BadImage)
+            ),
+        )
+        for split, manifest in manifests.items()
     }
+    # each once, though an image may be in more than one split
+    contradictions = dict.fromkeys(d for listing in listings.values() for d in listing.disagreements)
+    remarks = dict.fromkeys(remark for listing in listings.values() for remark in listing.remarks)
+    result = DatasetResult(
+        dataset=dataset.name,
+        classes=manifests[dataset.test].classes,
+        splits=splits,
+        disagreements=tuple(
+            Contradiction(id=d.id, class_name=d.name, listed=d.listed, annotated=d.annotated)
+            for d in contradictions
+        ),
+    )
+    passed_over, links = look_beside(root, facts)
+    result = msgspec.structs.replace(result, passed_over=tuple(passed_over))
+    gaps = (*oddities(result, dataset.train, dataset.test, links), *doubts(facts), *remarks)
+    return msgspec.structs.replace(result, gaps=gaps)
 
 
 def _count(manifest: Manifest, label: int) -> dict[str, int]:
     counts = (manifest.labels == label).sum(0)
     return {name: int(count) for name, count in zip(manifest.classes, counts, strict=True)}
-
-
-def _disagreements(listings: Mapping[str, Listing]) -> list[Disagreement]:
-    """Each once, though an image may be in more than one split."""
-    return list(dict.fromkeys(d for listing in listings.values() for d in listing.disagreements))
-
-
-def _tell_disagreements(listings: Mapping[str, Listing]) -> None:
-    if found := _disagreements(listings):
-        few = ", ".join(f"{d.id} ({d.name} {d.listed}, annotated {d.annotated})" for d in found[:_NAMED])
-        _log.warning(
-            "%s in ImageSets/Main and Annotations disagree, the former count: %s%s",
-            counted(len(found), "label"), few, _rest(len(found)),
-        )  # fmt: skip
 
 
 def _write_objects(path: Path, listings: Iterable[Listing], manifests: Iterable[Manifest]) -> None:
@@ -164,24 +167,13 @@ def _write_objects(path: Path, listings: Iterable[Listing], manifests: Iterable[
         for image_id in sorted(kept & set(by_image))
         for box in by_image[image_id]
     ]
-    write_csv(path, ["id", "class", "difficult", "truncated", "xmin", "ymin", "xmax", "ymax"], rows)
+    columns = ["id", "class", "difficult", "truncated", "xmin", "ymin", "xmax", "ymax"]
+    write_csv(path, columns, rows, exact=True)
 
 
-def _digests(folder: Path, splits: Iterable[str], but: str) -> dict[str, str]:
-    return {
-        split: hashlib.blake2b((folder / f"{split}.csv").read_bytes(), digest_size=16).hexdigest()
-        for split in splits
-        if split != but
-    }
-
-
-def _reasons(bad: list[BadImage]) -> str:
-    return ", ".join(f"{b.path} ({b.reason})" for b in bad[:_NAMED]) + _rest(len(bad))
-
-
-def _rest(total: int) -> str:
-    return f" and {total - _NAMED} more" if total > _NAMED else ""
-
-
-def _json(content: Any) -> str:
-    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+def _digest(manifest: Manifest) -> str:
+    """Of what decides a training: neither where an image lies nor what it is called does."""
+    digest = hashlib.blake2b(json.dumps(manifest.classes).encode(), digest_size=16)
+    digest.update(manifest.digests.tobytes())
+    digest.update(manifest.labels.tobytes())
+    return digest.hexdigest()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from ..errors import UserError
+from ..files.hints import did_you_mean
 from ..params import Dataset
 from .folder import list_folder
 from .listing import Listing
@@ -19,17 +21,19 @@ class DatasetKind(Protocol):
 
     What it gives holds to this, and `tests/datasets/kind_tests.py` tries it with any kind:
 
-    - a `Listing` for `train`, `test` and, where it is given, `val`; for further splits too, if it has any;
+    - a `Listing` for `train`, `test`, where given `val`, and those of `also`; further ones are not used;
     - the same classes in the same order in every split; none at all is allowed;
     - an id once in a split, and for the same image the same id in each of its splits;
-    - paths from `root`, with `/`, that do not lead out of it; ids and paths can be printed;
+    - paths from `root`, with `/`, that do not lead out of it; ids and paths without control characters;
     - the same data set gives the same listings, on every machine.
 
     What the data set says wrongly is a `UserError` of one line.
     """
 
-    def __call__(self, root: Path, train: str, test: str, val: str | None = None) -> dict[str, Listing]:
-        """The listings by split of the data set under `root`."""
+    def __call__(
+        self, root: Path, train: str, test: str, val: str | None = None, also: Collection[str] = ()
+    ) -> dict[str, Listing]:
+        """The listings by split of the data set under `root`; `also` are splits that models need."""
         ...
 
 
@@ -41,6 +45,20 @@ KINDS: Mapping[str, DatasetKind] = {
 }
 
 
-def list_splits(dataset: Dataset, root: Path) -> dict[str, Listing]:
-    """The splits of the data set, whose images are under `root`."""
-    return KINDS[dataset.kind](root, dataset.train, dataset.test, dataset.val)
+def list_splits(dataset: Dataset, root: Path, also: Collection[str] = ()) -> dict[str, Listing]:
+    """The splits that are named, of the data set whose images are under `root`; no other is read.
+
+    Raises
+    ------
+    UserError
+        If the data set says something wrongly, or has no split of a name.
+    """
+    listings = KINDS[dataset.kind](root, dataset.train, dataset.test, dataset.val, also)
+    named = dict.fromkeys(name for name in (dataset.train, dataset.test, dataset.val, *also) if name)
+    for name in named:
+        if name not in listings:
+            raise UserError(
+                f"{root}: no split {name}{did_you_mean(name, listings)}, which models.*.train.split names; "
+                f"there are: {', '.join(listings)}"
+            )
+    return {name: listings[name] for name in named}

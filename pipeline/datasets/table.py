@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import re
+from array import array
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -12,14 +15,28 @@ from ..errors import UserError
 from ..files.hints import did_you_mean
 from ..params.sections import NAME, NAME_IN_WORDS
 from .image_tree import draw_splits, short_ids
-from .listing import Listing, refuse_duplicates
+from .listing import Listing, can_be_written, refuse_duplicates
 
 TABLE = "images.csv"
 _OWN = ("path", "split", "id")  # every other column is a class
-_LABELS = {"1": 1, "0": 0, "-1": -1, "": 0}
+_ZERO = 2  # as long as it is not known whether 0 says that a class is absent
+_LABELS = {"1": 1, "0": _ZERO, "-1": -1, "": 0}
 
 
-def list_table(root: Path, train: str, test: str, val: str | None = None) -> dict[str, Listing]:
+@dataclasses.dataclass
+class _Table:
+    """What a table says of its N images: cells of its own columns, and (N, C) int8."""
+
+    classes: tuple[str, ...]
+    paths: list[str]
+    splits: list[str]
+    ids: list[str]
+    labels: np.ndarray
+
+
+def list_table(
+    root: Path, train: str, test: str, val: str | None = None, also: Collection[str] = ()
+) -> dict[str, Listing]:
     """Every split of the table.
 
     Its columns: `path`, from `root`; `split`, else splits are drawn; `id`, else the path without its suffix;
@@ -31,98 +48,92 @@ def list_table(root: Path, train: str, test: str, val: str | None = None) -> dic
     UserError
         One line that names the file, and the line or the split at fault.
     """
-    table = root / TABLE
-    columns, rows = _read(table)
-    paths = [row["path"] for row in rows]
-    short = short_ids(list(dict.fromkeys(paths)))
-    ids = [row.get("id") or short[row["path"]] for row in rows]
-    classes = tuple(name for name in columns if name not in _OWN)
-    labels = _labels(table, classes, rows)
+    file = root / TABLE
+    table = _read(file)
+    short = short_ids(list(dict.fromkeys(table.paths)))
+    ids = [name or short[path] for name, path in zip(table.ids, table.paths, strict=True)]
+    table.labels[table.labels == _ZERO] = 0 if (table.labels == -1).any() else -1
     listings = {}
-    for split, numbers in _splits(table, rows, train, test, val).items():
+    for split, numbers in _splits(file, table, train, test, val, also).items():
         chosen = [ids[n] for n in numbers]
-        refuse_duplicates(chosen, f"{table}: split {split}")
-        listings[split] = Listing(
-            split, classes, tuple(chosen), tuple(paths[n] for n in numbers), labels[numbers]
-        )
+        refuse_duplicates(chosen, f"{file}: split {split}")
+        paths = tuple(table.paths[n] for n in numbers)
+        listings[split] = Listing(split, table.classes, tuple(chosen), paths, table.labels[numbers])
     return listings
 
 
 def class_columns(table: Path) -> list[str]:
     """The classes that a table has labels for."""
-    return [name for name in _cells(table)[0] if name not in _OWN]
+    return [name for name in next(_lines(table), (1, []))[1] if name not in _OWN]
 
 
-def _cells(table: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header, and each line's number and cells."""
+def _lines(table: Path) -> Iterator[tuple[int, list[str]]]:
+    """The number and the cells of each line that has any, the header first."""
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, strict=True)
-            return next(reader, []), [(reader.line_num, cells) for cells in reader if cells]
+            yield from ((reader.line_num, [cell.strip() for cell in cells]) for cells in reader if cells)
     except FileNotFoundError:
         raise UserError(f"{table}: no such file; a table with a column path belongs there") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{table}: not a CSV file in UTF-8 ({error}); write it again") from None
 
 
-def _read(table: Path) -> tuple[list[str], list[dict[str, str]]]:
-    columns, found = _cells(table)
+def _read(table: Path) -> _Table:
+    lines = _lines(table)
+    _, columns = next(lines, (1, []))
     if "path" not in columns:
         raise UserError(
             f"{table}: no column path{did_you_mean('path', columns)}; it has {', '.join(columns) or 'none'}"
         )
     if len(set(columns)) < len(columns) or "" in columns:
         raise UserError(f"{table}: a column without a name, or two of one name; rename them")
-    if not found:
-        raise UserError(f"{table}: names no images; add a line for each")
-    for line, cells in found:
+    classes = tuple(name for name in columns if name not in _OWN)
+    own: dict[str, list[str]] = {name: [] for name in _OWN}
+    labels = array("b")  # a byte a cell: there may be millions
+    for line, cells in lines:
         if len(cells) != len(columns):
             raise UserError(f"{table}:{line}: {len(cells)} cells, and there are {len(columns)} columns")
-    rows = [dict(zip(columns, (cell.strip() for cell in cells), strict=True)) for _, cells in found]
-    for (line, _), row in zip(found, rows, strict=True):
+        row = dict(zip(columns, cells, strict=True))
         _check_row(row, f"{table}:{line}")
-    return columns, rows
+        for name, found in own.items():
+            found.append(row.get(name, ""))
+        labels.extend([_LABELS[row[name]] for name in classes])
+    if not own["path"]:
+        raise UserError(f"{table}: names no images; add a line for each")
+    values = np.frombuffer(labels, np.int8).reshape(len(own["path"]), len(classes))
+    return _Table(classes, own["path"], own["split"], own["id"], values)
 
 
 def _check_row(row: dict[str, str], where: str) -> None:
     path = PurePosixPath(row["path"])
-    if not row["path"] or path.is_absolute() or ".." in path.parts or not row["path"].isprintable():
+    if not row["path"] or path.is_absolute() or ".." in path.parts or not can_be_written(row["path"]):
         raise UserError(f"{where}: {row['path']!r} is no path of an image from the table's folder")
-    if not row.get("id", "").isprintable():
-        raise UserError(f"{where}: {row['id']!r}: an id with characters that cannot be printed")
+    if not can_be_written(row.get("id", "")):
+        raise UserError(f"{where}: {row['id']!r}: an id with control characters")
     if not re.match(NAME, row.get("split", "train")):
         raise UserError(f"{where}: {row['split']!r} is no name of a split; it has {NAME_IN_WORDS}")
     for name, value in row.items():
-        if name not in _OWN and value not in _LABELS:
+        if value not in _LABELS and name not in _OWN:
             raise UserError(f"{where}: {name} is {value!r}; allowed: 1, -1, 0, or nothing")
 
 
-def _labels(table: Path, classes: tuple[str, ...], rows: list[dict[str, str]]) -> np.ndarray:
-    """(N, C) int8"""
-    meaning = dict(_LABELS)
-    if not any(row[name] == "-1" for row in rows for name in classes):
-        meaning["0"] = -1
-    return np.array([[meaning[row[name]] for name in classes] for row in rows], np.int8).reshape(
-        len(rows), len(classes)
-    )
-
-
 def _splits(
-    table: Path, rows: list[dict[str, str]], train: str, test: str, val: str | None
+    file: Path, table: _Table, train: str, test: str, val: str | None, also: Collection[str]
 ) -> dict[str, list[int]]:
     """The rows of each split, in the table's order."""
-    if "split" not in rows[0]:
-        number_of = {row["path"]: number for number, row in enumerate(rows)}
-        refuse_duplicates((row["path"] for row in rows), str(table))
-        drawn = draw_splits([list(number_of)], train, test, val, table.parent)
+    if not any(table.splits):
+        number_of = {path: number for number, path in enumerate(table.paths)}
+        refuse_duplicates(table.paths, str(file))
+        drawn = draw_splits([list(number_of)], train, test, val, file.parent)
         return {split: sorted(number_of[path] for path in paths) for split, paths in drawn.items()}
     splits: dict[str, list[int]] = {}
-    for number, row in enumerate(rows):
-        splits.setdefault(row["split"], []).append(number)
-    for split in (train, test, val):
-        if split and split not in splits:
+    for number, split in enumerate(table.splits):
+        splits.setdefault(split, []).append(number)
+    for split in filter(None, (train, test, val, *also)):
+        if split not in splits:
             raise UserError(
-                f"{table}: no image of split {split}{did_you_mean(split, splits)}; there are: "
+                f"{file}: no image of split {split}{did_you_mean(split, splits)}; there are: "
                 f"{', '.join(splits)}"
             )
     return splits

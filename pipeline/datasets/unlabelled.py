@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ from .image_tree import check_splits, draw_splits, images_under, short_ids, subf
 from .listing import Listing
 
 
-def list_images(root: Path, train: str, test: str, val: str | None = None) -> dict[str, Listing]:
+def list_images(
+    root: Path, train: str, test: str, val: str | None = None, also: Collection[str] = ()
+) -> dict[str, Listing]:
     """The splits of a tree of images; there are no classes.
 
     Where a folder in `root` is named as a split, splits are these folders; else they are drawn. An image's id
@@ -21,7 +24,7 @@ def list_images(root: Path, train: str, test: str, val: str | None = None) -> di
     UserError
         If a split's folder is missing or holds no images, or there are too few images to draw splits from.
     """
-    named = list(dict.fromkeys(name for name in (train, test, val) if name))
+    named = list(dict.fromkeys(name for name in (train, test, val, *also) if name))
     folders = {path.name: path for path in subfolders(root)}
     if set(named) & set(folders):
         splits = {name: images_under(path, root) for name, path in folders.items() if name in named}

@@ -41,12 +41,15 @@ class Job:
         One a split.
     root : Path
         That the manifests' paths start from.
+    dataset : str
+        The data set's name.
     """
 
     model: str
     keys: Mapping[str, FeatureKey]
     manifests: Sequence[Manifest]
     root: Path
+    dataset: str
 
 
 def extract_model(model: str, params: Params, project: Project) -> ExtractionResult:
@@ -66,6 +69,7 @@ def extract_model(model: str, params: Params, project: Project) -> ExtractionRes
         feature_keys(params, model, project.models),
         [read_manifest(project.manifest(split)) for split in splits],
         project.images(params.dataset.root),
+        params.dataset.name,
     )
 
     def load_network() -> Network:
@@ -142,7 +146,7 @@ def _publish(
         if not len(kept):
             raise UserError(f"split {manifest.split}: none of its {len(manifest)} images can be read")
         head = FileHead(
-            kept.dataset, kept.split, job.model, kept.classes, kept.ids, kept.digests, kept.labels
+            job.dataset, kept.split, job.model, kept.classes, kept.ids, kept.digests, kept.labels
         )
         publish(project.features(job.model, manifest.split), head, by_layer)
         splits[manifest.split] = ExtractedSplit(rows=len(kept), skipped=skipped)

@@ -10,11 +10,13 @@ import msgspec
 from ..errors import UserError
 from .sections import Params
 
-# how the work is done: decides no value, so that a change of it reruns nothing
+# how the work is done, and where the images lie: decides no value, so that a change of it reruns nothing
 HOW = (
+    "dataset.root",
     "extract.device",
     "extract.batch_size",
     "extract.workers",
+    "extract.memory_gb",
     "extract.cache",
     "extract.read_also",
     "models.*.train.device",
@@ -29,7 +31,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version : int
         Raised when the same inputs and parameters would give other values.
     params : tuple of str
-        Dotted keys of params.yaml; `models.*.layers` is of the one model that the stage is about.
+        Dotted keys of params.yaml; `models.*.layers` is of the one model that the stage is about, and
+        `trained_on` stands for the splits that models name.
     """
 
     version: int
@@ -53,8 +56,9 @@ def read_recipes(path: Path | str) -> dict[str, Recipe]:
 
 def deciding_values(params: Params, recipe: Recipe, item: str | None = None) -> dict[str, Any]:
     """{key: value} of all parameters that the recipe names, defaults filled in, as plain JSON values."""
-    plain = without_how(params)
-    return {key: _value(plain, key.split("."), item) for key in recipe.params}
+    plain = without_how(params) | {"trained_on": params.trained_on}
+    whole = msgspec.to_builtins(params)  # the stage that looks for the images is decided by where they lie
+    return {key: _value(whole if key in HOW else plain, key.split("."), item) for key in recipe.params}
 
 
 def without_how(params: Params) -> dict[str, Any]:

@@ -126,6 +126,7 @@ class Extract(_Section, frozen=True, kw_only=True):
     dtype: Literal["float32", "float16"] = "float32"
     batch_size: Count = 32
     workers: Annotated[int, Meta(ge=0)] | Literal["auto"] = "auto"
+    memory_gb: Positive = 4.0  # what one image may take to decode; all processes together about twice as much
     on_bad_image: Literal["fail", "skip"] = "fail"
     cache: Annotated[str, Meta(min_length=1)] = ".cache/features"
     read_also: tuple[Annotated[str, Meta(min_length=1)], ...] = ()  # further row caches, never written to
@@ -209,6 +210,12 @@ class Params(_Section, frozen=True, kw_only=True):
     tsne: Tsne = Tsne()
     probe: dict[str, Probe] = {}
     ap: Ap = Ap()
+
+    @property
+    def trained_on(self) -> list[str]:
+        """The splits that models name to train on, by name."""
+        named = (model.train.split for model in self.models.values() if model.train)
+        return sorted({split for split in named if split})
 
     def model(self, name: str) -> Model:
         """The model of that name; `UserError` if there is none."""

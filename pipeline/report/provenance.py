@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import yaml
@@ -60,10 +59,7 @@ def read_provenance(params: Params, test: Manifest, project: Project) -> Provena
 
 
 def _as_yaml(params: Params) -> str:
-    """The parameters as a params.yaml; of an absolute root its name only: the rest is the machine's."""
+    """The parameters as a params.yaml, without what is the machine's."""
     plain = without_how(params)
-    root = Path(plain["dataset"]["root"])
-    if root.is_absolute():
-        plain["dataset"]["root"] = f"…/{root.name}"
     text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
     return text

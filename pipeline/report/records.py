@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from ..params import Params
 from ..project import Project
 from ..results.ap import ApResult
+from ..results.dataset import DatasetResult
 from ..results.duplicates import DuplicatesResult
 from ..results.hard import HardResult
 from ..results.index_quality import IndexQuality
@@ -28,6 +29,7 @@ class Records:
     trainings : {model: record}
     """
 
+    dataset: DatasetResult | None = None
     ap: ApResult | None = None
     probe: ProbeResult | None = None
     hard: HardResult | None = None
@@ -49,6 +51,7 @@ def read_records(params: Params, project: Project) -> Records:
         return {name: record for name, record in found.items() if record is not None}
 
     return Records(
+        dataset=one(DatasetResult, "dataset", True),
         ap=one(ApResult, "ap", params.ap.of),
         probe=one(ProbeResult, "probe", params.probe),
         hard=one(HardResult, "hard", params.ap.of),

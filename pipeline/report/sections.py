@@ -72,7 +72,7 @@ def page_sections(params: Params, records: Records, map_gaps: Sequence[str] = ()
     add(params.index.of, "search", "Search quality", records.indexes, search)
     curves = any(record.history for record in records.trainings.values())
     add(trained, "training", "Training", curves, _missing("model", trained, records.trainings))
-    return (*found, Section("run", "What was run"))
+    return (*found, Section("run", "What was run", gaps=records.dataset.gaps if records.dataset else ()))
 
 
 def _gaps(

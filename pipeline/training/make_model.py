@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 
-import numpy as np
-
 from ..datasets.manifest import Manifest, read_manifest
 from ..errors import UserError
 from ..models.weights import start_network, store_start
 from ..params import Params
 from ..project import Project
 from ..results.training import TrainingResult
+from ..store.row_cache import is_in
 from .curves import write_curves
 from .train import train_model
 
@@ -34,13 +33,14 @@ def make_model(name: str, params: Params, project: Project) -> TrainingResult:
     if recipe:
         if recipe.hold_out and dataset.val:
             held_out = read_manifest(project.manifest(dataset.val))
-            train = train.take(~np.isin(train.ids, held_out.ids))
+            # by their bytes: the same name in two splits need not be the same image
+            train = train.take(~is_in(train.digests, held_out.digests))
         check_labels(name, train)
     start = start_network(name, model, train.classes, project.models)
     if recipe is None:
         store_start(name, model, start, project.model(name))
         write_curves(project.report("training", name), [])
-        return TrainingResult(model=name)
+        return TrainingResult(model=name, classes=start.classes, order_assumed=start.order_assumed)
     return train_model(name, model, start, train, held_out, project, project.images(dataset.root))
 
 

@@ -15,7 +15,6 @@ def test_largest_and_number_leave_out_difficult_objects_and_other_splits(tmp_pat
         "z,cat,0,0,1,1,5,5\n"  # another split
     )
     manifest = Manifest(
-        dataset="d",
         split="test",
         classes=("cat", "dog"),
         ids=np.array(["b", "a", "c"]),

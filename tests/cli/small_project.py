@@ -51,7 +51,6 @@ def images(folder: Path, split: str, prefix: str, count: int, seed: int) -> Mani
     labels = np.where(rng.random((count, 3)) < 0.4, 1, -1).astype(np.int8)
     labels[:, 2] = -1
     return Manifest(
-        dataset="toy",
         split=split,
         classes=CLASSES,
         ids=np.array(ids),

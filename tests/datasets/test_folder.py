@@ -3,7 +3,7 @@ from __future__ import annotations
 import logging
 
 import pytest
-from devkit import write_image
+from devkit import closed, write_image
 
 from pool5.datasets.folder import list_folder
 from pool5.errors import UserError
@@ -25,11 +25,45 @@ def test_splits_and_classes_are_folders(tmp_path):
     assert train.labels.tolist() == [[1, -1], [-1, 1], [-1, 1]]
 
 
-def test_every_split_folder_is_listed_also_those_that_only_a_model_reads(tmp_path):
-    write(tmp_path, "train/cat/1.jpg", "test/cat/1.jpg", "source/fox/1.jpg")
-    listings = list_folder(tmp_path, "train", "test")
+def test_a_split_that_only_a_model_reads_is_listed_and_a_folder_beside_the_splits_is_not(tmp_path):
+    write(tmp_path, "train/cat/1.jpg", "test/cat/1.jpg", "source/fox/1.jpg", "backup/old/1.jpg")
+    listings = list_folder(tmp_path, "train", "test", also=["source"])
     assert sorted(listings) == ["source", "test", "train"]
     assert listings["test"].classes == ("cat", "fox")
+
+
+def test_a_folder_without_images_is_no_class_nor_is_one_of_the_system(tmp_path):
+    write(tmp_path, "train/cat/1.jpg", "train/__MACOSX/1.jpg", "train/cat/@eaDir/1.jpg", "test/cat/1.jpg")
+    for empty in ("train/empty", "train/lost+found"):
+        (tmp_path / empty).mkdir()
+    listings = list_folder(tmp_path, "train", "test")
+    assert (listings["train"].classes, listings["train"].ids) == (("cat",), ("cat/1.jpg",))
+
+
+def test_links_to_folders_elsewhere_are_followed_and_circles_end(tmp_path):
+    write(tmp_path, "root/train/cat/1.jpg", "root/test/cat/1.jpg", "more/2.jpg", "more/deep/3.jpg")
+    (tmp_path / "root/train/cat/more").symlink_to(tmp_path / "more")
+    (tmp_path / "root/train/cat/again").symlink_to(tmp_path / "more/deep")
+    (tmp_path / "more/back").symlink_to(tmp_path / "root/train")
+    (tmp_path / "more/round").symlink_to(tmp_path / "more")
+    ids = list_folder(tmp_path / "root", "train", "test")["train"].ids
+    assert ids == ("cat/1.jpg", "cat/again/3.jpg", "cat/more/2.jpg", "cat/more/deep/3.jpg")
+
+
+def test_a_folder_of_a_class_that_cannot_be_read_is_told_in_one_line(readable_by_others):
+    root = write(readable_by_others, "train/cat/1.jpg", "train/dog/1.jpg", "test/cat/1.jpg")
+    with (
+        closed(root / "train/dog"),
+        pytest.raises(UserError, match=r"dog: cannot be read \(Permission denied"),
+    ):
+        list_folder(root, "train", "test")
+
+
+def test_a_folder_that_cannot_be_read_beside_what_is_read_stops_nothing(readable_by_others):
+    root = write(readable_by_others, *(f"{name}/{i}.jpg" for name in ("cat", "dog") for i in range(3)))
+    (root / "lost+found").mkdir()
+    with closed(root / "lost+found"):
+        assert list_folder(root, "train", "test")["test"].classes == ("cat", "dog")
 
 
 def test_folders_in_a_class_belong_to_it_and_other_files_do_not(tmp_path):
@@ -98,5 +132,21 @@ def test_a_missing_root(tmp_path):
 
 def test_a_name_that_cannot_be_printed(tmp_path):
     write(tmp_path, "train/cat/1.jpg", "test/cat/a\nb.jpg")
-    with pytest.raises(UserError, match=r"cannot be printed; rename it"):
+    with pytest.raises(UserError, match=r"control characters, or not in UTF-8; rename it"):
         list_folder(tmp_path, "train", "test")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "at 9.41\u202fPM",
+        "no\u00a0break",
+        "wide\u3000space",
+        "\U0001f469\u200d\U0001f52c",
+        "\u0645\u06cc\u200c\u062e",
+    ],
+    ids=["narrow", "no-break", "ideographic", "emoji", "persian"],
+)
+def test_a_name_with_unusual_spaces_or_joiners_is_taken_as_it_is(tmp_path, name):
+    write(tmp_path, f"train/{name}/{name}.jpg", "test/cat/1.jpg")
+    assert list_folder(tmp_path, "train", "test")["train"].ids == (f"{name}/{name}.jpg",)

@@ -3,11 +3,12 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from devkit import write_annotation, write_devkit, write_image
+from devkit import closed, write_annotation, write_devkit, write_image
 from PIL import Image
 
 from pool5.datasets.image_check import BadImage, ImageFact, check_images
@@ -16,6 +17,8 @@ from pool5.datasets.manifest import read_manifest
 from pool5.errors import UserError
 from pool5.params import Dataset
 from pool5.project import Project
+from pool5.results.dataset import Contradiction, DatasetResult
+from pool5.results.record import load_record
 
 
 @pytest.fixture
@@ -30,10 +33,10 @@ def root(tmp_path) -> Path:
     )
 
 
-def take(root: Path, on_bad_image: str = "fail", **changes: str) -> Project:
+def take(root: Path, on_bad_image: str = "fail", also: Sequence[str] = (), **changes: str) -> Project:
     settings = {"name": "toy", "kind": "voc", "root": str(root), "train": "train", "test": "test"}
     project = Project(root.parent / "out")
-    take_inventory(project, Dataset(**(settings | changes)), on_bad_image)
+    take_inventory(project, Dataset(**(settings | changes)), on_bad_image, also)
     return project
 
 
@@ -43,7 +46,7 @@ def cut_in_half(path: Path) -> None:
 
 def test_a_manifest_says_what_each_split_consists_of(root):
     manifest = read_manifest(take(root).manifest("train"))
-    assert (manifest.dataset, manifest.split, manifest.classes) == ("toy", "train", ("cat", "dog"))
+    assert (manifest.split, manifest.classes) == ("train", ("cat", "dog"))
     assert list(manifest.ids) == ["1", "2", "3"]
     assert list(manifest.paths) == [f"JPEGImages/{i}.jpg" for i in manifest.ids]
     np.testing.assert_array_equal(manifest.labels, [[1, -1], [0, 1], [-1, 1]])
@@ -52,19 +55,16 @@ def test_a_manifest_says_what_each_split_consists_of(root):
     assert manifest.digests[1].tobytes() == digest
 
 
-def test_every_labelled_split_has_a_manifest_also_one_that_only_a_model_reads(root):
-    assert {path.stem for path in take(root).manifests.glob("*.csv")} == {
-        "train",
-        "test",
-        "source",
-        "objects",
-    }
+def test_every_split_that_is_named_has_a_manifest_and_no_other(root):
+    assert {path.stem for path in take(root).manifests.glob("*.csv")} == {"train", "test", "objects"}
+    named = {path.stem for path in take(root, also=["source"]).manifests.glob("*.csv")}
+    assert named == {"train", "test", "source", "objects"}
 
 
 def test_the_objects_are_listed_with_their_boxes(root):
     with take(root).objects.open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 8
+    assert len(rows) == 7
     assert next(row for row in rows if row["id"] == "5") == {
         "id": "5", "class": "dog", "difficult": "1", "truncated": "0",
         "xmin": "3", "ymin": "4", "xmax": "20", "ymax": "18",
@@ -88,18 +88,33 @@ def test_the_metrics_count_positives_and_difficult(root):
     }  # fmt: skip
 
 
+def trained_on(root: Path, **changes: str) -> str:
+    return (take(root, also=["source"], **changes).manifests / "training.json").read_text()
+
+
 def test_what_trainings_depend_on_changes_with_their_splits_and_not_with_the_test_split(root):
-    before = (take(root).manifests / "training.json").read_text()
+    before = trained_on(root)
     write_image(root / "JPEGImages/4.jpg", seed=99)
-    assert (take(root).manifests / "training.json").read_text() == before
+    assert trained_on(root) == before
     write_image(root / "JPEGImages/6.jpg", seed=99)
-    assert (take(root).manifests / "training.json").read_text() != before
+    assert trained_on(root) != before
+
+
+def test_neither_where_a_data_set_lies_nor_what_it_is_called_decides_a_training_or_a_manifest(root):
+    before = trained_on(root), take(root).manifest("train").read_bytes()
+    moved = root.rename(root.with_name("elsewhere"))
+    assert (
+        trained_on(moved, name="other"),
+        take(moved, name="other").manifest("train").read_bytes(),
+    ) == before
+    # a level higher, the paths are others, and the images the same
+    assert trained_on(moved.rename(moved.parent / "VOC2012").parent) == before[0]
 
 
 def test_a_jpeg_cut_in_half_stops_the_run_and_is_named(root):
     cut_in_half(root / "JPEGImages/4.jpg")
     with pytest.raises(
-        UserError, match=r"1 image of 6 cannot be read: JPEGImages/4.jpg \(damaged .*on_bad_image: skip"
+        UserError, match=r"1 image of 5 cannot be read: JPEGImages/4.jpg \(damaged .*on_bad_image: skip"
     ):
         take(root)
     assert not (root.parent / "out").exists()
@@ -114,15 +129,16 @@ def test_a_jpeg_cut_in_half_is_left_out_and_named_where_the_user_says_so(root, c
     told = caplog.text
     assert "JPEGImages/4.jpg (damaged" in told
     assert "JPEGImages/2.jpg (cannot be read (No such file" in told
-    summary = json.loads((out.manifests / "summary.json").read_text())
-    assert [bad["id"] for bad in summary["splits"]["test"]["left_out"]] == ["4"]
+    found = load_record(DatasetResult, out.result("dataset"))
+    assert [bad.id for bad in found.splits["test"].left_out] == ["4"]
+    assert "split test: 1 of 2 images left out (1 damaged): JPEGImages/4.jpg (damaged" in found.gaps[1]
     assert "4" not in {line.partition(",")[0] for line in out.objects.read_text().splitlines()}
 
 
 def test_many_bad_images_are_counted_in_one_line(root):
     for path in (root / "JPEGImages").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(UserError, match=r"6 images of 6 cannot be read") as caught:
+    with pytest.raises(UserError, match=r"5 images of 5 cannot be read") as caught:
         take(root)
     assert "\n" not in str(caught.value)
 
@@ -139,8 +155,8 @@ def test_contradicting_labels_are_told_and_written_down(root, caplog):
     out = take(root)
     assert "1 label in ImageSets/Main and Annotations disagree" in (told := caplog.text)
     assert "3 (cat -1, annotated 1)" in told
-    summary = json.loads((out.manifests / "summary.json").read_text())
-    assert summary["disagreements"] == [{"id": "3", "class": "cat", "listed": -1, "annotated": 1}]
+    found = load_record(DatasetResult, out.result("dataset")).disagreements
+    assert found == (Contradiction(id="3", class_name="cat", listed=-1, annotated=1),)
 
 
 def test_what_a_failed_run_finds_stays_as_it_was(root):
@@ -150,7 +166,7 @@ def test_what_a_failed_run_finds_stays_as_it_was(root):
     with pytest.raises(UserError):
         take(root)
     assert out.manifest("test").read_bytes() == before
-    assert [path.name for path in out.manifests.parent.iterdir()] == ["manifest"]
+    assert [path.name for path in sorted(out.manifests.parent.iterdir())] == ["manifest", "results"]
 
 
 def test_folders_of_images_are_taken_in_the_same_way(tmp_path):
@@ -190,3 +206,80 @@ def test_many_images_are_checked_in_several_processes_with_the_same_findings(tmp
     assert list(together) == paths
     assert [path for path, fact in together.items() if isinstance(fact, BadImage)] == ["77.png"]
     assert all(together[path] == alone[path] for path in paths[70:80])
+
+
+@pytest.fixture
+def pets(tmp_path) -> Path:
+    for split, names in (("train", ("cat", "Cat", "dog")), ("test", ("cat", "Cat", "dgo"))):
+        for name in names:
+            write_image(tmp_path / f"pets/{split}/{name}/0.png", len(split))
+    return tmp_path / "pets"
+
+
+def found(root: Path, **changes: str) -> DatasetResult:
+    return load_record(DatasetResult, take(root, **({"kind": "folder"} | changes)).result("dataset"))
+
+
+def test_what_lies_beside_the_images_is_counted_by_ending_and_by_reason_and_told(pets, caplog):
+    write_image(pets / "backup/old/1.png")
+    for name in ("a.heic", "b.HEIC", "noending", "label.txt", ".hidden"):
+        (pets / "train/cat" / name).write_bytes(b"?")
+    (pets / "test/cat/gone.jpg").symlink_to(pets / "nowhere.jpg")
+    (pets / "train/empty").mkdir()
+    result = found(pets)
+    assert {(part.reason, part.ending): (part.files, part.example) for part in result.passed_over} == {
+        ("in no split that is read", ".png"): (1, "backup/old/1.png"),
+        ("no ending of an image", ".heic"): (2, "train/cat/a.heic"),
+        ("no ending of an image", ".txt"): (1, "train/cat/label.txt"),
+        ("no ending of an image", ""): (1, "train/cat/noending"),
+        ("no file, or a link that leads nowhere", ".jpg"): (1, "test/cat/gone.jpg"),
+    }
+    line = "passed over, no ending of an image: 4 (1 without an ending, 2 .heic, 1 .txt), such as"
+    assert any(gap.startswith(line) for gap in result.gaps)
+    assert all(caplog.messages.count(gap) == 1 for gap in result.gaps)
+    assert result.classes == ("Cat", "cat", "dgo", "dog")
+
+
+def test_class_names_that_may_be_mistakes_are_told(pets):
+    for split in ("train", "test"):
+        for form in ("caf\xe9", "cafe\u0301"):
+            write_image(pets / split / form / "0.png")
+    gaps = "\n".join(found(pets).gaps)
+    assert "differ in case or form alone: 'Cat' and 'cat'" in gaps
+    assert r"differ in case or form alone: 'cafe\u0301' and 'caf\xe9'" in gaps
+    assert "1 class with images in train and none in test: dog" in gaps
+    assert "1 class with images in test and none in train: dgo" in gaps
+
+
+def test_links_to_folders_elsewhere_are_told_as_changes_behind_them_go_unseen(pets, tmp_path):
+    assert "behind links" not in "\n".join(found(pets).gaps)
+    write_image(tmp_path / "store/1.png")
+    write_image(pets / "pool/1.png")
+    for link, target in (
+        ("cow", tmp_path / "store"),
+        ("cat/more", tmp_path / "store"),
+        ("pig", pets / "pool"),
+    ):
+        (pets / "train" / link).symlink_to(target)
+    result = found(pets)
+    assert "changes behind links to other folders go unseen (train/cat/more, train/cow)" in "\n".join(
+        result.gaps
+    )
+    # read through a link: not passed over where it lies
+    assert result.passed_over == ()
+    assert result.splits["train"].positives == {"Cat": 1, "cat": 2, "cow": 1, "dgo": 0, "dog": 1, "pig": 1}
+
+
+def test_a_folder_beside_the_splits_that_cannot_be_read_is_told(readable_by_others):
+    for name in ("train", "test"):
+        write_image(readable_by_others / f"kit/{name}/cat/0.png")
+    (readable_by_others / "kit/private").mkdir()
+    with closed(readable_by_others / "kit/private"):
+        result = found(readable_by_others / "kit")
+    (part,) = result.passed_over
+    assert (part.reason, part.example) == ("a folder that cannot be read", "private")
+
+
+def test_images_of_a_devkit_that_no_list_of_a_split_names_are_told(root):
+    assert found(root, kind="voc").passed_over[0].reason == "in no split that is read"
+    assert found(root, kind="voc", val="source").passed_over == ()

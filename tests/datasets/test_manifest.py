@@ -10,7 +10,6 @@ from pool5.errors import UserError
 def manifest(n: int) -> Manifest:
     rng = np.random.default_rng(n)
     return Manifest(
-        dataset="toy",
         split="test",
         classes=("cat", "dog, large"),
         ids=np.array([f"{i:06d}" for i in range(n)], dtype=np.str_),
@@ -26,7 +25,7 @@ def test_a_manifest_comes_back_as_it_was_written(tmp_path, n):
     written = manifest(n)
     write_manifest(written, tmp_path / "test.csv")
     read = read_manifest(tmp_path / "test.csv")
-    assert (read.dataset, read.split, read.classes) == ("toy", "test", ("cat", "dog, large"))
+    assert (read.split, read.classes) == ("test", ("cat", "dog, large"))
     for name in ("ids", "paths", "digests", "sizes", "labels"):
         column, expected = getattr(read, name), getattr(written, name)
         assert column.shape == expected.shape
@@ -47,7 +46,7 @@ def test_taking_rows_keeps_the_columns_together():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "nonsense\n", "#,toy,test\nid,path,digest,width,height,cat\n1,a.jpg,zz,1,1,1\n"]
+    "text", ["", "nonsense\n", "#,test\nid,path,digest,width,height,cat\n1,a.jpg,zz,1,1,1\n"]
 )
 def test_a_file_that_is_no_manifest_is_refused_in_one_line(tmp_path, text):
     path = tmp_path / "test.csv"

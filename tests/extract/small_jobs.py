@@ -76,7 +76,6 @@ def manifest_of(folder: Path, names: list[str] | None = None, split: str = "test
     digests = [hashlib.blake2b(path.read_bytes(), digest_size=16).digest() for path in paths]
     labels = np.array([[1 - 2 * (d[0] & 1), 1 - (d[1] & 1)] for d in digests], np.int8).reshape(-1, 2)
     return Manifest(
-        dataset="small",
         split=split,
         classes=("even", "odd"),
         ids=np.array([path.stem for path in paths], dtype=np.str_),
@@ -102,7 +101,7 @@ def run(
     """Extract `manifest` of the images in `base`/images; gives what was done and the feature file."""
     nodes = nodes or {"early": 40, "late": 7}
     settings = {"batch_size": 16, "workers": 0, "cache": str(cache or base / "cache"), **extract}
-    job = Job(model, {node: key(node) for node in nodes}, [manifest], base / "images")
+    job = Job(model, {node: key(node) for node in nodes}, [manifest], base / "images", "small")
     network = network or PixelNetwork(nodes)
     project = Project(base / out)
     _, outcome = extract_layers(job, Extract(**settings), PREPROCESS, lambda: network, project)

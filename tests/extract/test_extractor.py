@@ -60,7 +60,7 @@ def test_a_second_run_computes_nothing_loads_no_network_and_gives_the_same_bytes
     def refuse() -> PixelNetwork:
         raise AssertionError("the network was loaded")
 
-    job = Job("pixels", {node: key_of(node) for node in ("early", "late")}, [manifest], base / "images")
+    job = Job("pixels", {node: key_of(node) for node in ("early", "late")}, [manifest], base / "images", "small")
     extract = Extract(cache=str(base / "cache"))
     _, outcome = extract_layers(job, extract, PREPROCESS, refuse, Project(base))
     assert outcome.computed == 0
@@ -123,7 +123,7 @@ def test_another_clone_on_the_same_cache_computes_nothing(
 
 def test_two_layers_that_name_one_node_share_its_rows(base: Path) -> None:
     manifest = manifest_of(base / "images")
-    job = Job("pixels", {"fc7": key_of("late"), "pool5": key_of("late")}, [manifest], base / "images")
+    job = Job("pixels", {"fc7": key_of("late"), "pool5": key_of("late")}, [manifest], base / "images", "small")
     extract = Extract(cache=str(base / "cache"), workers=0)
     extract_layers(job, extract, PREPROCESS, lambda: PixelNetwork({"late": 7}), Project(base))
     file = FeatureFile.open(Project(base).features("pixels", "test"))

@@ -125,7 +125,7 @@ def write_store(
     )
     for split in ("trainval", "test"):
         sizes = np.tile(np.int32([160, 120]), (len(ids), 1))
-        manifest = Manifest("little", split, classes, np.array(ids), np.array(paths), digests, sizes, labels)
+        manifest = Manifest(split, classes, np.array(ids), np.array(paths), digests, sizes, labels)
         write_manifest(manifest, project.manifest(split))
     centres = rng.normal(size=(labels.shape[1], 16))
     features = {}

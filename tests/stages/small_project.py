@@ -45,7 +45,7 @@ def put_split(
     sizes = np.tile(np.int32([8, 6]), (count, 1))
     labels = np.asarray(labels, np.int8).reshape(count, len(classes))
     write_manifest(
-        Manifest("toy", split, classes, ids, paths, digests, sizes, labels), project.manifest(split)
+        Manifest(split, classes, ids, paths, digests, sizes, labels), project.manifest(split)
     )
     path = project.features("net", split)
     write_feature_file(

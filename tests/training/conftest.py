@@ -53,7 +53,6 @@ def toy(tmp_path_factory) -> Toy:
         pixels = rng.integers(0, 100, (height, width, 3)) + 120 * (labels[row] == 1)
         Image.fromarray(pixels.astype(np.uint8)).save(root / f"{name}.png")
     whole = Manifest(
-        dataset="toy",
         split="trainval",
         classes=("red", "green", "blue"),
         ids=ids,
