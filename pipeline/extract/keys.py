@@ -33,7 +33,7 @@ def feature_keys(
             architecture=card.architecture,
             weights_sha256=card.weights_sha256,
             node=node,
-            preprocessing=_preprocessing(spec.preprocess),
+            preprocessing=_preprocessing(spec.preprocess) | card.options,
             precision=params.extract.precision,
             dtype=params.extract.dtype,
             recipe_version=RECIPE_VERSION,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ..errors import UserError
 from ..files.json_file import write_json
+from ..params import Model
 
 WEIGHTS_FILE = "weights.safetensors"
 CARD_FILE = "model.json"
@@ -35,7 +37,15 @@ class ModelCard:
     missing : tuple of str
         Names in the architecture's state dict that the checkpoint does not have.
     recipe : dict or None
-        The training's parameters; None for weights that were taken as they are.
+        The training's parameters but the device; None for weights that were taken as they are.
+    options : dict
+        What the network is built with beside its name; decides values, and is part of the feature key.
+    preprocess : dict or None
+        Of the images that it is given here; None in a card that is older than this field.
+    trained_with : dict or None
+        What the weights were trained with; None where nobody says.
+    order_assumed : bool
+        The checkpoint names no classes: its outputs are taken to be in the data set's order.
     """
 
     architecture: str
@@ -46,6 +56,10 @@ class ModelCard:
     origin: str
     missing: tuple[str, ...] = ()
     recipe: dict[str, Any] | None = None
+    options: dict[str, bool] = dataclasses.field(default_factory=dict)
+    preprocess: dict[str, Any] | None = None
+    trained_with: dict[str, Any] | None = None
+    order_assumed: bool = False
 
 
 def write_card(model_dir: Path | str, card: ModelCard) -> None:
@@ -63,11 +77,14 @@ def read_card(model_dir: Path | str) -> ModelCard:
     """
     path = Path(model_dir) / CARD_FILE
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        fields["classes"] = tuple(fields["classes"])
-        fields["missing"] = tuple(fields["missing"])
-        return ModelCard(**fields)
+        return msgspec.json.decode(path.read_bytes(), type=ModelCard)
     except FileNotFoundError:
         raise UserError(f"{path}: no such model", rerun=f"model@{path.parent.name}") from None
-    except (ValueError, TypeError, KeyError):
+    except msgspec.MsgspecError:
         raise UserError(f"{path}: not a model card", rerun=f"model@{path.parent.name}", force=True) from None
+
+
+def recipe_of(model: Model) -> dict[str, Any] | None:
+    """The training recipe as plain JSON values, without the device, which decides nothing."""
+    recipe: dict[str, Any] | None = msgspec.json.decode(msgspec.json.encode(model.train))
+    return recipe and {key: value for key, value in recipe.items() if key != "device"}

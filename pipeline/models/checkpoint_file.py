@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import pickle
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import torch
-from safetensors.torch import load_file
 
 from ..errors import UserError
 
+_WRAPPERS = ("state_dict", "model", "model_state_dict")
+_CLASS_NAMES = ("classes", "class_names", "categories", "class_to_idx", "idx_to_class", "names")
 
-def read_checkpoint(path: Path, name: str) -> dict[str, torch.Tensor]:
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A state dict, and the names of the classes where the file has them; else no names."""
+
+    state: dict[str, torch.Tensor]
+    classes: tuple[str, ...] = ()
+
+
+def read_checkpoint(path: Path, name: str) -> Checkpoint:
     """The state dict in a .safetensors or a torch file; a pickle can give tensors and run nothing.
 
     Raises
@@ -22,28 +36,104 @@ def read_checkpoint(path: Path, name: str) -> dict[str, torch.Tensor]:
     UserError
         If the file is not there, is damaged, holds code, or holds no state dict.
     """
+    safe = path.suffix == ".safetensors"
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        found = _read_safetensors(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"model {name}: {path}: no such file; put or link the checkpoint there") from None
-    except safetensors.SafetensorError as error:
-        raise UserError(f"model {name}: {path}: not a safetensors file ({error}); fetch it again") from None
-    except pickle.UnpicklingError as error:
-        if blocked := re.search(r"GLOBAL ([\w.]+)", str(error)):
-            raise UserError(
-                f"model {name}: {path}: refused, because reading it would run code ({blocked[1]}); "
-                "save the state dict alone, best as safetensors"
-            ) from None
-        raise UserError(f"model {name}: {path}: not a torch checkpoint; fetch or save it again") from None
-    except (RuntimeError, EOFError, ValueError, KeyError):
-        raise UserError(f"model {name}: {path}: a damaged torch checkpoint; fetch or save it again") from None
-    for key in ("state_dict", "model", "model_state_dict"):
-        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
-            found = found[key]
-    if not isinstance(found, Mapping) or not all(isinstance(value, torch.Tensor) for value in found.values()):
+    except Exception as error:
+        # on damaged bytes torch.load raises nearly anything: RuntimeError, IndexError, AttributeError, …
+        raise UserError(f"model {name}: {path}: {_what_is_wrong(error, safe)}") from None
+    classes: tuple[str, ...] = ()
+    for level in _levels(found):
+        named = (_names(level.get(key)) for key in _CLASS_NAMES)
+        classes = classes or next(filter(None, named), ())
+        found = level
+    if not isinstance(found, Mapping) or not found or not all(map(_is_plain, found.values())):
         raise UserError(
             f"model {name}: {path}: holds no state dict; save network.state_dict() and nothing else"
         )
-    return {str(key).removeprefix("module."): value for key, value in found.items()}
+    return Checkpoint({str(key): value for key, value in found.items()}, classes)
+
+
+def own_part(
+    state: dict[str, torch.Tensor], own: Collection[str]
+) -> tuple[dict[str, torch.Tensor], str, list[str]]:
+    """The network in a checkpoint that holds it under a prefix: `module.`, `_orig_mod.`, `model.`, …
+
+    The prefix is the one under which the most of the network's names are found, and at least half of them.
+
+    Returns
+    -------
+    state : dict
+        What stands under the prefix, without it; all where there is none.
+    prefix : str
+    others : list of str
+        Further prefixes under which there is such a network: which one is meant, nobody says.
+    """
+    found: Counter[str] = Counter()
+    for key in state:
+        steps = key.split(".")
+        for i in range(len(steps)):
+            if ".".join(steps[i:]) in own:
+                found["".join(f"{step}." for step in steps[:i])] += 1
+    fits = {prefix: count for prefix, count in found.items() if 2 * count >= len(own)}
+    if not fits or fits.get("") == max(fits.values()):
+        return state, "", []
+    best = max(fits, key=lambda prefix: fits[prefix])
+    under = {key.removeprefix(best): value for key, value in state.items() if key.startswith(best)}
+    return under, best, [prefix for prefix in fits if prefix != best]
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    with safetensors.safe_open(path, framework="pt") as file:
+        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
+        return {**(file.metadata() or {}), "state_dict": state}
+
+
+def _what_is_wrong(error: Exception, safe: bool) -> str:
+    if safe:
+        return f"not a safetensors file ({error}); fetch it again"
+    if isinstance(error, pickle.UnpicklingError):
+        if blocked := re.search(r"GLOBAL ([\w.]+)", str(error)):
+            return (
+                f"refused, because reading it would run code ({blocked[1]}); "
+                "save the state dict alone, best as safetensors"
+            )
+        return "not a torch checkpoint; fetch or save it again"
+    return "a damaged torch checkpoint; fetch or save it again"
+
+
+def _levels(found: object) -> Iterator[Mapping[Any, Any]]:
+    """The mappings from the file's own down to the state dict."""
+    while isinstance(found, Mapping):
+        yield found
+        found = next((found[key] for key in _WRAPPERS if isinstance(found.get(key), Mapping)), None)
+
+
+def _is_plain(value: object) -> bool:
+    """Whether it is a tensor of real numbers in memory of its own."""
+    return (
+        isinstance(value, torch.Tensor)
+        and value.layout is torch.strided
+        and not (value.is_meta or value.is_complex() or value.is_quantized)
+        and value.untyped_storage().nbytes() >= value.numel() * value.element_size()
+    )
+
+
+def _names(said: object) -> tuple[str, ...]:
+    """Class names in order of the outputs, from a list or a mapping to or from numbers; else none."""
+    if isinstance(said, str):  # safetensors' metadata are texts
+        try:
+            said = json.loads(said)
+        except ValueError:
+            return ()
+    if isinstance(said, Mapping):
+        pairs = [(key, value) if isinstance(value, str) else (value, key) for key, value in said.items()]
+        numbered = {int(number): name for number, name in pairs if str(number).isdecimal()}
+        if sorted(numbered) != list(range(len(said))):
+            return ()
+        said = [numbered[i] for i in range(len(said))]
+    if not isinstance(said, list | tuple) or not all(isinstance(name, str) for name in said):
+        return ()
+    return tuple(said)

@@ -35,7 +35,9 @@ def check_buildable(architecture: str, crop: int) -> None:
         )
 
 
-def build_network(architecture: str, num_outputs: int, crop: int = 224) -> nn.Module:
+def build_network(
+    architecture: str, num_outputs: int, crop: int = 224, options: Mapping[str, bool] | None = None
+) -> nn.Module:
     """A network with random weights from torch's global generator, in training mode.
 
     Parameters
@@ -46,6 +48,8 @@ def build_network(architecture: str, num_outputs: int, crop: int = 224) -> nn.Mo
         Width of the last layer.
     crop : int
         Side in pixels of the images it will see.
+    options : mapping, optional
+        As the source's `options`; by default those of drawn weights.
 
     Raises
     ------
@@ -53,7 +57,7 @@ def build_network(architecture: str, num_outputs: int, crop: int = 224) -> nn.Mo
         As `check_buildable`.
     """
     check_buildable(architecture, crop)
-    return _construct(architecture, num_outputs, crop)
+    return _construct(architecture, num_outputs, crop, options)
 
 
 @functools.cache
@@ -66,19 +70,25 @@ def takes_crop(architecture: str, crop: int) -> bool:
     return True
 
 
-def on_shapes_alone(architecture: str, num_outputs: int, crop: int) -> nn.Module:
+def on_shapes_alone(
+    architecture: str, num_outputs: int, crop: int, options: Mapping[str, bool] | None = None
+) -> nn.Module:
     """The network in eval mode on the meta device: its graph and its shapes, without memory for weights."""
     with torch.random.fork_rng(devices=[]):
         try:
             with torch.device("meta"):
-                return _construct(architecture, num_outputs, crop).eval()
+                return _construct(architecture, num_outputs, crop, options).eval()
         except NotImplementedError:
             # RegNet, Swin and others compute their own plan with tensors, which have no values there
-            return _construct(architecture, num_outputs, crop).eval().to("meta")
+            return _construct(architecture, num_outputs, crop, options).eval().to("meta")
 
 
-def _construct(architecture: str, num_outputs: int, crop: int) -> nn.Module:
-    return source_of(architecture).build(architecture, num_outputs, crop)
+def _construct(
+    architecture: str, num_outputs: int, crop: int, options: Mapping[str, bool] | None
+) -> nn.Module:
+    source = source_of(architecture)
+    options = source.options(architecture) if options is None else options
+    return source.build(architecture, num_outputs, crop, **options)
 
 
 def head_name(network: nn.Module) -> str:
@@ -108,7 +118,7 @@ def load_network(model_dir: Path | str) -> nn.Module:
     card = read_card(model_dir)
     weights = read_own_weights(model_dir, card)
     # on shapes alone, so that no weights are drawn only to be replaced
-    network = on_shapes_alone(card.architecture, card.outputs, card.crop)
+    network = on_shapes_alone(card.architecture, card.outputs, card.crop, card.options)
     state = network.state_dict()
     for name in card.missing:
         weights[name] = torch.full_like(state[name], float("nan"), device="cpu")
@@ -118,7 +128,7 @@ def load_network(model_dir: Path | str) -> nn.Module:
         raise _unlike_card(model_dir, f"not the weights of a {card.architecture}") from None
     if any(value.is_meta for value in network.buffers()):  # values that no state dict has
         with torch.random.fork_rng(devices=[]):
-            network = build_network(card.architecture, card.outputs, card.crop)
+            network = build_network(card.architecture, card.outputs, card.crop, card.options)
         load_weights(network, weights)
     return network.eval()
 

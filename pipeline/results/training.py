@@ -20,6 +20,10 @@ class TrainingResult(Record, frozen=True):
 
     Attributes
     ----------
+    classes : tuple of str
+        Names of the outputs; empty where nobody says.
+    order_assumed : bool
+        The weights are a checkpoint's as they are, and it names no classes: the order is the data set's.
     images : int
         That were trained on.
     kept_epoch : int or None
@@ -29,8 +33,11 @@ class TrainingResult(Record, frozen=True):
     """
 
     stage: ClassVar[str] = "model"
+    version: ClassVar[int] = 2
 
     model: str
+    classes: tuple[str, ...] = ()
+    order_assumed: bool = False
     images: int = 0
     epochs: int = 0
     kept_epoch: int | None = None

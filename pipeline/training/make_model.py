@@ -33,8 +33,7 @@ def make_model(name: str, params: Params, project: Project) -> TrainingResult:
     if recipe:
         if recipe.hold_out and dataset.val:
             held_out = read_manifest(project.manifest(dataset.val))
-            # by their bytes: the same name in two splits need not be the same image
-            train = train.take(~is_in(train.digests, held_out.digests))
+            train = without(train, held_out)
         check_labels(name, train)
     start = start_network(name, model, train.classes, project.models)
     if recipe is None:
@@ -42,6 +41,11 @@ def make_model(name: str, params: Params, project: Project) -> TrainingResult:
         write_curves(project.report("training", name), [])
         return TrainingResult(model=name, classes=start.classes, order_assumed=start.order_assumed)
     return train_model(name, model, start, train, held_out, project, project.images(dataset.root))
+
+
+def without(train: Manifest, held_out: Manifest) -> Manifest:
+    """The images of `train` that are not among `held_out`: by their bytes, as one name may be of two images."""
+    return train.take(~is_in(train.digests, held_out.digests))
 
 
 def check_labels(name: str, train: Manifest) -> None:

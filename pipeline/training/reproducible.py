@@ -14,10 +14,11 @@ from torch import nn
 
 from ..datasets.manifest import Manifest
 from ..errors import UserError
+from ..models.card import recipe_of
 from ..params import Model
 
 # raise it when the same recipe would give other weights, or a checkpoint holds other things
-_LOOP_VERSION = 2
+_LOOP_VERSION = 3
 
 
 def training_digest(
@@ -34,7 +35,7 @@ def training_digest(
         "torch": torch.__version__,
         "architecture": model.architecture,
         "preprocess": msgspec.to_builtins(model.preprocess),
-        "recipe": msgspec.to_builtins(model.train),
+        "recipe": recipe_of(model),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
         "bf16": bf16,

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 from torch import nn
@@ -20,7 +19,7 @@ from ..errors import UserError
 from ..measures.average_precision import mean_average_precision
 from ..models.device import choose_device, has_bf16
 from ..models.network import head_name
-from ..models.weights import Start, write_model
+from ..models.weights import Start, card_of, write_model
 from ..params import Model, Train
 from ..progress import progress
 from ..project import Project
@@ -87,17 +86,13 @@ def train_model(
     write_model(
         project.model(name),
         state.best if state.best is not None else state.candidate.state_dict(),
-        architecture=model.architecture,
-        outputs=len(start.classes),
-        crop=model.preprocess.crop,
-        classes=start.classes,
-        origin=start.origin,
-        recipe=msgspec.json.decode(msgspec.json.encode(recipe)),
+        card_of(model, start),
     )
     checkpoints.remove()
     kept = best_epoch(state.history) if recipe.keep == "best" else recipe.epochs - 1
     return TrainingResult(
         model=name,
+        classes=start.classes,
         images=len(train),
         epochs=len(state.history),
         kept_epoch=kept + 1,

@@ -71,7 +71,7 @@ def test_values_are_those_of_the_plain_network_on_torchvisions_tensors() -> None
 def test_folding_and_fusing_leave_the_values(architecture: str) -> None:
     network = resnet(architecture)
     batch = torch.randn(4, 3, 96, 96, generator=torch.Generator().manual_seed(0))
-    (node,) = nodes_of(network)[-1:]
+    (node,) = nodes_of(network, 96)[-1:]
     with torch.inference_mode():
         expected = network(batch)
         (plain,), (fused,) = (prepare(copy.deepcopy(network), [node], fuse=fuse) for fuse in (False, True))
@@ -219,6 +219,7 @@ def test_golden_feature(tmp_path: Path) -> None:
 def test_a_query_image_gets_the_very_bits_that_the_extraction_stores(tmp_path: Path) -> None:
     from PIL import Image
 
+    from pool5.models.card import ModelCard
     from pool5.models.weights import write_model
     from pool5.params import Model
 
@@ -226,11 +227,7 @@ def test_a_query_image_gets_the_very_bits_that_the_extraction_stores(tmp_path: P
     write_model(
         Project(tmp_path).model("m"),
         network.state_dict(),
-        architecture="resnet18",
-        outputs=20,
-        crop=64,
-        classes=(),
-        origin="test",
+        ModelCard("resnet18", 20, 64, (), "", "test"),
     )
     paths = []
     for number, image in enumerate(pixels(3)):

@@ -61,11 +61,11 @@ def test_extraction_is_in_eval_mode_and_repeats():
 def test_a_wrong_node_lists_the_nodes_there_are():
     network = build_network("resnet18", 4, 64)
     with pytest.raises(UserError) as told:
-        check_nodes(network, {"fc7": "flattn"})
+        check_nodes(network, {"fc7": "flattn"}, 64)
     message = str(told.value)
     assert "layers.fc7: the network has no node flattn (did you mean flatten?)" in message
     listed = message.partition("it has ")[2].split(", ")
-    assert listed == get_graph_node_names(network)[1][1:] == nodes_of(network)
+    assert listed == get_graph_node_names(network)[1][1:] == nodes_of(network, 64)
 
 
 @pytest.mark.parametrize(("architecture", "node"), [("mobilenet_v2", "flatten"), ("vit_b_16", "getitem_5")])

@@ -11,7 +11,7 @@ import torchvision
 from safetensors.torch import load_file, save_file
 
 from pool5.errors import UserError
-from pool5.models.card import read_card, write_card
+from pool5.models.card import ModelCard, read_card, write_card
 from pool5.models.network import (
     build_network,
     head_name,
@@ -20,9 +20,10 @@ from pool5.models.network import (
     on_shapes_alone,
     takes_crop,
 )
-from pool5.models.sources import architectures
+from pool5.models.sources import architectures, source_of
 from pool5.models.weights import write_model
 
+CARD = ModelCard("squeezenet1_1", 3, 64, ("a", "b", "c"), "", "drawn")
 HEADS = {
     "alexnet": "classifier.6",
     "convnext_tiny": "classifier.2",
@@ -84,11 +85,7 @@ def stored(tmp_path):
     write_model(
         tmp_path / "small",
         network.state_dict(),
-        architecture="squeezenet1_1",
-        outputs=3,
-        crop=64,
-        classes=("a", "b", "c"),
-        origin="drawn",
+        CARD,
     )
     return tmp_path / "small", network
 
@@ -108,8 +105,9 @@ def test_a_stored_model_computes_the_same_in_eval_mode(stored):
 def test_every_family_comes_back_as_it_was(tmp_path, architecture):
     torch.manual_seed(1)
     network = build_network(architecture, 5, 96).eval()
-    about = {"outputs": 5, "crop": 96, "classes": (), "origin": "drawn"}
-    write_model(tmp_path / "net", network.state_dict(), architecture=architecture, **about)
+    options = source_of(architecture).options(architecture)
+    card = ModelCard(architecture, 5, 96, (), "", "drawn", options=options)
+    write_model(tmp_path / "net", network.state_dict(), card)
     images = torch.randn(1, 3, 96, 96)
     with torch.inference_mode():
         assert torch.equal(load_network(tmp_path / "net")(images), network(images))
@@ -120,11 +118,7 @@ def test_the_same_weights_give_the_same_bytes(stored, tmp_path):
     again = write_model(
         tmp_path / "again",
         dict(reversed(network.state_dict().items())),
-        architecture="squeezenet1_1",
-        outputs=3,
-        crop=64,
-        classes=("a", "b", "c"),
-        origin="drawn",
+        CARD,
     )
     assert again == read_card(folder)
     for name in ("weights.safetensors", "model.json"):

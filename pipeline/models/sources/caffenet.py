@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NoReturn
 
 import torch
 from torch import nn
 
 from ...errors import UserError
-from .source import PublishedWeights
 
 
 class CaffeNetSource:
@@ -20,11 +20,19 @@ class CaffeNetSource:
         """The one name."""
         return ("caffenet",)
 
-    def build(self, architecture: str, num_outputs: int, crop: int) -> nn.Module:
+    def build(self, architecture: str, num_outputs: int, crop: int, **options: bool) -> nn.Module:
         """As `CaffeNet`, which draws the weights."""
         return CaffeNet(num_outputs, crop)
 
-    def weights(self, architecture: str, tag: str) -> PublishedWeights:
+    def options(self, architecture: str, sha256: str | None = None) -> dict[str, bool]:
+        """None."""
+        return {}
+
+    def preprocessing(self, architecture: str, tag: str) -> NoReturn:
+        """Refused, as the weights."""
+        self.weights(architecture, tag)
+
+    def weights(self, architecture: str, tag: str) -> NoReturn:
         """Refused."""
         raise UserError("weights: there are no ImageNet weights of caffenet; alexnet has some")
 

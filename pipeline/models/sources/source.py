@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -43,6 +43,7 @@ class ModelSource(Protocol):
       NotImplementedError. A crop that it cannot take ends in a RuntimeError, ValueError or AssertionError,
       at the latest when such an image goes through.
     - A network can be traced by torch.fx in eval mode: layers are nodes of its graph.
+    - What else decides a network's values is in `options`: it goes into the card and the feature key.
     - `own_names` changes no value, and leaves a state dict that has this package's names already as it is.
 
     Attributes
@@ -57,8 +58,24 @@ class ModelSource(Protocol):
         """The names that it knows."""
         ...
 
-    def build(self, architecture: str, num_outputs: int, crop: int) -> nn.Module:
+    def build(self, architecture: str, num_outputs: int, crop: int, **options: bool) -> nn.Module:
         """A network with random weights."""
+        ...
+
+    def options(self, architecture: str, sha256: str | None = None) -> dict[str, bool]:
+        """What `build` must be told for a checkpoint of this sha256, or for drawn weights."""
+        ...
+
+    def preprocessing(self, architecture: str, tag: str) -> dict[str, Any] | None:
+        """What the published weights of a tag were trained with, by the keys of params; None: nobody says.
+
+        Fetches nothing.
+
+        Raises
+        ------
+        UserError
+            If there are no such weights.
+        """
         ...
 
     def weights(self, architecture: str, tag: str) -> PublishedWeights:
