@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec.structs import replace
 
-from ..errors import UserError
 from ..params.sections import Tsne
 from ..results.tsne_map import TsneResult
+from ..search.vectors import check_finite
 from ..store.feature_file import FeatureFile
 from .map_trust import Trust, measure_trust
 from .tsne import choose_backend, draw_sample, make_map
@@ -33,13 +33,13 @@ def map_layer(file: FeatureFile, layer: str, settings: Tsne) -> TsneResult:
     name = f"{file.model}/{layer}"
     rows = draw_sample(len(file), settings.sample, settings.seed)
     features, ids, labels = np.asarray(file.layer(layer)[rows]), file.ids[rows], file.labels[rows]
-    _check_finite(features, ids, file.model, name)
+    check_finite(features, ids, file.model, f"tsne: {name}")
     perplexity, gaps = _perplexity(settings.perplexity, len(rows))
     result = TsneResult(
         layer=name, split=file.split, images=len(rows), perplexity=perplexity, seed=settings.seed
     )
     if reason := _unmappable(features):
-        return _with_gaps(result, [f"no map: {reason}"])
+        return replace(result, gaps=(f"no map: {reason}",))
     backend, why = choose_backend(len(rows), settings.backend)
     _log.info("tsne %s: %d of %d images of %s, %s", name, len(rows), len(file), file.split, why)
     draw = functools.partial(make_map, features, perplexity=perplexity, backend=backend)
@@ -59,7 +59,7 @@ def map_layer(file: FeatureFile, layer: str, settings: Tsne) -> TsneResult:
         stability=trust.stability,
         by_class=trust.by_class,
     )
-    return _with_gaps(result, gaps + _class_gaps(file.classes, trust))
+    return replace(result, gaps=(*gaps, *_class_gaps(file.classes, trust)))
 
 
 def _perplexity(wanted: float, count: int) -> tuple[float, list[str]]:
@@ -72,22 +72,6 @@ def _perplexity(wanted: float, count: int) -> tuple[float, list[str]]:
         f"perplexity {highest:.4g} instead of {wanted:g}, for which {needed} images are needed; "
         f"there are {count}"
     ]
-
-
-def _with_gaps(result: TsneResult, gaps: list[str]) -> TsneResult:
-    for gap in gaps:
-        _log.warning("tsne %s: %s", result.layer, gap)
-    return replace(result, gaps=tuple(gaps))
-
-
-def _check_finite(features: np.ndarray, ids: np.ndarray, model: str, name: str) -> None:
-    finite = np.isfinite(features).all(axis=1)
-    if not finite.all():
-        raise UserError(
-            f"tsne: {name}: {int((~finite).sum())} of {len(ids)} images have a value that is not finite, the "
-            f"first is {ids[int(np.argmin(finite))]}; set extract.precision to fp32",
-            rerun=f"extract@{model}",
-        )
 
 
 def _unmappable(features: np.ndarray) -> str | None:

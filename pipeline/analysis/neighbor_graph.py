@@ -38,5 +38,6 @@ def how_searched(graph: NeighborFile) -> list[str]:
     """A sentence where the graph is not exact: what an index may have missed; else nothing."""
     if graph.engine == "exact":
         return []
+    trained = ", trained on the rows that it holds" if "IVF" in graph.engine else ""
     measured = "" if graph.recall is None else f", which finds {graph.recall:.1%} of the 10 nearest"
-    return [f"{graph.layer}: neighbors were found through an index ({graph.engine}){measured}"]
+    return [f"{graph.layer}: neighbors were found through an index ({graph.engine}{trained}){measured}"]

@@ -8,16 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from safetensors.numpy import save
 
-from ..errors import UserError
 from ..files.atomic import atomic_write
+from ..files.digests import sha256_of_file
+from ..files.hints import some_of
 from ..params import Probe as ProbeParams
 from ..params import split_reference
 from ..results.ap import or_none
 from ..results.probe import ProbedClass, ProbeResult, TrainedProbe
 from ..results.record import save_record
+from ..search.vectors import check_finite
 from ..store.feature_file import FeatureFile
 from ..store.logits_file import LogitsFile, write_logits
 from .logistic_regression import LinearClassifier, LogisticRegression
@@ -60,7 +63,7 @@ def probe_layer(
     """
     _, layer = split_reference(settings.of)
     for file in (train, test):
-        check_finite(file.layer(layer), file.ids, f"{settings.of} on {file.split}")
+        check_finite(file.layer(layer), file.ids, file.model, f"{settings.of} on {file.split}")
     probe = train_probe(train.layer(layer), train.labels, train.classes, settings, name)
     write_weights(folder / WEIGHTS, probe, train.key(layer))
     logits = LogitsFile(
@@ -73,8 +76,8 @@ def probe_layer(
         logits=probe.logits(test.layer(layer)),
     )
     write_logits(folder / LOGITS, logits)
-    gaps = gaps_of(probe.record, train.split)
-    save_record(ProbeResult(probes=(probe.record,), gaps=gaps), folder / RECORD)
+    record = msgspec.structs.replace(probe.record, weights_sha256=sha256_of_file(folder / WEIGHTS))
+    save_record(ProbeResult(probes=(record,), gaps=gaps_of(record, train.split)), folder / RECORD)
 
 
 def train_probe(
@@ -103,6 +106,7 @@ def train_probe(
     bias = np.log((positives + 0.5) / (negatives + 0.5)).astype(rows.dtype)
     weight = np.zeros((len(classes), rows.shape[1]), rows.dtype)
     C, cv_ap = np.full(len(classes), np.nan), np.full(len(classes), np.nan)
+    unsolved = np.zeros(len(classes), bool)
     shared, losses = None, {}
     if len(validated):
         model = LogisticRegression(rows)
@@ -114,10 +118,12 @@ def train_probe(
         C[validated], cv_ap[validated] = choice.C, choice.ap
         fit = model.fit(labels[:, trained], C[trained], tolerance=_TOLERANCE)
         weight[trained], bias[trained] = fit.weight, fit.bias
+        unsolved[validated] = choice.unsolved
+        unsolved[trained[list(fit.unsolved)]] = True
         losses = {f"{c:g}": loss for c, loss in zip(settings.C, choice.log_loss.tolist(), strict=True)}
     by_class = tuple(
-        ProbedClass(class_name=name, C=or_none(c), cv_ap=or_none(ap))
-        for name, c, ap in zip(classes, C, cv_ap, strict=True)
+        ProbedClass(class_name=name, C=or_none(c), cv_ap=or_none(ap), converged=not left)
+        for name, c, ap, left in zip(classes, C, cv_ap, unsolved.tolist(), strict=True)
     )
     record = TrainedProbe(name=name, of=settings.of, classes=by_class, shared_C=shared, cv_log_loss=losses)
     return Probe(LinearClassifier(weight, bias), record)
@@ -126,15 +132,22 @@ def train_probe(
 def gaps_of(record: TrainedProbe, split: str) -> tuple[str, ...]:
     """What a probe could not learn from the training split, and why."""
     constant = [each.class_name for each in record.classes if each.C is None]
+    unsolved = [each.class_name for each in record.classes if not each.converged]
+    gaps = []
     if not record.classes:
-        return (f"probe {record.name}: the data set has no classes, so there is nothing to learn",)
-    if record.shared_C is None:
+        gaps.append("the data set has no classes, so there is nothing to learn")
+    elif record.shared_C is None:
         why = f"no class has two images of {split} that show it and two that do not"
-        return (f"probe {record.name}: {why}; its logits say nothing",)
-    if constant:
-        why = f"{', '.join(constant)} on none or on all of the images of {split}"
-        return (f"probe {record.name}: {why}; the logits of that class say nothing",)
-    return ()
+        gaps.append(f"{why}; its logits say nothing")
+    elif constant:
+        why = f"{some_of(constant)} on none or on all of the images of {split}"
+        gaps.append(f"{why}; the logits of that class say nothing")
+    if unsolved:
+        gaps.append(
+            f"the regression of {some_of(unsolved)} had not converged after 500 steps, in the last fit or in a "
+            f"fold, and its last step is taken; other values in probe.{record.name}.C may converge"
+        )
+    return tuple(f"probe {record.name}: {gap}" for gap in gaps)
 
 
 def normalise(features: np.ndarray) -> np.ndarray:
@@ -142,16 +155,6 @@ def normalise(features: np.ndarray) -> np.ndarray:
     rows = np.asarray(features, np.float32)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.where(lengths > 0, lengths, 1))
-
-
-def check_finite(features: np.ndarray, ids: np.ndarray, of: str) -> None:
-    """Refuse a layer with values that are no numbers; `UserError` names the first image."""
-    bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
-    if len(bad):
-        raise UserError(
-            f"{of}: {len(bad)} of {len(ids)} images have features that are not finite, first {ids[bad[0]]}; "
-            "the model may have diverged in training, or extract.precision is too low for it"
-        )
 
 
 def write_weights(path: Path | str, probe: Probe, key: dict[str, Any]) -> None:

@@ -31,10 +31,13 @@ class LinearClassifier:
     ----------
     weight : (K, D) float array
     bias : (K,) float array
+    unsolved : tuple of int
+        Columns that had not converged when their steps ended: their weights are those of the last step.
     """
 
     weight: np.ndarray
     bias: np.ndarray
+    unsolved: tuple[int, ...] = ()
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         """(N, K) logits of (N, D) features."""
@@ -76,7 +79,8 @@ class LogisticRegression:
         start : LinearClassifier, optional
             Where to start from, as a fit for another C.
         tolerance : float
-            A column is solved when its gradient has fallen to this part of the gradient at zero weights.
+            A column is solved when its gradient has fallen to this part of the gradient at zero weights; it
+            has 500 steps for that.
 
         Returns
         -------
@@ -86,8 +90,6 @@ class LogisticRegression:
         ------
         ValueError
             If a column lacks positives or negatives.
-        ArithmeticError
-            If a column is not solved after 500 steps.
         """
         dtype = self._design.dtype
         positives, counted = (targets == 1).sum(axis=0), (targets != 0).sum(axis=0)
@@ -108,26 +110,28 @@ class LogisticRegression:
             point = zero
         else:
             point = np.vstack([start.weight.T, start.bias + start.weight @ self._mean]).astype(dtype)
-        solution = self._minimise(problem, point, enough)
-        return LinearClassifier(
-            np.ascontiguousarray(solution[:-1].T), solution[-1] - self._mean @ solution[:-1]
-        )
+        solution, unsolved = self._minimise(problem, point, enough)
+        weight, bias = np.ascontiguousarray(solution[:-1].T), solution[-1] - self._mean @ solution[:-1]
+        return LinearClassifier(weight, bias, tuple(unsolved.tolist()))
 
-    def _minimise(self, problem: _Problem, point: np.ndarray, enough: np.ndarray) -> np.ndarray:
+    def _minimise(
+        self, problem: _Problem, point: np.ndarray, enough: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The minimum of every column, and the columns in which it was not reached."""
         solution = point.copy()
         columns = np.arange(point.shape[1])  # those not solved yet
         margins = problem.margins(point)
         gradient = problem.gradient(point, margins)
         history: list[tuple[np.ndarray, np.ndarray]] = []
         for step in range(_MAX_STEPS):
-            unsolved = np.linalg.norm(gradient, axis=0) > enough
+            unsolved = ~(np.linalg.norm(gradient, axis=0) <= enough)  # one that is not a number is not solved
             if not unsolved.all():
                 solution[:, columns[~unsolved]] = point[:, ~unsolved]
                 columns, enough, problem = columns[unsolved], enough[unsolved], problem.take(unsolved)
                 point, margins, gradient = point[:, unsolved], margins[:, unsolved], gradient[:, unsolved]
                 history = [(s[:, unsolved], y[:, unsolved]) for s, y in history]
             if len(columns) == 0:
-                return solution
+                return solution, columns
             direction = -self._inverse_hessian(gradient, problem, margins, history)
             moved = problem.margins(direction)
             length = problem.line_search(point, direction, margins, moved)
@@ -137,7 +141,9 @@ class LogisticRegression:
                 margins = problem.margins(point)  # sums of many small moves lose their last digits
             gradient = problem.gradient(point, margins)
             history = [*history, (change, gradient - previous)][-_MEMORY:]
-        raise ArithmeticError(f"{len(columns)} logistic regressions not solved after {_MAX_STEPS} steps")
+        # what has run into infinity stays where it started
+        solution[:, columns] = np.where(np.isfinite(point).all(axis=0), point, solution[:, columns])
+        return solution, columns
 
     def _inverse_hessian(
         self,

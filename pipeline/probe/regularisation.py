@@ -30,12 +30,15 @@ class Regularisation:
         Held-out AP (`sklearn` protocol) at the chosen C.
     log_loss : (len(grid),) float64
         Held-out log-loss at each C of the grid, mean over classes.
+    unsolved : (K,) bool
+        Whether a fit of the class had not converged when its steps ended.
     """
 
     C: np.ndarray
     shared: float
     ap: np.ndarray
     log_loss: np.ndarray
+    unsolved: np.ndarray
 
 
 def choose_regularisation(
@@ -68,7 +71,7 @@ def choose_regularisation(
         Of the folds and the bootstrap.
     """
     ordered = np.sort(np.asarray(grid, np.float64))
-    scores = held_out_logits(model, features, labels, ordered, folds, seed)
+    scores, unsolved = held_out_logits(model, features, labels, ordered, folds, seed)
     losses = np.stack([_log_loss(s, labels) for s in scores])  # (len(grid), K)
     shared = int(losses.mean(axis=1).argmin())
     aps = np.stack([average_precision(s, labels, "sklearn") for s in scores])
@@ -86,6 +89,7 @@ def choose_regularisation(
         shared=float(ordered[shared]),
         ap=aps[chosen, columns],
         log_loss=losses.mean(axis=1)[np.searchsorted(ordered, grid)],
+        unsolved=unsolved,
     )
 
 
@@ -96,22 +100,29 @@ def held_out_logits(
     grid: np.ndarray,
     folds: int,
     seed: int,
-) -> np.ndarray:
-    """Logits of every row from the classifier that has not seen it: (len(grid), N, K).
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits of every row from the classifier that has not seen it, and the classes not solved.
 
     `grid` increases: each fit starts from the one before it.
+
+    Returns
+    -------
+    logits : (len(grid), N, K)
+    unsolved : (K,) bool
     """
     fold_of = assign_folds(labels, folds, seed)
     # every fold of every class is a column of one solve, in which its held-out rows do not count
     targets = np.concatenate([np.where(fold_of == fold, 0, labels) for fold in range(folds)], axis=1)
     num_rows, num_classes = labels.shape
     scores = np.empty((len(grid), num_rows, num_classes), features.dtype)
+    unsolved = np.zeros(num_classes, bool)
     fit = None
     for position, C in enumerate(progress(grid, desc="cross-validation", unit="C")):
         fit = model.fit(targets, np.full(targets.shape[1], C), start=fit, tolerance=_TOLERANCE)
+        unsolved[[column % num_classes for column in fit.unsolved]] = True
         logits = fit.logits(features).reshape(num_rows, folds, num_classes)
         scores[position] = np.take_along_axis(logits, fold_of[:, None, :], axis=1)[:, 0]
-    return scores
+    return scores, unsolved
 
 
 def assign_folds(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:

@@ -19,11 +19,14 @@ class ProbedClass(Part, frozen=True):
         training images show it: its logits are constant.
     cv_ap : float or None
         Held-out AP(sklearn); None for a class with fewer than two positive or two negative images.
+    converged : bool
+        Whether every fit of the class reached its minimum within its steps.
     """
 
     class_name: str
     C: float | None
     cv_ap: float | None
+    converged: bool = True
 
 
 class TrainedProbe(Part, frozen=True):
@@ -38,6 +41,8 @@ class TrainedProbe(Part, frozen=True):
         cross-validated.
     cv_log_loss : {C, as text: float}
         Held-out log-loss, mean over classes.
+    weights_sha256 : str
+        Of the safetensors file beside its logits.
     """
 
     name: str
@@ -45,6 +50,7 @@ class TrainedProbe(Part, frozen=True):
     classes: tuple[ProbedClass, ...]
     shared_C: float | None  # noqa: N815 (the field's word)
     cv_log_loss: dict[str, float]
+    weights_sha256: str = ""
 
     @property
     def cv_map(self) -> float | None:
@@ -67,6 +73,7 @@ class ProbeResult(Record, frozen=True):
     """All probes of params.yaml; `gaps` says what they could not learn, and why."""
 
     stage: ClassVar[str] = "probe"
+    version: ClassVar[int] = 2
 
     probes: tuple[TrainedProbe, ...]
     gaps: tuple[str, ...] = ()

@@ -91,6 +91,9 @@ def index_layer(features: FeatureFile, layer: str, settings: Index) -> LayerInde
     )
     search = IndexSearch(index, ExactSearch(vectors, settings.metric))
     queries = np.asarray(vectors[asked])
+    reason = choice.reason
+    if training_rows:
+        reason += f"; trained on {training_rows} rows of {features.split} itself, without the queries that measure it"
     points = sweep(search, queries, asked)
     chosen = recommended(points) if points else None
     search.apply(chosen.setting if chosen else {})
@@ -99,7 +102,7 @@ def index_layer(features: FeatureFile, layer: str, settings: Index) -> LayerInde
         layer,
         settings.metric,
         factory=choice.factory,
-        reason=choice.reason,
+        reason=reason,
         seed=settings.seed,
         training_rows=training_rows,
         search=search.setting,
@@ -108,7 +111,7 @@ def index_layer(features: FeatureFile, layer: str, settings: Index) -> LayerInde
         layer=f"{features.model}/{layer}",
         split=features.split,
         factory=choice.factory,
-        reason=choice.reason,
+        reason=reason,
         rows=len(vectors),
         bytes_per_vector=0.0,
         points=tuple(points),

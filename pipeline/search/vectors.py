@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..errors import UserError
+
 
 def as_float32(vectors: np.ndarray) -> np.ndarray:
     """Float32 rows, without a copy where they are that already.
@@ -41,3 +43,14 @@ def unit_rows(vectors: np.ndarray) -> np.ndarray:
     """Rows of length one; a zero vector stays zero."""
     scaled: np.ndarray = vectors * inverse(np.sqrt(sums_of_squares(vectors)))[:, None]
     return scaled
+
+
+def check_finite(vectors: np.ndarray, ids: np.ndarray, model: str, of: str) -> None:
+    """Refuse (N, D) features with values that are no numbers; `UserError` says how many images, and the first."""
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(bad):
+        raise UserError(
+            f"{of}: {len(bad)} of {len(ids)} images have features that are not finite, first {ids[bad[0]]}; the "
+            "model may have diverged in training, or needs extract.precision: fp32",
+            rerun=f"extract@{model}",
+        )

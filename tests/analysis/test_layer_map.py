@@ -73,11 +73,10 @@ def test_too_few_images_for_the_perplexity_get_the_highest_they_allow(stored, co
         (np.ones((1415, 8)), "all 1000 images have the same values"),
     ],
 )
-def test_where_no_map_can_be_made_the_record_says_why(stored, features, reason, caplog):
+def test_where_no_map_can_be_made_the_record_says_why(stored, features, reason):
     found = map_layer(stored(features), "fc7", QUICK)
     assert (found.points, found.ids, found.kl, found.backend) == ((), (), None, None)
     assert found.gaps == (f"no map: {reason}",)
-    assert found.gaps[0] in caplog.text
     assert set(found.metrics()) == {"images", "purity", "purity_in_layer", "chance"}
 
 
@@ -101,7 +100,7 @@ def test_a_value_that_is_not_finite_is_told_in_one_line(stored, value):
     features = drawn(100)
     features[[40, 70], 3] = value
     with pytest.raises(
-        UserError, match=r"net/fc7: 2 of 100 images .* not finite, the first is 000040"
+        UserError, match=r"net/fc7: 2 of 100 images .* not finite, first 000040"
     ) as told:
         map_layer(stored(features), "fc7", QUICK)
     assert told.value.rerun == "extract@net"

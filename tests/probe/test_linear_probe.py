@@ -7,7 +7,9 @@ from safetensors import safe_open
 
 from pool5.errors import UserError
 from pool5.params import Probe
-from pool5.probe.linear_probe import check_finite, gaps_of, normalise, train_probe, write_weights
+from pool5.probe import logistic_regression
+from pool5.probe.linear_probe import gaps_of, normalise, train_probe, write_weights
+from pool5.search.vectors import check_finite
 
 CLASSES = ("cat", "dog", "emu", "fox")
 SETTINGS = Probe(of="m/fc7", C=(0.1, 1.0, 10.0, 100.0), folds=3)
@@ -103,7 +105,22 @@ def test_a_layer_of_nan_names_the_layer_and_the_image():
     features = np.zeros((3, 2))
     features[1, 1] = np.nan
     with pytest.raises(UserError, match=r"caffenet/fc7 on test: 1 of 3 images .* first 000012"):
-        check_finite(features, np.array(["000005", "000012", "000020"]), "caffenet/fc7 on test")
+        check_finite(features, np.array(["000005", "000012", "000020"]), "caffenet", "caffenet/fc7 on test")
+
+
+@pytest.mark.parametrize("C", [(1e9,), (1e-20,)])
+def test_a_regression_that_does_not_converge_keeps_its_last_step_and_says_so(C, monkeypatch):
+    monkeypatch.setattr(logistic_regression, "_MAX_STEPS", 60)  # what 500 do not reach, 60 do not
+    rng = np.random.default_rng(0)
+    features = np.repeat(rng.normal(size=(5, 20)), 20, axis=0)
+    labels = np.where(rng.random((100, 4)) < 0.3, 1, -1)
+    probe = train_probe(features, labels, list("abcd"), Probe(of="m/fc7", C=C, folds=3), "p")
+    assert np.isfinite(probe.classifier.weight).all()
+    assert np.isfinite(probe.classifier.bias).all()
+    unsolved = [each.class_name for each in probe.record.classes if not each.converged]
+    assert unsolved
+    (gap,) = gaps_of(probe.record, "train")
+    assert gap.startswith(f"probe p: the regression of {', '.join(unsolved)} had not converged")
 
 
 @pytest.mark.perf
