@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 from ..analysis.ap_comparison import compare_models
 from ..analysis.ap_tables import ap_csv, ap_latex, ap_markdown, ap_metrics, curves_csv, differences_csv
 from ..analysis.model_scores import load_scores
@@ -13,10 +11,8 @@ from ..files.json_file import write_json
 from ..measures.average_precision import AP
 from ..params import load_params
 from ..project import Project
-from ..results.record import save_record
+from ..results.record import save_record, tell_gaps
 from . import run
-
-_log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -33,8 +29,7 @@ def main() -> None:
         seed=params.ap.seed,
         gaps=data.gaps,
     )
-    for gap in result.gaps if params.ap.of else ():
-        _log.warning("%s", gap)
+    tell_gaps(result, params.ap.of)
     save_record(result, project.result("ap"))
 
     write_json(project.metrics("ap"), ap_metrics(result))

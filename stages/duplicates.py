@@ -10,7 +10,7 @@ from ..files.json_file import write_json
 from ..params import Params, load_params, split_reference
 from ..project import Project
 from ..results.duplicates import DuplicatesResult
-from ..results.record import save_record
+from ..results.record import save_record, tell_gaps
 from ..store.feature_file import FeatureFile
 from ..store.neighbor_file import graph_name
 from . import run
@@ -22,6 +22,7 @@ def main() -> None:
     splits = [params.dataset.train, params.dataset.test]
     result = _find(project, params, splits)
     save_record(result, project.result("duplicates"))
+    tell_gaps(result, params.duplicates.of)
 
     write_json(project.metrics("duplicates"), duplicates_metrics(result))
     write_duplicates(result, project.report("duplicates", "duplicates.csv"))

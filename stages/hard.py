@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 from ..analysis.annotated_objects import read_object_statistics
 from ..analysis.hard_classes import examine_classes
 from ..analysis.model_scores import load_scores
@@ -14,10 +12,8 @@ from ..params import load_params
 from ..project import Project
 from ..results.ap import ApResult
 from ..results.hard import HardResult
-from ..results.record import load_record, save_record
+from ..results.record import load_record, save_record, tell_gaps
 from . import run
-
-_log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -51,8 +47,7 @@ def main() -> None:
                 objects=objects.get(item.class_name),
             )
     result = HardResult(split=ap.split, classes=tuple(item for item, _ in examined), gaps=gaps)
-    for gap in gaps if params.ap.of else ():
-        _log.warning("%s", gap)
+    tell_gaps(result, params.ap.of)
     save_record(result, project.result("hard"))
 
 

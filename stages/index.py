@@ -18,7 +18,7 @@ from ..files.json_file import write_json
 from ..params import Index, load_params, split_reference
 from ..project import Project
 from ..results.index_quality import IndexQuality
-from ..results.record import load_record
+from ..results.record import load_record, tell_gaps
 from ..search.layer_index import CARD, INDEX, QUALITY, decides_index, index_layer
 from ..search.quality import DEPTHS
 from ..store.feature_file import FeatureFile
@@ -43,8 +43,7 @@ def main() -> None:
             make = functools.partial(_make, features, name, params.index, timings)
             units.put(decides_index(features, name, params.index), outputs, make)
             quality = load_record(IndexQuality, record)
-            for gap in quality.gaps:
-                _log.warning("index of %s: %s", layer, gap)
+            tell_gaps(quality)
             _write_sweep(quality, project.report("search", layer, "sweep.csv"))
             draw_pareto(quality, project.report("search", layer, "pareto"))
             measured[layer] = _metrics(quality)

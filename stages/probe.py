@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -14,11 +13,9 @@ from ..params import load_params, split_reference
 from ..probe.linear_probe import LOGITS, RECORD, WEIGHTS, probe_layer
 from ..project import Project
 from ..results.probe import ProbeResult, one_record
-from ..results.record import load_record, save_record
+from ..results.record import load_record, save_record, tell_gaps
 from ..store.feature_file import FeatureFile
 from . import run, unit_cache
-
-_log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -44,8 +41,7 @@ def main() -> None:
             units.put(key, outputs, functools.partial(probe_layer, name, settings, train, test))
             parts.append(load_record(ProbeResult, record))
     result = one_record(parts)
-    for gap in result.gaps if params.probe else ():
-        _log.warning("%s", gap)
+    tell_gaps(result, params.probe)
     save_record(result, project.result("probe"))
     write_json(project.metrics("probe"), {probe.name: probe.metrics() for probe in result.probes})
 

@@ -11,7 +11,7 @@ from ..figures.neighbor_sheet import neighbor_sheet
 from ..files.json_file import write_json
 from ..params import load_params, split_reference
 from ..project import Project
-from ..results.record import save_record
+from ..results.record import save_record, tell_gaps
 from ..store.feature_file import FeatureFile
 from . import run
 
@@ -26,6 +26,7 @@ def main() -> None:
         graphs[name] = open_graph(project.neighbors(name), [files[name]], layer)
     result = measure_retrieval(files, graphs, split, params.neighbors)
     save_record(result, project.result("retrieval"))
+    tell_gaps(result, params.neighbors.of)
 
     write_json(project.metrics("retrieval"), retrieval_metrics(result))
     write_retrieval(result, project.report("neighbors", "retrieval.csv"))

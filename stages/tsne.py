@@ -16,7 +16,7 @@ from ..files.atomic import make_folders
 from ..files.json_file import write_json
 from ..params import Tsne, load_params, split_reference
 from ..project import Project
-from ..results.record import load_record, save_record
+from ..results.record import load_record, save_record, tell_gaps
 from ..results.tsne_map import TsneResult
 from ..store.feature_file import FeatureFile
 from . import run, unit_cache
@@ -39,7 +39,9 @@ def main() -> None:
             outputs = {_RECORD: record} | {n: project.report("tsne", reference, n) for n in _RENDERED}
             make = functools.partial(_map, file, layer, params.tsne)
             units.put(_key(file, layer, params.tsne), outputs, make)
-            metrics[reference] = load_record(TsneResult, record).metrics()
+            found = load_record(TsneResult, record)
+            tell_gaps(found)
+            metrics[reference] = found.metrics()
     write_json(project.metrics("tsne"), metrics)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ..files.hints import some_of
 from ..measures.average_precision import AP, resampled_average_precision
 from ..measures.bootstrap import bootstrap_counts
 from ..measures.chance import chance_level
@@ -155,10 +156,10 @@ def _gaps(labels: np.ndarray, classes: Sequence[str], split: str) -> list[str]:
     few = [name for name, number in zip(classes, positives, strict=True) if 0 < number < FEWEST_POSITIVES]
     gaps = []
     if none:
-        gaps.append(f"no image of {split} shows {', '.join(none)}: there is no AP, and no part in the mean")
+        gaps.append(f"no image of {split} shows {some_of(none)}: there is no AP, and no part in the mean")
     if few:
         gaps.append(
-            f"fewer than {FEWEST_POSITIVES} images of {split} show {', '.join(few)}: no interval, and no "
+            f"fewer than {FEWEST_POSITIVES} images of {split} show {some_of(few)}: no interval, and no "
             "verdict on a difference"
         )
     return gaps

@@ -5,6 +5,7 @@ All but the curves are renderings of the record; the mean over classes stands th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -93,21 +94,21 @@ def ap_markdown(result: ApResult) -> str:
     parts = ["# Average precision", ""]
     for measure in result.measures if result.rows else ():
         parts += [f"## Protocol `{protocol_of(measure)}`: {meaning_of(measure)}", ""]
-        header = ["class", "positives", "chance", *result.models]
+        header = ["class", "positives", "chance", *map(_md, result.models)]
         parts += [_markdown_line(header), "|---|" + "---:|" * (len(header) - 1)]
-        for rows in result.by_class(measure).values():
-            about = [_name(rows[0]), str(rows[0].positives), _short(rows[0].chance)]
+        for name, rows in result.by_class(measure).items():
+            about = [_md(result.called(name)), str(rows[0].positives), _short(rows[0].chance)]
             parts.append(_markdown_line([*about, *map(_markdown_cell, _marked(rows))]))
         parts.append("")
         for (model, baseline), pair in result.pairs(measure).items():
             parts.append(f"- {_sentence(model, baseline, pair)}")
         parts.append("")
-    return "\n".join([*parts, _footnote(result) if result.rows else "\n\n".join(result.gaps), ""])
+    return "\n".join([*parts, _footnote(result) if result.rows else "\n\n".join(map(_md, result.gaps)), ""])
 
 
 def ap_latex(result: ApResult) -> str:
     r"""One `table` a protocol, to be \input in a document that uses booktabs."""
-    parts = [] if result.rows else [f"% {gap}" for gap in result.gaps]
+    parts = [] if result.rows else [f"% {' '.join(gap.split())}" for gap in result.gaps]
     for measure in result.measures if result.rows else ():
         protocol = protocol_of(measure)
         models = " & ".join(map(_tex, result.models))
@@ -125,7 +126,7 @@ def ap_latex(result: ApResult) -> str:
         for name, rows in result.by_class(measure).items():
             if name is None:
                 parts.append(r"    \midrule")
-            cells = [_tex(_name(rows[0])), str(rows[0].positives), _tex(_short(rows[0].chance))]
+            cells = [_tex(result.called(name)), str(rows[0].positives), _tex(_short(rows[0].chance))]
             parts.append("    " + " & ".join([*cells, *map(_latex_cell, _marked(rows))]) + r" \\")
         parts += [r"    \bottomrule", r"  \end{tabular}", r"\end{table}", ""]
     return "\n".join(parts)
@@ -150,15 +151,15 @@ def _sentence(model: str, baseline: str, rows: Sequence[ApDifference]) -> str:
     up, down = gains(rows), losses(rows)
     undecided = sum(row.difference is not None for row in rows[:-1]) - len(up) - len(down)
     parts = [
-        f"gain beyond noise: {', '.join(up) or 'none'}",
-        f"loss beyond noise: {', '.join(down) or 'none'}",
+        f"gain beyond noise: {', '.join(map(_md, up)) or 'none'}",
+        f"loss beyond noise: {', '.join(map(_md, down)) or 'none'}",
         f"not told apart: {undecided}",
     ]
     mean = rows[-1]
     if mean.difference is None:
-        return f"**{model}** over **{baseline}**: no class has an AP"
+        return f"**{_md(model)}** over **{_md(baseline)}**: no class has an AP"
     difference = f"{mean.difference:+.3f} [{mean.lo:+.3f}, {mean.hi:+.3f}]"
-    return f"**{model}** over **{baseline}**: mAP {difference}; {'; '.join(parts)}"
+    return f"**{_md(model)}** over **{_md(baseline)}**: mAP {difference}; {'; '.join(parts)}"
 
 
 def _footnote(result: ApResult) -> str:
@@ -208,13 +209,19 @@ def _latex_cell(marked: tuple[ApRow, bool]) -> str:
 
 
 def _markdown_line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+    return "| " + " | ".join(cells) + " |"
+
+
+def _md(text: str) -> str:
+    """A name in Markdown: no line end, no cell, no emphasis, no HTML."""
+    return re.sub(r"[\\`*_\[\]<>|&$~#]", r"\\\g<0>", " ".join(text.split()))
 
 
 def _tex(text: str) -> str:
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", _NONE: "--"}
     special |= {"…": r"\dots{}", **{character: "\\" + character for character in "&%$#_{}"}}
-    return "".join(special.get(character, character) for character in text)
+    special |= {character: f"{{{character}}}" for character in "[]*"}  # behind \\\\ they are its arguments
+    return "".join(special.get(character, character) for character in " ".join(text.split()))
 
 
 def _short(value: float | None) -> str:

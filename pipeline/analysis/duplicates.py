@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +16,6 @@ from ..store.neighbor_file import NeighborFile
 from .neighbor_graph import how_searched
 
 _COLUMNS = ["split_a", "id_a", "split_b", "id_b", "similarity", "identical_bytes"]
-
-_log = logging.getLogger(__name__)
 
 
 def find_duplicates(files: Sequence[FeatureFile], graph: NeighborFile, threshold: float) -> DuplicatesResult:
@@ -56,8 +53,6 @@ def find_duplicates(files: Sequence[FeatureFile], graph: NeighborFile, threshold
                     f"alone there are {_identical_pairs(asking, found)}"
                 )
             pairs += listed
-    for gap in gaps:
-        _log.warning("duplicates: %s", gap)
     pairs.sort(key=lambda pair: (-pair.similarity, pair.split_a, pair.id_a, pair.split_b, pair.id_b))
     return DuplicatesResult(
         layer=graph.layer, threshold=threshold, counts=tuple(counts), pairs=tuple(pairs), gaps=tuple(gaps)

@@ -57,8 +57,8 @@ def choose_classes(
     Classes with fewer than five positives are passed over, unless there are no others. Gains are over the
     first model of the comparison, and only those that are beyond noise.
     """
-    rows = [result.row(name, model, measure) for name in result.classes]
-    rows = [row for row in rows if row.positives > 0]
+    rows = [row for rows in result.by_class(measure).values() for row in rows if row.model == model]
+    rows = [row for row in rows if row.class_name is not None and row.positives > 0]
     rows = [row for row in rows if row.positives >= FEWEST_POSITIVES] or rows
     chosen: dict[str, list[str]] = {}
     for value, of in (("ap", "AP"), ("over_chance", "AP over chance")):
@@ -70,7 +70,7 @@ def choose_classes(
     gains = [
         row
         for row in result.pairs(measure).get((model, result.models[0]), ())
-        if row.sign > 0 and row.class_name
+        if row.sign > 0 and row.class_name is not None
     ]
     for place, gain in enumerate(sorted(gains, key=lambda row: -(row.difference or 0))[:num_gains]):
         which = "largest" if place == 0 else "next largest"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..files.csv_file import decimals, write_csv
+from ..files.hints import some_of
 from ..measures.bootstrap import bootstrap_counts
 from ..measures.jaccard_at import JaccardAt
 from ..measures.mean_average_precision_at import MeanAveragePrecisionAt
@@ -27,8 +27,6 @@ from .shown_queries import choose_queries
 
 _COLUMNS = ["representation", "group", "measure", "value", "lo", "hi", "chance", "queries", "is_class"]
 _BLOCK = 64  # resamples at a time
-
-_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +64,7 @@ def measure_retrieval(
     metric, depth = graphs[layers[0]].metric, min(graph.depth for graph in graphs.values())
     if len(features) < 2:
         gaps = (f"{split} has only {len(features)} image: there is no other to find",)
-        return RetrievalResult(split=split, metric=metric, layers=layers, gaps=_told(gaps))
+        return RetrievalResult(split=split, metric=metric, layers=layers, gaps=gaps)
 
     chosen = choose_queries(features.labels, features.classes, asked.queries, asked.seed)
     measures, unmeasured = _measures(features, asked.k, depth)
@@ -91,14 +89,8 @@ def measure_retrieval(
         for (row, name), found in zip(chosen, shown, strict=True)
     )
     return RetrievalResult(
-        split=split, metric=metric, layers=layers, queries=queries, groups=tuple(measured), gaps=_told(gaps)
+        split=split, metric=metric, layers=layers, queries=queries, groups=tuple(measured), gaps=gaps
     )
-
-
-def _told(gaps: tuple[str, ...]) -> tuple[str, ...]:
-    for gap in gaps:
-        _log.warning("%s", gap)
-    return gaps
 
 
 def check_same_images(files: Sequence[FeatureFile]) -> FeatureFile:
@@ -242,5 +234,5 @@ def _gaps_of_queries(features: FeatureFile, asked: Neighbors, chosen: int) -> li
         gaps.append(f"neighbors.k asks for {asked.k}, but a query has only {len(features) - 1} others")
     lacking = [features.classes[c] for c in np.flatnonzero(~shown)]
     if shown.any() and lacking:
-        gaps.append(f"no image of {features.split} shows {', '.join(lacking)}: no queries of it")
+        gaps.append(f"no image of {features.split} shows {some_of(lacking)}: no queries of it")
     return gaps

@@ -10,22 +10,27 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..results.ap import MEAN, ApDifference, ApResult, ApRow, protocol_of
+from ..files.hints import some_of
+from ..results.ap import ApDifference, ApResult, ApRow, protocol_of
 from .canvas import new_figure, save_figure
+from .lettering import shortened
 
 # Okabe and Ito's colours, which every kind of colour vision tells apart; the markers say it once more
 _COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"]
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 _SPACING = 0.13  # inches between two models of a class
 _GROUP_GAP = 0.14  # inches between two classes
+_MOST_CLASSES = 40  # in a figure; of more, the ends
+_NAME = 2.0  # inches for the name of a class or model
 
 
 def draw_ap(result: ApResult, measure: str, stem: Path | str) -> None:
     """Draw every model's AP on every class with its interval, and chance, to `stem`.png and `stem`.svg.
 
-    Classes without AP are named below; the others stand in the order of their highest AP.
+    Classes without AP are named below; the others stand in the order of their highest AP, the highest and
+    the lowest where there are more than 40.
     """
-    rows, names = result.by_class(measure), _highest_first(result, measure)
+    rows, (names, left_out) = result.by_class(measure), _ends(_highest_first(result, measure))
     figure, axes, places = _rows_of_classes(result, measure, names, len(result.models))
     for name, top in places.items():
         for number, row in enumerate(rows[name]):
@@ -37,7 +42,8 @@ def draw_ap(result: ApResult, measure: str, stem: Path | str) -> None:
     chance_key = Line2D([], [], color="#777777", linewidth=1.2, label="chance")
     protocol = protocol_of(measure)
     label = f"average precision ({protocol}) with 95 % bootstrap interval over images; in brackets: positives"
-    _finish(figure, axes, [*_keys(result.models), chance_key], [label, _without_ap(result, measure)])
+    lines = [label, left_out, _without_ap(result, measure)]
+    _finish(figure, axes, [*_keys(result.models), chance_key], lines)
     save_figure(figure, stem)
 
 
@@ -52,6 +58,7 @@ def draw_differences(result: ApResult, measure: str, stem: Path | str) -> None:
     rows = {(row.class_name, model): row for model in others for row in pairs[model, baseline]}
     names = _highest_first(result, measure)
     names.sort(key=lambda name: -max((rows[name, model].difference or 0 for model in others), default=0))
+    names, left_out = _ends(names)
     figure, axes, places = _rows_of_classes(result, measure, names, max(len(others), 1))
     axes.axvline(0, color="#777777", linewidth=1.2, zorder=1)
     for number, model in enumerate(others, start=1):
@@ -62,7 +69,7 @@ def draw_differences(result: ApResult, measure: str, stem: Path | str) -> None:
     protocol = protocol_of(measure)
     label = f"average precision ({protocol}) minus that of {baseline}, with 95 % paired bootstrap interval"
     note = "filled: beyond noise" if others else "there is only one model: nothing to compare"
-    _finish(figure, axes, _keys(result.models)[1:], [label, note, _without_ap(result, measure)])
+    _finish(figure, axes, _keys(result.models)[1:], [label, note, left_out, _without_ap(result, measure)])
     save_figure(figure, stem)
 
 
@@ -91,8 +98,11 @@ def _rows_of_classes(
     }
     middle = (rows_each - 1) * _SPACING / 2
     rows = result.by_class(measure)
-    labels = [MEAN if name is None else f"{name} ({rows[name][0].positives})" for name in places]
-    axes.set_yticks([top + middle for top in places.values()], labels, parse_math=False)
+    labels = [
+        result.called(name) if name is None else f"{shortened(name, _NAME, 9)} ({rows[name][0].positives})"
+        for name in places
+    ]
+    axes.set_yticks([top + middle for top in places.values()], labels)
     axes.get_yticklabels()[0].set_fontweight("bold")
     for place, top in enumerate(places.values()):
         if place % 2:
@@ -124,19 +134,29 @@ def _keys(models: Sequence[str]) -> list[Line2D]:
             marker=_MARKERS[number % len(_MARKERS)],
             markersize=4.5,
             linewidth=1.3,
-            label=model,
+            label=shortened(model, _NAME, 9),
         )
         for number, model in enumerate(models)
     ]
 
 
 def _without_ap(result: ApResult, measure: str) -> str:
-    missing = [name for name in result.classes if name not in _highest_first(result, measure)]
-    return f"no positives, so no AP: {', '.join(missing)}" if missing else ""
+    rows = result.by_class(measure)
+    missing = [name for name in result.classes if all(row.ap is None for row in rows[name])]
+    return f"no positives, so no AP: {some_of(missing)}" if missing else ""
+
+
+def _ends(names: Sequence[str]) -> tuple[list[str], str]:
+    """Not more classes than a figure can show, from both ends; and what it then says of it."""
+    if len(names) <= _MOST_CLASSES:
+        return list(names), ""
+    half = _MOST_CLASSES // 2
+    told = f"the {half} classes at the top and the {half} at the bottom of {len(names)}; ap.csv has all"
+    return [*names[:half], *names[-half:]], told
 
 
 def _finish(figure: Figure, axes: Axes, keys: Sequence[Line2D], lines: Sequence[str]) -> None:
     if keys:
         figure.legend(handles=keys, loc="outside upper center", ncols=min(len(keys), 4), frameon=False)
     text = "\n".join(part for line in lines for part in textwrap.wrap(line, 100))
-    axes.set_xlabel(text, parse_math=False, linespacing=1.5)
+    axes.set_xlabel(text, linespacing=1.5)

@@ -32,7 +32,7 @@ def draw_duplicates(
     for start in range(0, len(shown), _PAIRS_A_ROW):
         tiles: list[Tile | None] = []
         for pair in shown[start : start + _PAIRS_A_ROW]:
-            likeness = f"similarity {pair.similarity:.4f}"
+            likeness = f"similarity {pair.similarity:.4f}".replace("-", "−")
             likeness += ", the same file" if pair.identical_bytes else ""
             tiles.append(Tile(images[pair.split_a][pair.id_a], pair.id_a, f"{pair.split_a}\n{likeness}"))
             tiles.append(Tile(images[pair.split_b][pair.id_b], pair.id_b, pair.split_b))

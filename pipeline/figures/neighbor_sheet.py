@@ -28,6 +28,7 @@ def neighbor_sheet(
     *,
     title: str,
     gaps: Sequence[str] = (),
+    asked: Mapping[str, Path] | None = None,
 ) -> Figure:
     """A row a query: the query, then a group of columns for each layer, nearest first.
 
@@ -43,6 +44,8 @@ def neighbor_sheet(
     title : str
     gaps : sequence of str
         Why there may be nothing.
+    asked : {id: path}, optional
+        The queries' images, where they are not of the split that was searched: it may have their ids too.
     """
     if not queries or metric is None:
         return compose_sheet([], title=title, caption="\n".join(["There is nothing to show.", *gaps]))
@@ -51,7 +54,7 @@ def neighbor_sheet(
     across = math.ceil(k / lines)
     rows: list[tuple[str, list[Tile | None]]] = []
     for query in queries:
-        first: Tile | None = Tile(images[query.id], Path(query.id).name, " ".join(query.labels), "query")
+        first: Tile | None = Tile((asked or images)[query.id], Path(query.id).name, ", ".join(query.labels), "query")
         for line in range(lines):
             tiles = [first]
             for layer in layers:
@@ -73,5 +76,5 @@ def _tile(near: Near, query: ShownQuery, images: Mapping[str, Path]) -> Tile:
     frame: Frame = "plain"
     if query.labels:
         frame = "hit" if query.shares_label(near.labels) else "miss"
-    note = "\n".join([f"{near.distance:.4f}", " ".join(near.labels) or "no label"])
+    note = f"{near.distance:.4f}".replace("-", "−") + "\n" + (", ".join(near.labels) or "no label")
     return Tile(images[near.id], f"{near.rank}  {near.id}", note, frame)

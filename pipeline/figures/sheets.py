@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
-from matplotlib.textpath import text_to_path
 from PIL import Image
 
 from ..datasets.image_file import read_image
 from .canvas import new_figure
+from .lettering import POINT, shortened, width_of, wrapped
 
 Frame = Literal["query", "hit", "miss", "plain"]
 
@@ -38,7 +36,6 @@ _GAP = 0.12
 _GROUP_GAP = 0.30
 _MARGIN = 0.22
 _SIDE = 1.15
-_POINT = 1 / 72
 _TITLE_SIZE = 7.5
 _NOTE_SIZE = 6.8
 _LINE = 1.32  # line height over font size
@@ -91,7 +88,7 @@ def compose_sheet(
         first = sum(count for _, count in columns[:number])
         _text(axes, at.lefts[first], at.headings_end - _height(lines, 9), lines, 9, weight="bold")
     for top, (label, tiles) in zip(at.row_tops, rows, strict=True):
-        beside = _wrap(label, _SIDE - 0.12, 8, bold=True)
+        beside = wrapped(label, _SIDE - 0.12, 8, bold=True)
         _text(axes, _MARGIN, top + _title_height(), beside, 8, weight="bold")
         for left, tile in zip(at.lefts, tiles, strict=False):
             if tile:
@@ -128,9 +125,9 @@ def _lay_out(
     most = max((len(tiles) for _, tiles in rows), default=0)
     lefts = _column_positions(max(most, sum(count for _, count in columns), 1), columns, _MARGIN + side)
     width = max(lefts[-1] + _CELL[0] + _MARGIN, 5.0)
-    head = _wrap(title, width - 2 * _MARGIN, 11, bold=True)
-    foot = _wrap(caption, width - 2 * _MARGIN, _NOTE_SIZE + 0.5)
-    headings = [_wrap(text, _span(lefts, columns, n), 9, bold=True) for n, (text, _) in enumerate(columns)]
+    head = wrapped(title, width - 2 * _MARGIN, 11, bold=True)
+    foot = wrapped(caption, width - 2 * _MARGIN, _NOTE_SIZE + 0.5)
+    headings = [wrapped(text, _span(lefts, columns, n), 9, bold=True) for n, (text, _) in enumerate(columns)]
     headings_end = _MARGIN + _height(head, 11) + 0.08
     headings_end += max((_height(lines, 9) for lines in headings), default=0.0)
     row_tops, y = [], headings_end + (0.06 if columns else 0.0)
@@ -162,22 +159,22 @@ def _span(lefts: list[float], columns: Sequence[tuple[str, int]], group: int) ->
 
 
 def _title_height() -> float:
-    return _TITLE_SIZE * _LINE * _POINT + 0.03
+    return _TITLE_SIZE * _LINE * POINT + 0.03
 
 
 def _row_height(label: str, tiles: Sequence[Tile | None]) -> float:
     notes = max(
-        (_height(_wrap(tile.note, _CELL[0], _NOTE_SIZE), _NOTE_SIZE) for tile in tiles if tile), default=0
+        (_height(wrapped(tile.note, _CELL[0], _NOTE_SIZE), _NOTE_SIZE) for tile in tiles if tile), default=0
     )
-    beside = _height(_wrap(label, _SIDE - 0.12, 8, bold=True), 8)
+    beside = _height(wrapped(label, _SIDE - 0.12, 8, bold=True), 8)
     return _title_height() + max(_CELL[1] + 0.05 + notes, beside) + 0.08
 
 
 def _draw_tile(axes: Axes, tile: Tile, left: float, top: float) -> None:
     width, height = _CELL
     mark = _MARK[tile.frame]
-    room = width - (_measure(mark, _TITLE_SIZE, True) + 0.06 if mark else 0.0)
-    _text(axes, left, top, [_shorten(tile.title, room, _TITLE_SIZE)], _TITLE_SIZE)
+    room = width - (width_of(mark, _TITLE_SIZE, True) + 0.06 if mark else 0.0)
+    _text(axes, left, top, [shortened(tile.title, room, _TITLE_SIZE)], _TITLE_SIZE)
     if mark:
         ink = _COLOUR[tile.frame]
         _text(axes, left + width, top, [mark], _TITLE_SIZE, color=ink, weight="bold", align="right")
@@ -193,16 +190,16 @@ def _draw_tile(axes: Axes, tile: Tile, left: float, top: float) -> None:
     frame = Rectangle((left, top), width, height, facecolor="none", zorder=3, joinstyle="miter")
     frame.set(edgecolor=_COLOUR[tile.frame], linewidth=_WIDTH[tile.frame])
     axes.add_patch(frame)
-    _text(axes, left, top + height + 0.05, _wrap(tile.note, width, _NOTE_SIZE), _NOTE_SIZE, color="#333333")
+    _text(axes, left, top + height + 0.05, wrapped(tile.note, width, _NOTE_SIZE), _NOTE_SIZE, color="#333333")
 
 
 def _draw_legend(axes: Axes, legend: Mapping[Frame, str], top: float) -> None:
     x = _MARGIN
     for frame, meaning in legend.items():
         _text(axes, x, top, [_MARK[frame]], 8, color=_COLOUR[frame], weight="bold")
-        x += _measure(_MARK[frame], 8, True) + 0.06
+        x += width_of(_MARK[frame], 8, True) + 0.06
         _text(axes, x, top, [meaning], 8, color="#333333")
-        x += _measure(meaning, 8) + 0.25
+        x += width_of(meaning, 8) + 0.25
 
 
 def _thumbnail(path: Path) -> np.ndarray:
@@ -223,46 +220,12 @@ def _text(
     weight: str = "normal",
     align: Literal["left", "right"] = "left",
 ) -> None:
-    """Lines of text whose first line's top is at `y`; a dollar sign in an id is no formula."""
+    """Lines of text whose first line's top is at `y`."""
     for number, line in enumerate(lines):
-        baseline = y + (number * _LINE + 1.0) * size * _POINT
+        baseline = y + (number * _LINE + 1.0) * size * POINT
         style: dict[str, Any] = {"fontsize": size, "color": color, "weight": weight, "ha": align}
-        axes.text(x, baseline, line, va="baseline", parse_math=False, **style)
+        axes.text(x, baseline, line, va="baseline", **style)
 
 
 def _height(lines: Sequence[str], size: float) -> float:
-    return len(lines) * size * _LINE * _POINT
-
-
-@cache
-def _measure(text: str, size: float, bold: bool = False) -> float:
-    """The width of `text` in inches, in the house font."""
-    font = FontProperties(family="DejaVu Sans", size=size, weight="bold" if bold else "normal")
-    return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] * _POINT
-
-
-def _shorten(text: str, width: float, size: float, bold: bool = False) -> str:
-    """Leave out the middle of what does not fit: both ends of an id tell more than its middle."""
-    if _measure(text, size, bold) <= width:
-        return text
-    for kept in range(len(text) - 1, 1, -1):
-        candidate = f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}"
-        if _measure(candidate, size, bold) <= width:
-            return candidate
-    return "…"
-
-
-def _wrap(text: str, width: float, size: float, bold: bool = False) -> list[str]:
-    """Break `text` at its spaces and line ends into lines no wider than `width` inches."""
-    lines = []
-    for paragraph in text.splitlines():
-        line = ""
-        for word in paragraph.split():
-            longer = f"{line} {word}" if line else word
-            if line and _measure(longer, size, bold) > width:
-                lines.append(line)
-                line = word
-            else:
-                line = longer
-        lines.append(line)
-    return [_shorten(line, width, size, bold) for line in lines if line]
+    return len(lines) * size * _LINE * POINT

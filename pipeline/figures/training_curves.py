@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from .canvas import new_figure
+from .lettering import shortened
 
 METRICS = {"loss": "training loss", "lr": "learning rate", "val_map": "mAP on the images held out"}
 _MARKERS = "os^DvPX"  # which say once more what the colours say
@@ -30,7 +31,9 @@ def training_figure(metric: str, curves: Mapping[str, Sequence[float | None]]) -
     for number, (model, values) in enumerate(curves.items()):
         known = [(epoch, value) for epoch, value in enumerate(values, start=1) if value is not None]
         if known:
-            line = axes.plot(*zip(*known, strict=True), color=colours[number % len(colours)], label=model)[0]
+            line = axes.plot(
+                *zip(*known, strict=True), color=colours[number % len(colours)], label=shortened(model, 2, 8)
+            )[0]
             line.set(linewidth=1.4, markersize=3.5)
             if len(known) <= _FEW:
                 line.set_marker(_MARKERS[number % len(_MARKERS)])

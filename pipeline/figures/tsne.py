@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 
 from ..results.tsne_map import ClassOnMap, TsneResult
 from .canvas import new_figure, save_figure
+from .lettering import shortened
 from .palette import NO_CLASS, class_colours, mean_colour
 
 _MOST_CLASSES = 40  # shown in the legend and as panels; the most frequent where there are more
@@ -63,14 +64,12 @@ def draw_map(
     for rows, edge, thickness in ((~several, _RIM, 0.4 * line), (several, _RING, line)):
         _scatter(axes, points[rows], size, found[rows], edge, thickness, len(points) > _VECTORS_UP_TO)
     _frame(axes, points)
-    axes.set_title(title, fontsize=11, fontweight="bold", pad=10, parse_math=False)
+    axes.set_title(title, fontsize=11, fontweight="bold", pad=10)
     axes.set_xlabel(_trust_text(result), fontsize=8, labelpad=5)
-    legend = axes.legend(
+    axes.legend(
         handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), ncols=columns, frameon=False,
         fontsize=8.5, handletextpad=0.2, labelspacing=0.55, columnspacing=0.8,
     )  # fmt: skip
-    for text in legend.get_texts():
-        text.set_parse_math(False)
     save_figure(figure, stem)
 
 
@@ -104,8 +103,8 @@ def draw_panels(
         row, column = divmod(place, columns)
         axes = _add_axes(figure, margin + column * across, 0.5 + (rows - 1 - row) * down, width, height)
         _draw_panel(axes, points, labels, c, colours[c], len(points) * len(shown) > 8 * _VECTORS_UP_TO)
-        name = f"{_shortened(classes[c])} ({(labels[:, c] == 1).sum()})"
-        axes.set_title(name, fontsize=8.5, fontweight="bold", loc="left", pad=12, parse_math=False)
+        name = f"{_panel_name(classes[c])} ({(labels[:, c] == 1).sum()})"
+        axes.set_title(name, fontsize=8.5, fontweight="bold", loc="left", pad=12)
         told = purity.get(classes[c], "too few images for a purity")
         axes.text(0, 1.015, told, transform=axes.transAxes, fontsize=6.5, va="bottom")
     _caption(figure, title, result, omitted=len(classes) - len(shown))
@@ -116,14 +115,14 @@ def _draw_words(title: str, lines: Sequence[str], stem: Path | str) -> None:
     """A figure of words alone, where there is nothing to draw."""
     figure = new_figure(6, 1.2)
     text = textwrap.fill("; ".join(lines), 80)
-    figure.text(0.5, 0.75, title, fontsize=11, fontweight="bold", ha="center", parse_math=False)
-    figure.text(0.5, 0.6, text, fontsize=8, ha="center", va="top", parse_math=False)
+    figure.text(0.5, 0.75, title, fontsize=11, fontweight="bold", ha="center")
+    figure.text(0.5, 0.6, text, fontsize=8, ha="center", va="top")
     save_figure(figure, stem)
 
 
 def _legend_entries(labels: np.ndarray, classes: Sequence[str], colours: np.ndarray) -> list[Line2D]:
     counts, shown = (labels == 1).sum(axis=0), _most_frequent(labels)
-    entries = [_dot(colours[c], f"{classes[c]} ({counts[c]})") for c in shown]
+    entries = [_dot(colours[c], f"{shortened(classes[c], 2.4, 8.5)} ({counts[c]})") for c in shown]
     if len(shown) < len(classes):
         entries.append(Line2D([], [], linestyle="", label=f"and {len(classes) - len(shown)} more classes"))
     if several := int(((labels == 1).sum(axis=1) > 1).sum()):
@@ -160,7 +159,7 @@ def _scatter(
 def _caption(figure: Figure, title: str, result: TsneResult, omitted: int) -> None:
     """The title above all panels, and the legend below them."""
     above, below = 1 - 0.1 / figure.get_figheight(), 0.08 / figure.get_figheight()
-    figure.text(0.5, above, title, fontsize=11, fontweight="bold", ha="center", va="top", parse_math=False)
+    figure.text(0.5, above, title, fontsize=11, fontweight="bold", ha="center", va="top")
     legend = (
         "ring: further classes as well; hollow: only difficult instances\n"
         f"purity: the share of an image's {result.neighbors} nearest that show the class too"
@@ -174,9 +173,9 @@ def _most_frequent(labels: np.ndarray) -> list[int]:
     return sorted(np.argsort(-counts, kind="stable")[:_MOST_CLASSES].tolist())
 
 
-def _shortened(name: str) -> str:
+def _panel_name(name: str) -> str:
     """A class name that fits over a panel."""
-    return name if len(name) <= 17 else f"{name[:16]}…"
+    return shortened(name if len(name) <= 17 else f"{name[:16]}…", 1.6, 8.5, bold=True)
 
 
 def _marker_size(count: int, largest: float) -> float:

@@ -1,9 +1,9 @@
-"""Words for messages: an amount, and what a mistyped name may have meant."""
+"""Words for messages: an amount, some of many names, and what a mistyped name may have meant."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def did_you_mean(name: str, known: Iterable[str], most: int = 1) -> str:
@@ -15,3 +15,9 @@ def did_you_mean(name: str, known: Iterable[str], most: int = 1) -> str:
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """`1 model`, `2 models`."""
     return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def some_of(names: Sequence[str], most: int = 20) -> str:
+    """`cat, dog`; of a thousand the first, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"

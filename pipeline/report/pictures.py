@@ -12,6 +12,8 @@ from typing import BinaryIO
 from matplotlib.figure import Figure
 from PIL import Image
 
+from ..figures.canvas import render_figure
+
 _FIGURE_DPI = 150  # what figures.canvas saves with
 _CSS_DPI = 96
 # (longest side in pixels, WebP quality) of photographic sheets, best first
@@ -35,7 +37,7 @@ def chart(path: Path) -> Picture:
 def drawn(figure: Figure) -> Picture:
     """A figure that is on the page alone and in no file."""
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=_FIGURE_DPI)
+    render_figure(figure, file)
     return _picture(file, 4000, lossless=True, quality=80)
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
-from ..results.ap import MEAN, ApDifference, ApResult, ApRow
+from ..results.ap import ApDifference, ApResult, ApRow
 from ..results.record import Part
 from ..results.retrieval import MeasuredGroup, RetrievalResult
 
@@ -23,11 +23,12 @@ class Table(Generic[P]):
         What all its parts have in common: a measure, a group of queries.
     columns : tuple of str
     rows : {row: a part a column}
+        The mean over classes is the row None.
     """
 
     title: str
     columns: tuple[str, ...]
-    rows: dict[str, tuple[P | None, ...]]
+    rows: dict[str | None, tuple[P | None, ...]]
 
     def column(self, number: int) -> list[P | None]:
         """The parts of a column."""
@@ -36,13 +37,13 @@ class Table(Generic[P]):
 
 def precision_tables(result: ApResult) -> tuple[Table[ApRow], ...]:
     """A table a measure: the classes and their mean by the models."""
-    return _tables(result.rows, lambda row: (row.measure, row.class_name or MEAN, row.model))
+    return _tables(result.rows, lambda row: (row.measure, row.class_name, row.model))
 
 
 def difference_tables(result: ApResult) -> tuple[Table[ApDifference], ...]:
     """A table a measure: the classes and their mean by the pairs of models."""
     return _tables(
-        result.differences, lambda row: (row.measure, row.class_name or MEAN, f"{row.model} − {row.baseline}")
+        result.differences, lambda row: (row.measure, row.class_name, f"{row.model} − {row.baseline}")
     )
 
 
@@ -71,16 +72,16 @@ def first(cells: Iterable[P | None]) -> P:
     return next(cell for cell in cells if cell is not None)
 
 
-def _tables(parts: Iterable[P], place: Callable[[P], tuple[str, str, str]]) -> tuple[Table[P], ...]:
+def _tables(parts: Iterable[P], place: Callable[[P], tuple[str, str | None, str]]) -> tuple[Table[P], ...]:
     """Lay out `parts` by what `place` gives of each: its table, row and column, in the order they come."""
-    found: dict[str, dict[tuple[str, str], P]] = {}
+    found: dict[str, dict[tuple[str | None, str], P]] = {}
     for part in parts:
         title, row, column = place(part)
         found.setdefault(title, {})[row, column] = part
     return tuple(_table(title, cells) for title, cells in found.items())
 
 
-def _table(title: str, cells: dict[tuple[str, str], P]) -> Table[P]:
+def _table(title: str, cells: dict[tuple[str | None, str], P]) -> Table[P]:
     columns = tuple(dict.fromkeys(column for _, column in cells))
     rows = {row: tuple(cells.get((row, column)) for column in columns) for row, _ in cells}
     return Table(title, columns, rows)

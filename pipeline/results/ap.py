@@ -110,6 +110,10 @@ class ApResult(Record, frozen=True):
         """Whether any class of any model has an AP."""
         return any(row.ap is not None for row in self.rows)
 
+    def called(self, class_name: str | None) -> str:
+        """What people read for a class, or for the mean: `mAP`, or `mAP (mean)` beside a class called mAP."""
+        return class_name if class_name is not None else f"{MEAN} (mean)" if MEAN in self.classes else MEAN
+
     def row(self, class_name: str | None, model: str, measure: str) -> ApRow:
         """The row of one class (None: the mean), model and measure."""
         wanted = (class_name, model, measure)
@@ -117,9 +121,11 @@ class ApResult(Record, frozen=True):
 
     def by_class(self, measure: str) -> dict[str | None, tuple[ApRow, ...]]:
         """The rows of one measure by class, the mean (None) last, models in order."""
-        names = (*self.classes, None)
-        own = [row for row in self.rows if row.measure == measure]
-        return {name: tuple(row for row in own if row.class_name == name) for name in names}
+        found: dict[str | None, list[ApRow]] = {name: [] for name in (*self.classes, None)}
+        for row in self.rows:
+            if row.measure == measure:
+                found[row.class_name].append(row)
+        return {name: tuple(rows) for name, rows in found.items()}
 
     def pairs(self, measure: str) -> dict[tuple[str, str], tuple[ApDifference, ...]]:
         """The differences of one measure by (model, baseline), class by class with the mean last."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -15,6 +16,8 @@ import msgspec
 
 from ..errors import UserError
 from ..files.json_file import json_text, write_json
+
+_log = logging.getLogger(__name__)
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,6 +78,13 @@ def load_record(kind: type[R], path: Path | str) -> R:
 def load_if_there(kind: type[R], path: Path | str) -> R | None:
     """As `load_record`; None where there is no such file."""
     return load_record(kind, path) if Path(path).is_file() else None
+
+
+def tell_gaps(record: Record, asked: object = True) -> None:
+    """Log what a record lacks, a line a gap; nothing where params.yaml asks for nothing."""
+    of = [record.stage, *filter(None, [getattr(record, "layer", None)])]
+    for gap in getattr(record, "gaps", ()) if asked else ():
+        _log.warning("%s: %s", " ".join(of), gap)
 
 
 def verify_record(path: Path | str) -> list[str]:
