@@ -8,8 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..errors import UserError
-from .image_tree import walk
+from .image_tree import refuse_unreadable, walk
 
 
 class NamedFiles:
@@ -30,7 +29,7 @@ class NamedFiles:
         self._by_name: dict[str, list[str]] = {}
         self._composed: dict[str, str] | None = None
         found = []
-        for place, names in walk(folder, _refuse) if folder.is_dir() else ():
+        for place, names in walk(folder, refuse_unreadable) if folder.is_dir() else ():
             inside = "" if place == folder else f"{place.relative_to(folder).as_posix()}/"
             for file in names:
                 name, ending = without_ending(inside + file)
@@ -73,7 +72,3 @@ def likeliest_image(folder: Path, paths: Sequence[str]) -> str:
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             continue
     return max(paths, key=lambda path: (folder / path).stat().st_size)
-
-
-def _refuse(error: OSError) -> None:
-    raise UserError(f"{error.filename}: cannot be read ({error.strerror}); make it readable") from None

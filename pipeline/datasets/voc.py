@@ -12,7 +12,8 @@ import numpy as np
 from ..errors import UserError
 from ..files.hints import did_you_mean, some_of
 from ..progress import progress
-from .image_tree import SUFFIXES
+from .annotated_images import annotated_images, splits_of
+from .image_tree import SUFFIXES, short_ids
 from .listing import Disagreement, Listing, ObjectBox
 from .named_files import NamedFiles
 from .voc_annotations import Annotations
@@ -41,20 +42,21 @@ def find_devkit(root: Path | str) -> Path:
         raise UserError(
             f"dataset.root: {root}: no such folder; put the data set there, or mend the path in params.yaml"
         )
-    found = [
-        folder
-        for folder in (root, *sorted(root.glob("VOCdevkit/VOC*")), *sorted(root.glob("VOC[0-9]*")))
-        if (folder / _LISTS).is_dir()
-    ]
+    found = _devkits(root)
     if not found:
         raise UserError(
             f"dataset.root: {root}: no VOC devkit; expected {_IMAGES}, {_ANNOTATIONS} and {_LISTS} in it, "
-            "in VOCdevkit/VOC2007 or in VOCdevkit/VOC2012"
+            "in VOCdevkit/VOC2007 or in VOCdevkit/VOC2012; or images with an annotation in XML beside each"
         )
     if len(found) > 1:
         several = ", ".join(str(folder) for folder in found)
         raise UserError(f"dataset.root: {root} holds more than one devkit; set it to one of {several}")
     return found[0]
+
+
+def _devkits(root: Path) -> list[Path]:
+    folders = (root, *sorted(root.glob("VOCdevkit/VOC*")), *sorted(root.glob("VOC[0-9]*")))
+    return [folder for folder in folders if (folder / _LISTS).is_dir()]
 
 
 def list_voc(
@@ -69,11 +71,17 @@ def list_voc(
     do not cover the split, it is refused.
     The classes are VOC's twenty in their order, or as many of them as there are, or else sorted by name.
 
+    Where there is no ImageSets/Main, the images are those with an annotation of their name; the splits are
+    the folders named so, or are drawn.
+
     Raises
     ------
     UserError
         One line that names the file, the line or the image at fault.
     """
+    root = Path(root)
+    if not _devkits(root) and root.is_dir() and (found := annotated_images(root)):
+        return _list_annotated(root, found, splits_of(list(found), train, test, val, also, root))
     devkit = find_devkit(root)
     images = NamedFiles(devkit / _IMAGES, _JPEG_FIRST, others=True)
     lists = ImageSets(devkit / _LISTS, images, NamedFiles(devkit / _ANNOTATIONS, [".xml"]))
@@ -111,6 +119,31 @@ def list_voc(
         )
         for split, part in parts.items()
     }
+
+
+def _list_annotated(root: Path, found: dict[str, str], splits: dict[str, list[str]]) -> dict[str, Listing]:
+    """Listings of images that have an annotation, and no lists."""
+    ids = short_ids(list(found))
+    annotations = Annotations()
+    parts = {
+        split: _Part(
+            ids=tuple(ids[path] for path in paths),
+            listed={},
+            objects=tuple(box for path in paths for box in annotations.of(ids[path], root / found[path])),
+            annotated=frozenset(ids[path] for path in paths),
+        )
+        for split, paths in progress(splits.items(), desc="reading labels", unit="split")
+    }
+    classes = in_order({box.name for part in parts.values() for box in part.objects})
+    if not classes:
+        raise UserError(f"{root}: no annotated objects; to do without, set dataset.kind: images")
+    return {
+        split: Listing(
+            split, classes, part.ids, tuple(splits[split]), part.labels(classes), part.objects,
+            remarks=annotations.remarks(),
+        )
+        for split, part in parts.items()
+    }  # fmt: skip
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:

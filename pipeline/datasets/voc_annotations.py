@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from ..errors import UserError
@@ -73,20 +73,17 @@ class Annotations:
             root = ET.parse(path).getroot()
         except (ET.ParseError, ValueError, LookupError, OSError) as error:
             raise UserError(f"{path}: not an annotation in XML ({error}); mend or remove it") from None
-        return [self._box(image_id, element, path) for element in self._objects([root])]
-
-    def _objects(self, elements: Iterable[ET.Element]) -> list[ET.Element]:
         objects = []
-        for element in elements:
-            tag = _plain(element.tag)
+        for child in [root] if _plain(root.tag) == "object" else root:
+            tag = _plain(child.tag)
             if tag == "object":
-                objects.append(element)
+                objects.append(child)
             elif tag not in _BESIDE:
-                inside = self._objects(element)
+                inside = [element for element in child.iter() if _plain(element.tag) == "object"]
                 objects += inside
                 if not inside and tag not in _AROUND:
                     self._unread[f"<{tag}>"] += 1
-        return objects
+        return [self._box(image_id, element, path) for element in objects]
 
     def _box(self, image_id: str, element: ET.Element, path: Path) -> ObjectBox:
         fields = {_plain(child.tag): child for child in reversed(element)}

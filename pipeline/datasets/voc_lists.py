@@ -128,7 +128,9 @@ class ImageSets:
         try:
             with path.open(encoding="utf-8-sig", errors=errors) as file:
                 for number, line in enumerate(map(str.strip, file), start=1):
-                    if line and (line[0] != "#" or self._known(line)):
+                    if line and (
+                        line[0] != "#" or self._known(line) or self._known(line.rsplit(maxsplit=1)[0])
+                    ):
                         yield number, line
         except UnicodeDecodeError:
             raise UserError(f"{path}: not a text file in UTF-8; write it again") from None
