@@ -2,9 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 BIOME := npx --yes @biomejs/biome@2.3.8
-READY := .venv/.ready
+# named after the folder: what pip writes holds its path, so a project that was moved needs a new .venv
+READY := .venv/.ready-$(shell pwd | cksum | cut -d" " -f1)
 LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet --no-annotate \
-  --generate-hashes --python-version 3.11 --python-platform x86_64-manylinux_2_28
+  --generate-hashes --universal --python-version 3.11
+# settings of one's own that would install elsewhere than into .venv
+export PIP_USER := 0
+unexport PIP_TARGET PIP_PREFIX PIP_ROOT PYTHONHOME
 
 .DEFAULT_GOAL := help
 .PHONY: help setup repro test test-long browser lint format bench bench-gpu lock
@@ -21,6 +25,7 @@ $(READY): requirements.lock requirements-dev.lock pyproject.toml
 	  || { echo "pool5: $(PYTHON) is older than Python 3.11; run make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
 	  || { echo "pool5: $(PYTHON) has no venv module; on Debian: apt-get install python3-venv" >&2; exit 2; }
+	@[ -e $@ ] || rm -rf .venv
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --no-deps --require-hashes --requirement requirements.lock
 	$(BIN)/pip install --quiet --no-deps --require-hashes --requirement requirements-dev.lock
@@ -28,6 +33,7 @@ $(READY): requirements.lock requirements-dev.lock pyproject.toml
 	@touch $@
 
 repro: $(READY)  ## set up, then the whole pipeline; opens with reports/index.html
+	@[ -e .git ] || $(BIN)/dvc config --local core.no_scm true  # an archive of the sources has no history
 	@$(BIN)/pool5 check
 	@$(BIN)/dvc repro
 	@echo "Look at reports/index.html"
