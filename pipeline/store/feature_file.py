@@ -5,22 +5,40 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import h5py
+import msgspec
 import numpy as np
 
 from ..errors import UserError
 from ..files.hints import did_you_mean
-from .checksums import block_checksums
+from .checksums import CHECKSUM_BYTES, block_checksums, rows_per_block
 from .feature_key import FeatureKey
-from .feature_writer import layer_digest, write_feature_file
-from .header import FORMAT, check_header
+from .feature_writer import ids_digest, labels_digest, layer_digest, write_feature_file
+from .header import FEATURES, Ranges, check_header, check_places
+from .plain_hdf5 import (
+    Spec,
+    check_exactly,
+    check_names,
+    check_text,
+    open_hdf5,
+    plain_attribute,
+    plain_attributes,
+    plain_datasets,
+    plain_map,
+    text_dtype,
+    told_in_a_line,
+)
 
 __all__ = ["FeatureFile", "write_feature_file"]
 
+_ATTRIBUTES = frozenset(
+    ["format", "format_version", "dataset", "split", "model", "classes", "ids_digest", "labels_digest"]
+)
 _CANDIDATES = 20_000  # ids that a mistyped one is compared with
 
 
@@ -75,7 +93,7 @@ class FeatureFile:
         self.dataset: str = attributes["dataset"]
         self.split: str = attributes["split"]
         self.model: str = attributes["model"]
-        self.classes: tuple[str, ...] = tuple(json.loads(attributes["classes"]))
+        self.classes = _classes(attributes)
         self.ids_digest: str = attributes["ids_digest"]
         self.labels_digest: str = attributes["labels_digest"]
         self.arrays = arrays
@@ -93,34 +111,15 @@ class FeatureFile:
         Raises
         ------
         UserError
-            If it is not there, not a feature file, of another format version, cut short, or its header is
-            damaged. Damage to the rows themselves is found by `verify_feature_file`.
+            If it is not there, of another format or version, cut short, its header is damaged, or anything
+            in it is not as the format says. Damage to the rows themselves is found by `verify_feature_file`.
         """
         path = Path(path)
-        try:
-            with path.open("rb") as file:
-                check_header(file, path)
-                return cls._read(file, path)
-        except FileNotFoundError:
-            raise UserError(f"{path}: no such feature file", rerun="extract") from None
-        except IsADirectoryError:
-            raise UserError(f"{path}: a folder; give the .h5 file in it") from None
-
-    @classmethod
-    def _read(cls, file: BinaryIO, path: Path) -> FeatureFile:
-        # through the descriptor: the file that was checked, even if another was renamed over it meanwhile
-        with h5py.File(f"/dev/fd/{file.fileno()}", "r", locking=False) as h5:
-            attributes = dict(h5.attrs)
-            if attributes.get("format") != FORMAT:
-                raise UserError(f"{path}: not a feature file", rerun="extract", force=True)
-            names = ["ids", "digest", "labels", *(f"layers/{name}" for name in h5["layers"])]
-            arrays = {}
-            for name in names:
-                sums = h5[f"checksums/{name}"]
-                arrays[name] = StoredArray(
-                    _mapped(file, h5[name], path), sums[...], int(sums.attrs["block_rows"])
-                )
-        return cls(path, attributes, arrays)
+        with told_in_a_line(path, FEATURES.stage, FEATURES.called), path.open("rb") as file:
+            head = check_header(file, path)
+            with open_hdf5(file) as h5:
+                attributes = plain_attributes(h5)
+                return cls(path, attributes, _arrays(file, h5, attributes, head))
 
     def __len__(self) -> int:
         return len(self.arrays["ids"].rows)
@@ -133,10 +132,14 @@ class FeatureFile:
     def ids(self) -> np.ndarray:
         """The (N,) ids."""
         raw = self._checked("ids")
-        try:
-            return raw.astype(np.str_)
-        except UnicodeDecodeError:
-            return np.char.decode(raw, "utf-8")
+        with told_in_a_line(self.path, FEATURES.stage, FEATURES.called):
+            if ids_digest(raw) != self.ids_digest:
+                raise ValueError("the digest of the ids is another one")
+            check_text(b"".join(raw.tolist()).decode(), "an id")
+            try:
+                return raw.astype(np.str_)
+            except UnicodeDecodeError:
+                return np.char.decode(raw, "utf-8")
 
     @functools.cached_property
     def digests(self) -> np.ndarray:
@@ -146,7 +149,11 @@ class FeatureFile:
     @functools.cached_property
     def labels(self) -> np.ndarray:
         """The (N, C) labels."""
-        return self._checked("labels")
+        labels = self._checked("labels")
+        with told_in_a_line(self.path, FEATURES.stage, FEATURES.called):
+            if labels_digest(labels) != self.labels_digest or np.any(np.abs(labels) > 1):
+                raise ValueError("the digest of the labels is another one, or a label is none of -1, 0, 1")
+        return labels
 
     def labels_of(self, row: int) -> tuple[str, ...]:
         """The classes that a row's image shows."""
@@ -199,11 +206,51 @@ class FeatureFile:
         return array.rows
 
 
-def _mapped(file: BinaryIO, dataset: h5py.Dataset, path: Path) -> np.ndarray:
-    dtype = dataset.dtype.base if dataset.dtype.kind != "S" else np.dtype(f"S{dataset.dtype.itemsize}")
-    if dataset.size == 0:
-        return np.empty(dataset.shape, dtype)
-    offset = dataset.id.get_offset()
-    if offset is None or offset + dataset.nbytes > file.seek(0, 2):
-        raise UserError(f"{path}: {dataset.name} is not stored in one piece", rerun="extract", force=True)
-    return np.memmap(file, dtype, "r", offset, dataset.shape)
+def _classes(attributes: Mapping[str, Any]) -> tuple[str, ...]:
+    classes = msgspec.json.decode(attributes["classes"], type=tuple[str, ...])
+    for name in classes:
+        check_text(name, "a class")
+    return classes
+
+
+def _arrays(
+    file: BinaryIO, h5: h5py.File, attributes: Mapping[str, Any], head: Ranges
+) -> dict[str, StoredArray]:
+    """The file's datasets, each exactly as the format says; `ValueError` if one is not."""
+    found = plain_datasets(h5)
+    layers = sorted(name.removeprefix("layers/") for name in found if name.startswith("layers/"))
+    check_exactly(attributes, {*_ATTRIBUTES, *(f"feature_key.{name}" for name in layers)}, "the attribute")
+    if (attributes["format"], attributes["format_version"]) != (FEATURES.format, FEATURES.version):
+        raise ValueError("its attributes are of another format")
+    check_names(**{name: attributes[name] for name in ("dataset", "split", "model")})
+    specified = _specified(found, layers, attributes)
+    check_exactly(found, {*specified, *(f"checksums/{name}" for name in specified)}, "the dataset")
+    arrays = {}
+    for name, (dtype, shape) in specified.items():
+        rows = plain_map(file, found[name], dtype, shape)
+        per_block = rows_per_block(dtype.itemsize * math.prod(shape[1:]))
+        sums = found[f"checksums/{name}"]
+        if plain_attribute(sums, "block_rows") != per_block:
+            raise ValueError(f"checksums/{name} are not of blocks of {per_block} rows")
+        blocks = plain_map(file, sums, np.dtype(np.uint8), (-(-shape[0] // per_block), CHECKSUM_BYTES))
+        arrays[name] = StoredArray(rows, np.array(blocks), per_block)
+    check_places(head, (array.rows for array in arrays.values()), h5.userblock_size)
+    return arrays
+
+
+def _specified(
+    found: Mapping[str, h5py.Dataset], layers: list[str], attributes: Mapping[str, Any]
+) -> dict[str, Spec]:
+    """The dtype and shape that each dataset has to have; only the width of a layer is its own."""
+    (length,) = found["ids"].id.shape
+    specified: dict[str, Spec] = {
+        "ids": (text_dtype(found["ids"]), (length,)),
+        "digest": (np.dtype(np.uint8), (length, 16)),
+        "labels": (np.dtype(np.int8), (length, len(_classes(attributes)))),
+    }
+    for name in layers:
+        check_names(layer=name)
+        key = FeatureKey.from_json(attributes[f"feature_key.{name}"])
+        _, width = found[f"layers/{name}"].id.shape
+        specified[f"layers/{name}"] = np.dtype(key.dtype), (length, width)
+    return specified

@@ -8,7 +8,9 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +42,7 @@ class FeatureKey:
     node: str
     preprocessing: Mapping[str, Any]
     precision: str
-    dtype: str
+    dtype: Literal["float32", "float16"]
     recipe_version: int
 
     def __post_init__(self) -> None:
@@ -71,7 +73,10 @@ class FeatureKey:
     @classmethod
     def from_json(cls, text: str) -> FeatureKey:
         """The key that `json()` wrote; `ValueError` or `TypeError` if `text` is none."""
-        return cls(**json.loads(text))
+        try:
+            return msgspec.convert(json.loads(text), cls)
+        except (msgspec.ValidationError, RecursionError) as error:
+            raise ValueError(f"no feature key: {error}") from None
 
 
 def _canonical(value: Any, where: str) -> str:

@@ -19,7 +19,8 @@ from ..errors import UserError
 from ..files.atomic import atomic_write
 from .checksums import CHECKSUM_BYTES, block_checksums, rows_per_block
 from .feature_key import FeatureKey
-from .header import FORMAT, FORMAT_VERSION, header_size, write_header
+from .header import FEATURES, header_size, write_header
+from .plain_hdf5 import check_names
 
 _FILL_BYTES = 16 << 20  # asked of a source at once
 _IN_FLIGHT = 3
@@ -89,7 +90,7 @@ def write_feature_file(
     UserError
         If an id occurs twice.
     ValueError
-        If shapes or dtypes do not go together.
+        If shapes or dtypes do not go together, or a name is none that params.yaml would take.
     """
     head = FileHead(
         dataset, split, model, tuple(classes), np.asarray(ids), np.asarray(digests), np.asarray(labels)
@@ -113,9 +114,12 @@ def stream_feature_file(path: Path | str, head: FileHead, layers: Mapping[str, L
     The space is taken before the first row is asked for, so a full disk is known at once. Memory stays
     within a few times 16 MiB however many rows there are. The bytes depend on the content alone.
     """
+    check_names(dataset=head.dataset, split=head.split, model=head.model)
+    for name in layers:
+        check_names(layer=name)
     ids = _encoded_ids(head)
     with atomic_write(path) as temporary:
-        with _told_by_errno(temporary):
+        with told_by_errno(temporary):
             places = _lay_out(temporary, head, ids, layers)
         with temporary.open("r+b") as file, ThreadPoolExecutor(1, "feature-writer") as writer:
             os.posix_fallocate(file.fileno(), 0, file.seek(0, os.SEEK_END))
@@ -129,7 +133,7 @@ def stream_feature_file(path: Path | str, head: FileHead, layers: Mapping[str, L
 
 
 @contextlib.contextmanager
-def _told_by_errno(path: Path) -> Iterator[None]:
+def told_by_errno(path: Path) -> Iterator[None]:
     """What h5py tells as a RuntimeError when a file cannot be closed is an OSError: the disk is full, say."""
     try:
         yield
@@ -187,8 +191,8 @@ def _lay_out(
     attributes = {
         "classes": json.dumps(list(head.classes), ensure_ascii=False),
         "dataset": head.dataset,
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
+        "format": FEATURES.format,
+        "format_version": FEATURES.version,
         "ids_digest": ids_digest(ids),
         "labels_digest": labels_digest(labels),
         "model": head.model,
@@ -197,7 +201,12 @@ def _lay_out(
     size = header_size(2 * len(tables))
     places = {}
     with h5py.File(
-        path, "w", userblock_size=size, alignment_threshold=_PAGE, alignment_interval=_PAGE
+        path,
+        "w",
+        locking=False,  # the file is this process's alone, and its disk may have no locks
+        userblock_size=size,
+        alignment_threshold=_PAGE,
+        alignment_interval=_PAGE,
     ) as file:
         for name in sorted(attributes):  # the order of creation shows in the bytes
             file.attrs[name] = attributes[name]

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
+import msgspec
 import numpy as np
 
-from ..errors import UserError
-from ..files.atomic import atomic_write
+from .header import Kind
+from .plain_hdf5 import (
+    Spec,
+    check_exactly,
+    check_names,
+    check_text,
+    open_hdf5,
+    plain_attributes,
+    plain_datasets,
+    plain_map,
+    text_dtype,
+    told_in_a_line,
+)
+from .sealed_file import SealedFile, write_sealed
 
-FORMAT = "pool5-logits"
-FORMAT_VERSION = 1
+KIND = Kind("pool5-logits", 2, "logits file", "probe")
+_ATTRIBUTES = {"classes", "feature_key", "of", "split"}
+_OF_HDF5 = b"\x89HDF\r\n\x1a\n"  # what files of version 1 begin with: they have no header, and no digests
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,19 +65,16 @@ def write_logits(path: Path | str, content: LogitsFile) -> None:
     attributes = {
         "classes": json.dumps(content.classes),
         "feature_key": json.dumps(content.key, sort_keys=True),
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
         "of": content.of,
         "split": content.split,
     }
-    with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
-        for name, value in sorted(attributes.items()):
-            file.attrs[name] = value
-        ids = np.char.encode(content.ids.astype(np.str_), "utf-8")
-        text = h5py.string_dtype("utf-8", max(ids.dtype.itemsize, 1))
-        file.create_dataset("ids", data=ids.astype(text))
-        file.create_dataset("labels", data=content.labels.astype(np.int8))
-        file.create_dataset("logits", data=content.logits.astype(np.float32))
+    ids = np.char.encode(content.ids.astype(np.str_), "utf-8")
+    arrays = {
+        "ids": ids.astype(h5py.string_dtype("utf-8", max(ids.dtype.itemsize, 1))),
+        "labels": content.labels.astype(np.int8),
+        "logits": content.logits.astype(np.float32),
+    }
+    write_sealed(path, KIND, attributes, arrays.items(), len(arrays))
 
 
 def read_logits(path: Path | str) -> LogitsFile:
@@ -71,27 +83,46 @@ def read_logits(path: Path | str) -> LogitsFile:
     Raises
     ------
     UserError
-        If the file is missing, damaged, or no logits file of this version.
+        If the file is missing, damaged, or no logits file of a version that there has been.
     """
     path = Path(path)
-    again: dict[str, Any] = {"rerun": "probe", "force": True}
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != FORMAT:
-                raise UserError(f"{path}: not a logits file", **again)
-            if (version := int(file.attrs["format_version"])) != FORMAT_VERSION:
-                problem = f"{path}: format version {version}, this program reads {FORMAT_VERSION}"
-                raise UserError(problem, **again)
-            return LogitsFile(
-                of=str(file.attrs["of"]),
-                split=str(file.attrs["split"]),
-                key=json.loads(file.attrs["feature_key"]),
-                classes=tuple(json.loads(file.attrs["classes"])),
-                ids=np.char.decode(file["ids"][...].astype(np.bytes_), "utf-8"),
-                labels=file["labels"][...],
-                logits=file["logits"][...],
-            )
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file", rerun="probe") from None
-    except (OSError, KeyError, ValueError) as error:
-        raise UserError(f"{path}: damaged ({error})", **again) from None
+    with told_in_a_line(path, KIND.stage, KIND.called):
+        with path.open("rb") as file:
+            if file.read(len(_OF_HDF5)) == _OF_HDF5:
+                return _content(*_version_1(file))
+        sealed = SealedFile.open(path, KIND, _specify)
+        return _content(sealed.attributes, {name: sealed.read(name) for name in sealed.arrays})
+
+
+def _version_1(file: BinaryIO) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    with open_hdf5(file) as h5:
+        attributes, found = plain_attributes(h5), plain_datasets(h5)
+        if (attributes.pop("format", None), attributes.pop("format_version", None)) != (KIND.format, 1):
+            raise ValueError(f"not a {KIND.called} of version 1")
+        specified = _specify(attributes, found)
+        check_exactly(found, set(specified), "the dataset")
+        return attributes, {name: plain_map(file, found[name], *spec) for name, spec in specified.items()}
+
+
+def _specify(attributes: dict[str, Any], found: Mapping[str, h5py.Dataset]) -> dict[str, Spec]:
+    check_exactly(attributes, _ATTRIBUTES, "the attribute")
+    (length,) = found["ids"].id.shape
+    shape = length, len(msgspec.json.decode(attributes["classes"], type=tuple[str, ...]))
+    return {
+        "ids": (text_dtype(found["ids"]), (length,)),
+        "labels": (np.dtype(np.int8), shape),
+        "logits": (np.dtype(np.float32), shape),
+    }
+
+
+def _content(attributes: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> LogitsFile:
+    model, _, layer = attributes["of"].partition("/")
+    check_names(model=model, layer=layer, split=attributes["split"])
+    classes = tuple(json.loads(attributes["classes"]))
+    ids = np.char.decode(arrays["ids"], "utf-8")
+    check_text("".join([*classes, *ids]), "a name")
+    if np.any(np.abs(arrays["labels"]) > 1):
+        raise ValueError("a label is none of -1, 0, 1")
+    key = msgspec.json.decode(attributes["feature_key"], type=dict[str, Any])
+    labels, logits = np.array(arrays["labels"]), np.array(arrays["logits"])
+    return LogitsFile(attributes["of"], attributes["split"], key, classes, ids, labels, logits)

@@ -6,29 +6,31 @@
 A row is never its own neighbor, its duplicates are. Rows at the same distance stand in row order, the earlier
 first, and of more than fit the earliest are kept: what exact search gives. In a split's name `%`, `/` and a
 leading `.` are percent-encoded. Plain h5py opens the file; the root's attributes say what it is, and hold a
-SHA-256 of each dataset and of themselves.
+SHA-256 of each dataset. They are themselves under the checksum of the header.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import hashlib
+import itertools
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import h5py
+import msgspec
 import numpy as np
 
 from ..errors import UserError
-from ..files.atomic import atomic_write
 from ..params import Metric
+from .header import Kind
+from .plain_hdf5 import Spec, check_exactly, check_names, check_text, told_in_a_line
+from .sealed_file import SealedFile, write_sealed
 
-FORMAT = "pool5-neighbors"
-FORMAT_VERSION = 1
+KIND = Kind("pool5-neighbors", 2, "neighbor graph", "neighbors")
+_ATTRIBUTES = {"dataset", "depth", "layer", "metric", "model", "splits"}
 _DTYPES = {"rows": np.int32, "distances": np.float32}
 
 
@@ -84,28 +86,21 @@ def write_neighbors(
     pairs : iterable of (asking, found, rows, distances)
         For each pair of splits, (N, k) rows and distances; only one pair is held in memory at a time.
     """
-    sums = {}
-    with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
-        for asking, found, rows, distances in pairs:
-            for name, values in (("rows", rows), ("distances", distances)):
-                stored = np.ascontiguousarray(values, _DTYPES[name])
-                place = _place(asking, found, name)
-                file.create_dataset(place, data=stored)
-                sums[place] = hashlib.sha256(stored.tobytes()).hexdigest()
-        model, _, layer = head.layer.partition("/")
-        attributes = {
-            "dataset": head.dataset,
-            "depth": head.depth,
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "layer": layer,
-            "metric": head.metric,
-            "model": model,
-            "sha256_of_datasets": json.dumps(sums, sort_keys=True),
-            "splits": json.dumps([dataclasses.asdict(split) for split in head.splits]),
-        }
-        for name, value in sorted({**attributes, "sha256": _digest_of(attributes)}.items()):
-            file.attrs[name] = value
+    model, _, layer = head.layer.partition("/")
+    attributes: dict[str, str | int] = {
+        "dataset": head.dataset,
+        "depth": head.depth,
+        "layer": layer,
+        "metric": head.metric,
+        "model": model,
+        "splits": json.dumps([dataclasses.asdict(split) for split in head.splits]),
+    }
+    arrays = (
+        (_place(asking, found, name), np.asarray(values, _DTYPES[name]))
+        for asking, found, rows, distances in pairs
+        for name, values in (("rows", rows), ("distances", distances))
+    )
+    write_sealed(path, KIND, attributes, arrays, len(_DTYPES) * len(head.splits) ** 2)
 
 
 class NeighborFile:
@@ -123,16 +118,17 @@ class NeighborFile:
     splits : tuple of str
     """
 
-    def __init__(self, path: Path, attributes: dict[str, Any]) -> None:
-        self.path = path
+    def __init__(self, sealed: SealedFile) -> None:
+        attributes = sealed.attributes
+        self.path = sealed.path
         self.dataset: str = attributes["dataset"]
         self.model: str = attributes["model"]
         self.layer = f"{self.model}/{attributes['layer']}"
         self.metric: Metric = attributes["metric"]
-        self.depth = int(attributes["depth"])
-        self._splits = {each["name"]: GraphSplit(**each) for each in json.loads(attributes["splits"])}
+        self.depth: int = attributes["depth"]
+        self._splits = {split.name: split for split in _splits(attributes)}
         self.splits = tuple(self._splits)
-        self._sums: dict[str, str] = json.loads(attributes["sha256_of_datasets"])
+        self._sealed = sealed
 
     @classmethod
     def open(cls, path: Path | str) -> NeighborFile:
@@ -143,22 +139,7 @@ class NeighborFile:
         UserError
             If it is not there, not a neighbor graph, of another format version, or damaged.
         """
-        path = Path(path)
-        try:
-            with h5py.File(path, "r", locking=False) as file:
-                attributes = dict(file.attrs)
-            if attributes.pop("format", None) != FORMAT:
-                raise UserError(f"{path}: not a neighbor graph", rerun="neighbors", force=True)
-            if (version := int(attributes["format_version"])) != FORMAT_VERSION:
-                problem = f"{path}: format version {version}, but this program reads {FORMAT_VERSION}"
-                raise UserError(problem, rerun="neighbors", force=True)
-            if attributes.pop("sha256") != _digest_of({**attributes, "format": FORMAT}):
-                raise ValueError("its head is not as it was written")
-            return cls(path, attributes)
-        except FileNotFoundError:
-            raise UserError(f"{path}: no such neighbor graph", rerun="neighbors") from None
-        except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-            raise UserError(f"{path}: damaged ({error})", rerun="neighbors", force=True) from None
+        return cls(SealedFile.open(Path(path), KIND, _specify))
 
     @property
     def engine(self) -> str:
@@ -193,27 +174,30 @@ class NeighborFile:
         UserError
             For a split that is not there, or values that are not those that were written.
         """
-        self.split(asking), self.split(found)
-        read = functools.partial(self._checked, asking, found)
-        return read("rows").astype(np.int64), read("distances")
+        self.split(asking)
+        rows, distances = (self._sealed.read(_place(asking, found, name)) for name in _DTYPES)
+        with told_in_a_line(self.path, KIND.stage, KIND.called):
+            if rows.size and not 0 <= rows.min() <= rows.max() < self.split(found).rows:
+                raise ValueError(f"a neighbor in {found} is none of its {self.split(found).rows} rows")
+        return rows.astype(np.int64), distances
 
-    def _checked(self, asking: str, found: str, name: str) -> np.ndarray:
-        place = _place(asking, found, name)
-        try:
-            with h5py.File(self.path, "r", locking=False) as file:
-                values: np.ndarray = file[place][...]
-            written = (np.dtype(_DTYPES[name]), self.split(asking).rows, self._sums[place])
-            if (values.dtype, len(values), hashlib.sha256(values.tobytes()).hexdigest()) != written:
-                raise ValueError(f"{place} is not as it was written")
-        except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-            raise UserError(f"{self.path}: damaged ({error})", rerun="neighbors", force=True) from None
-        return values
+
+def _splits(attributes: dict[str, Any]) -> tuple[GraphSplit, ...]:
+    return msgspec.json.decode(attributes["splits"], type=tuple[GraphSplit, ...])
+
+
+def _specify(attributes: dict[str, Any], _found: Mapping[str, h5py.Dataset]) -> dict[str, Spec]:
+    check_exactly(attributes, _ATTRIBUTES, "the attribute")
+    check_names(**{name: attributes[name] for name in ("dataset", "model", "layer")})
+    depth, _ = msgspec.convert((attributes["depth"], attributes["metric"]), tuple[int, Metric])
+    specified: dict[str, Spec] = {}
+    for asking, found in itertools.product(_splits(attributes), repeat=2):
+        check_text(asking.name, "a split")
+        shape = asking.rows, min(depth, max(found.rows - (asking.name == found.name), 0))
+        for name, dtype in _DTYPES.items():
+            specified[_place(asking.name, found.name, name)] = np.dtype(dtype), shape
+    return specified
 
 
 def _place(*names: str) -> str:
     return "/".join(re.sub(r"^\.|[%/]", lambda at: f"%{ord(at[0]):02X}", name) for name in names)
-
-
-def _digest_of(attributes: dict[str, Any]) -> str:
-    text = json.dumps({name: str(value) for name, value in attributes.items()}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()

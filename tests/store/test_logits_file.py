@@ -46,7 +46,7 @@ def test_plain_h5py_opens_it(tmp_path, content):
 
 
 def test_a_missing_file_says_which_stage_writes_it(tmp_path):
-    with pytest.raises(UserError, match=r"frozen\.h5: no such file") as caught:
+    with pytest.raises(UserError, match=r"frozen\.h5: no such logits file") as caught:
         read_logits(tmp_path / "frozen.h5")
     assert (caught.value.rerun, caught.value.force) == ("probe", False)
 
@@ -57,9 +57,9 @@ def test_another_hdf5_file_and_another_version_are_refused(tmp_path, content):
     with pytest.raises(UserError, match="not a logits file"):
         read_logits(tmp_path / "x.h5")
     write_logits(tmp_path / "x.h5", content)
-    with h5py.File(tmp_path / "x.h5", "a") as file:
-        file.attrs["format_version"] = 9
-    with pytest.raises(UserError, match="format version 9, this program reads 1"):
+    whole = (tmp_path / "x.h5").read_bytes()
+    (tmp_path / "x.h5").write_bytes(whole.replace(b"pool5-logits 2 ", b"pool5-logits 9 ", 1))
+    with pytest.raises(UserError, match="format version 9, but this program reads 2"):
         read_logits(tmp_path / "x.h5")
 
 
@@ -67,6 +67,32 @@ def test_a_truncated_file_is_told_in_one_line(tmp_path, content):
     write_logits(tmp_path / "x.h5", content)
     whole = (tmp_path / "x.h5").read_bytes()
     (tmp_path / "x.h5").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match="damaged") as caught:
+    with pytest.raises(UserError, match=r"\d+ bytes, but \d+ were written") as caught:
         read_logits(tmp_path / "x.h5")
     assert (caught.value.rerun, caught.value.force) == ("probe", True)
+
+
+def test_every_byte_that_is_changed_is_told(tmp_path, content):
+    path = tmp_path / "x.h5"
+    write_logits(path, content)
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 23):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+        with pytest.raises(UserError):
+            read_logits(path)
+
+
+def test_a_file_of_version_1_which_had_no_digests_is_read(tmp_path, content):
+    attributes = {
+        "classes": '["cat", "dog"]', "feature_key": '{"node": "fc"}', "format": "pool5-logits",
+        "format_version": 1, "of": content.of, "split": content.split,
+    }  # fmt: skip
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.attrs.update(attributes)
+        ids = np.char.encode(content.ids, "utf-8")
+        file.create_dataset("ids", data=ids.astype(h5py.string_dtype("utf-8", ids.dtype.itemsize)))
+        file.create_dataset("labels", data=content.labels)
+        file.create_dataset("logits", data=content.logits)
+    found = read_logits(tmp_path / "x.h5")
+    np.testing.assert_array_equal(found.logits, content.logits)
+    assert (found.key, found.ids.tolist()) == ({"node": "fc"}, content.ids.tolist())

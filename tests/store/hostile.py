@@ -1,0 +1,139 @@
+"""Files with a valid seal that nobody wrote in good faith: made, opened and read, as a program of its own.
+
+`python hostile.py FOLDER SEED COUNT` changes bytes of the heads of a feature file, a neighbor graph and a
+logits file, seals each anew, and reads it. It says the number of each change before, so that a crash is known.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from pool5.errors import UserError
+from pool5.store.feature_file import FeatureFile, write_feature_file
+from pool5.store.feature_key import FeatureKey
+from pool5.store.header import FEATURES, Kind, write_header
+from pool5.store.logits_file import KIND as LOGITS
+from pool5.store.logits_file import LogitsFile, read_logits, write_logits
+from pool5.store.neighbor_file import KIND as NEIGHBORS
+from pool5.store.neighbor_file import GraphHead, GraphSplit, NeighborFile, write_neighbors
+from pool5.store.verify import verify_feature_file
+
+HEADER = 4096
+ROWS = 60
+
+
+def write_features(path: Path) -> None:
+    rng = np.random.default_rng(0)
+    widths = {"fc": ("float32", 5), "pool": ("float16", 3)}
+    write_feature_file(
+        path,
+        dataset="d",
+        split="test",
+        model="m",
+        classes=("cat", "dog"),
+        ids=np.array([f"{number:06d}" for number in range(ROWS)]),
+        digests=rng.integers(0, 256, (ROWS, 16), dtype=np.uint8),
+        labels=rng.integers(-1, 2, (ROWS, 2)).astype(np.int8),
+        layers={
+            name: rng.normal(size=(ROWS, width)).astype(dtype) for name, (dtype, width) in widths.items()
+        },
+        keys={n: FeatureKey("net", "0" * 64, n, {"crop": 224}, "fp32", d, 1) for n, (d, _) in widths.items()},
+    )
+
+
+def write_graph(path: Path) -> None:
+    splits = tuple(GraphSplit(name, 6, f"ids {name}", f"values {name}") for name in ("train", "test"))
+    rows = np.argsort(np.random.default_rng(0).random((6, 6)))
+    pairs = ((a.name, b.name, rows[:, :4], np.sort(rows[:, :4]).astype("f4")) for a in splits for b in splits)
+    write_neighbors(path, GraphHead("d", "m/fc", "l2", 4, splits), pairs)
+
+
+def write_scores(path: Path) -> None:
+    ids = np.array(["a", "b", "ż"])
+    write_logits(
+        path, LogitsFile("m/fc", "test", {"node": "fc"}, ("cat",), ids, np.ones((3, 1)), np.eye(3)[:, :1])
+    )
+
+
+def seal(path: Path, kind: Kind = FEATURES, rows: list | None = None) -> None:
+    """Seal a file anew: `rows` are its datasets' places, by default those that h5py tells."""
+    if rows is None:
+        with h5py.File(path) as file:
+            rows = []
+            file.visititems(lambda name, each: rows.extend(place(each)) if "checksums" not in name else None)
+    with path.open("r+b") as file:
+        write_header(file, HEADER, rows, kind)
+
+
+def place(each: h5py.HLObject) -> list[tuple[int, int]]:
+    offset = each.id.get_offset() if isinstance(each, h5py.Dataset) else None
+    return [(offset, offset + each.nbytes)] if offset is not None and each.nbytes else []
+
+
+def values_of_features(path: Path) -> dict[str, np.ndarray]:
+    file = FeatureFile.open(path)
+    if problems := verify_feature_file(path):
+        raise UserError(problems[0])
+    file.key_digest(next(iter(file.layers)))
+    return {"ids": file.ids, "digests": file.digests, "labels": file.labels, **file.layers}
+
+
+def values_of_graph(path: Path) -> dict[str, np.ndarray]:
+    graph = NeighborFile.open(path)
+    pairs = {(a, b): graph.nearest(a, b) for a in ("train", "test") for b in ("train", "test")}
+    return {f"{pair} {number}": part for pair, parts in pairs.items() for number, part in enumerate(parts)}
+
+
+def values_of_scores(path: Path) -> dict[str, np.ndarray]:
+    found = read_logits(path)
+    return {"ids": found.ids, "labels": found.labels, "logits": found.logits}
+
+
+KINDS = [
+    (FEATURES, write_features, values_of_features),
+    (NEIGHBORS, write_graph, values_of_graph),
+    (LOGITS, write_scores, values_of_scores),
+]
+
+
+def main(folder: Path, seed: int, count: int) -> None:
+    rng = random.Random(seed)
+    for kind, write, values_of in KINDS:
+        path = folder / f"{kind.format}.h5"
+        write(path)
+        whole, sound = path.read_bytes(), values_of(path)
+        head = json.loads(whole[whole.index(b"\n") + 1 :].split(b"\n")[0])["head"]
+        rows = [
+            (stop, start) for (_, stop), (start, _) in zip(head, [*head[1:], (len(whole), 0)], strict=True)
+        ]
+        rows = [(start, stop) for start, stop in rows if stop > start]
+        dense = [at for start, stop in head for at in range(start, stop) if whole[at]]
+        sparse = [at for start, stop in head for at in range(start, stop) if not whole[at]]
+        for number in range(count):
+            changed = bytearray(whole)
+            for _ in range(rng.choice([1, 1, 2, 4])):
+                at = rng.choice(dense if rng.random() < 0.8 else sparse)
+                changed[at] = rng.choice([0, 1, 255, changed[at] ^ 1 << rng.randrange(8), rng.randrange(256)])
+            path.write_bytes(changed)
+            seal(path, kind, rows)
+            print(kind.format, number, flush=True)
+            try:
+                found = values_of(path)
+            except UserError as error:
+                if len(str(error).splitlines()) != 1:
+                    raise ValueError(str(error)) from None
+            else:
+                assert found.keys() == sound.keys(), found.keys()
+                for name, values in found.items():
+                    np.testing.assert_array_equal(values, sound[name], strict=True)
+    print("all seen")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
