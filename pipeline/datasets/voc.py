@@ -172,6 +172,8 @@ class _Part:
         return labels
 
     def disagreements(self, classes: Sequence[str]) -> tuple[Disagreement, ...]:
+        if not self.listed:
+            return ()
         seen = self._from_objects(classes)
         return tuple(
             Disagreement(self.ids[row], name, int(self.listed[name][row]), int(seen[row, column]))

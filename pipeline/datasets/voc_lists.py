@@ -88,8 +88,9 @@ class ImageSets:
 
     def image(self, image_id: str) -> str:
         """The path of an image from its folder: that with a known ending, else that which is one inside."""
-        base, _ = without_ending(image_id)
-        found = self.images.named(image_id) or [path for path in self.images.named(base) if path == image_id]
+        found = self.images.named(image_id)
+        if not found:  # two pictures that differ in their ending alone
+            found = [p for p in self.images.named(without_ending(image_id)[0]) if p == image_id]
         if not found:
             return f"{image_id}.jpg"
         if without_ending(found[0])[1].lower() in SUFFIXES:
@@ -99,14 +100,13 @@ class ImageSets:
     def annotation(self, image_id: str) -> Path | None:
         """The file with an image's objects, if there is one."""
         found = self.annotations.named(image_id)
-        base, ending = without_ending(image_id)
-        if not found and ending.lower() in SUFFIXES:
-            found = self.annotations.named(base)
+        if not found and without_ending(image_id)[1].lower() in SUFFIXES:
+            found = self.annotations.named(without_ending(image_id)[0])
         return self.annotations.folder / found[0] if found else None
 
     def _id(self, name: str) -> str:
         """The image that a list means; its ending is part of the id where two pictures differ in it alone."""
-        if name not in self.images and len(name) > 2 and name[0] == name[-1] == '"':
+        if len(name) > 2 and name[0] == name[-1] == '"' and name not in self.images:
             name = name[1:-1]
         base, ending = without_ending(name)
         if ending.lower() not in SUFFIXES or name in self.images or name in self.annotations:
