@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..files.atomic import atomic_write, write_text
+from ..files.csv_file import joined
 from .feature_file import FeatureFile
 
 _BLOCK_ROWS = 8192
 
 
 def export_npy(file: FeatureFile, layers: Sequence[str], folder: Path) -> list[Path]:
-    """`<layer>.npy` for each layer, `labels.npy`, and `ids.txt` with an id a line."""
+    """`<layer>.npy` for each layer, `labels.npy`, and `ids.txt` with an id a line.
+
+    A layer called `labels` is in `layer.labels.npy`.
+    """
     written = []
     for layer in layers:
         rows = file.layer(layer)
-        written.append(folder / f"{layer}.npy")
+        written.append(folder / f"{_apart(layer, ['labels'])}.npy")
         with atomic_write(written[-1]) as temporary, temporary.open("wb") as out:
             np.lib.format.write_array_header_1_0(
                 out, {"descr": rows.dtype.str, "fortran_order": False, "shape": rows.shape}
@@ -37,7 +40,9 @@ def export_npy(file: FeatureFile, layers: Sequence[str], folder: Path) -> list[P
 def export_parquet(file: FeatureFile, layers: Sequence[str], folder: Path) -> list[Path]:
     """`<split>.parquet`: id, a column a class, and a column of fixed-size lists a layer.
 
-    What identifies the features (data set, split, model, the layers' keys) is in the schema's metadata.
+    The columns are called `id`, `label.<class>` and `<layer>`; a layer with the name of another column is
+    `layer.<layer>`. What identifies the features (data set, split, model, layers' keys) is in the schema's
+    metadata.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -46,14 +51,9 @@ def export_parquet(file: FeatureFile, layers: Sequence[str], folder: Path) -> li
     kinds = [pa.list_(pa.from_numpy_dtype(array.dtype), array.shape[1]) for array in arrays]
     about = {"dataset": file.dataset, "split": file.split, "model": file.model}
     about |= {f"feature_key.{layer}": json.dumps(file.key(layer), sort_keys=True) for layer in layers}
-    schema = pa.schema(
-        [
-            ("id", pa.string()),
-            *((f"label.{name}", pa.int8()) for name in file.classes),
-            *zip(layers, kinds, strict=True),
-        ],
-        metadata=about,
-    )
+    ours = {"id": pa.string(), **{f"label.{name}": pa.int8() for name in file.classes}}
+    theirs = [_apart(layer, ours) for layer in layers]
+    schema = pa.schema([*ours.items(), *zip(theirs, kinds, strict=True)], metadata=about)
     path = folder / f"{file.split}.parquet"
     # vectors do not compress: snappy would only cost time
     with atomic_write(path) as temporary, pq.ParquetWriter(temporary, schema, compression="none") as writer:
@@ -70,7 +70,8 @@ def export_parquet(file: FeatureFile, layers: Sequence[str], folder: Path) -> li
 def export_tensorboard(file: FeatureFile, layers: Sequence[str], folder: Path) -> list[Path]:
     """Files for TensorBoard's projector: `tensorboard --logdir <folder>` shows them.
 
-    `<layer>.bytes` holds float32 rows, `metadata.tsv` ids and labels, `projector_config.pbtxt` their names.
+    `<layer>.bytes` holds float32 rows, `metadata.tsv` ids and labels (`|` between an image's classes),
+    `projector_config.pbtxt` their names.
     """
     written, config = [], []
     for layer in layers:
@@ -85,14 +86,14 @@ def export_tensorboard(file: FeatureFile, layers: Sequence[str], folder: Path) -
             '  metadata_path: "metadata.tsv"\n}\n'
         )
     written += [folder / "metadata.tsv", folder / "projector_config.pbtxt"]
-    with (
-        atomic_write(folder / "metadata.tsv") as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as out,
-    ):
-        table = csv.writer(out, delimiter="\t", lineterminator="\n")
-        table.writerow(["id", "labels"])
-        classes = np.array(file.classes)
-        for name, labels in zip(file.ids, file.labels, strict=True):
-            table.writerow([name, " ".join(classes[labels == 1])])
+    classes = np.array(file.classes)
+    shown = (joined(classes[labels == 1]) for labels in file.labels)
+    lines = (f"{name}\t{labels}\n" for name, labels in zip(file.ids, shown, strict=True))
+    write_text(folder / "metadata.tsv", "".join(["id\tlabels\n", *lines]))  # the projector knows no quotes
     write_text(folder / "projector_config.pbtxt", "".join(config))
     return written
+
+
+def _apart(layer: str, ours: Iterable[str]) -> str:
+    """What a layer is called beside names of ours; no two layers are called alike."""
+    return f"layer.{layer}" if layer in ours or layer.startswith("layer.") else layer

@@ -208,8 +208,9 @@ class FeatureFile:
 
 def _classes(attributes: Mapping[str, Any]) -> tuple[str, ...]:
     classes = msgspec.json.decode(attributes["classes"], type=tuple[str, ...])
-    for name in classes:
-        check_text(name, "a class")
+    if len(set(classes)) < len(classes):
+        raise ValueError("two classes have one name")
+    check_text("".join(classes), "a class")
     return classes
 
 

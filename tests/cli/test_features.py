@@ -8,12 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from pool5.store.export import export_npy, export_parquet, export_tensorboard
 from pool5.store.feature_file import FeatureFile, write_feature_file
 from pool5.store.feature_key import FeatureKey
+from pool5.store.header import write_header
 
 
 @pytest.fixture
@@ -120,5 +123,50 @@ def test_export_gives_the_same_values_in_another_form(tmp_path: Path, file: Path
     else:
         found = np.fromfile(out / "fc7.bytes", "<f4").reshape(3, 4)
         np.testing.assert_array_equal(found, features.layer("fc7"))
-        assert (out / "metadata.tsv").read_text() == "id\tlabels\n000001\tcat\n000002\tdog\n000003\tcat dog\n"
+        assert (out / "metadata.tsv").read_text() == "id\tlabels\n000001\tcat\n000002\tdog\n000003\tcat|dog\n"
         assert 'tensor_path: "fc7.bytes"' in (out / "projector_config.pbtxt").read_text()
+
+
+def test_no_name_of_a_layer_or_a_class_takes_the_place_of_another(tmp_path: Path) -> None:
+    layers = ("labels", "id", "layer.id", "label.cat", "fc7")
+    key = FeatureKey("net", "0" * 64, "fc", {}, "fp32", "float32", 1)
+    write_feature_file(
+        tmp_path / "test.h5",
+        dataset="d",
+        split="test",
+        model="m",
+        classes=("light", "traffic light", "cat", "a|b", '"q"'),
+        ids=np.array(['000001"', "000002"]),
+        digests=np.zeros((2, 16), np.uint8),
+        labels=np.array([[1, 1, -1, -1, -1], [-1, -1, 1, 1, 1]], np.int8),
+        layers={name: np.full((2, 3), at, "f4") for at, name in enumerate(layers)},
+        keys=dict.fromkeys(layers, key),
+    )
+    file = FeatureFile.open(tmp_path / "test.h5")
+    written = export_npy(file, layers, tmp_path)
+    assert len({*written}) == len(written) == 7
+    assert np.load(tmp_path / "labels.npy").tolist() == file.labels.tolist()
+    assert np.load(tmp_path / "layer.labels.npy").tolist() == [[0] * 3] * 2
+    (path,) = export_parquet(file, layers, tmp_path)
+    table = pq.read_table(path)
+    assert len(set(table.column_names)) == len(table.column_names) == 11
+    for at, name in enumerate(("labels", "layer.id", "layer.layer.id", "layer.label.cat", "fc7")):
+        assert table[name].to_pylist() == [[at] * 3] * 2
+    assert table["label.cat"].to_pylist() == [-1, 1]
+    export_tensorboard(file, ["fc7"], tmp_path)
+    assert (tmp_path / "metadata.tsv").read_text().splitlines()[1:] == [
+        '000001"\tlight|traffic light', '000002\tcat|a\\|b|"q"'
+    ]  # fmt: skip
+
+
+def test_export_writes_where_it_is_told_whatever_the_file_says(tmp_path: Path, file: Path) -> None:
+    with h5py.File(file, "r+") as hostile:
+        hostile.attrs["model"] = str(tmp_path / "escaped/x")
+        places = [hostile[name] for name in ("ids", "digest", "labels", "layers/fc7")]
+        rows = [(each.id.get_offset(), each.id.get_offset() + each.nbytes) for each in places]
+    with file.open("r+b") as sealed:
+        write_header(sealed, 4096, rows)
+    told = pool5(tmp_path, "export", file, "--to", "npy")
+    assert (told.returncode, len(told.stderr.splitlines())) == (2, 1)
+    assert "is no name of a model" in told.stderr
+    assert not (tmp_path / "escaped").exists()

@@ -1,7 +1,7 @@
 """Files with a valid seal that nobody wrote in good faith: made, opened and read, as a program of its own.
 
 `python hostile.py FOLDER SEED COUNT` changes bytes of the heads of a feature file, a neighbor graph and a
-logits file, seals each anew, and reads it. It says the number of each change before, so that a crash is known.
+logits file, seals each anew, and reads it. It tells the number of each change first: a crash is known.
 """
 
 from __future__ import annotations
