@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
+import torchvision
 from torch import fx, nn
 from torch.func import functional_call
-from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+from torchvision.models.feature_extraction import NodePathTracer, create_feature_extractor
 
 from ..errors import UserError
 from ..files.hints import did_you_mean
 from .card import ModelCard
 from .network import on_shapes_alone
+
+# torchvision's own: each is one node
+_LEAVES = [
+    kind for kind in vars(torchvision.ops).values() if inspect.isclass(kind) and issubclass(kind, nn.Module)
+]
 
 
 class LayerExtractor(nn.Module):
@@ -41,8 +49,7 @@ def nodes_of(network: nn.Module, crop: int) -> list[str]:
     A graph has others: weights, sizes, tuples, and windows or tokens that stand before the image's axis.
     Two batches of images of `crop` pixels tell them apart, on shapes alone.
     """
-    names: list[str] = get_graph_node_names(network.eval())[1][1:]
-    return [node for node, what in _what_nodes_give(network, names, crop).items() if not what]
+    return [node for node, what in _what_nodes_give(network, crop).items() if not what]
 
 
 def end_node(nodes: Sequence[str], node: str) -> str | None:
@@ -58,33 +65,33 @@ def check_nodes(network: nn.Module, layers: Mapping[str, str], crop: int) -> Non
     UserError
         Names the nodes that do.
     """
-    names: list[str] = get_graph_node_names(network.eval())[1][1:]
-    ends = {layer: end_node(names, node) for layer, node in layers.items()}
-    what = _what_nodes_give(network, [end for end in ends.values() if end], crop)
+    what = _what_nodes_give(network, crop)
+    nodes = [node for node in what if not what[node]]
     for layer, node in layers.items():
-        end = ends[layer]
-        if end and not what[end]:
-            continue
-        nodes = nodes_of(network, crop)
+        end = end_node(list(what), node)
         if end is None:
             hint = did_you_mean(node, nodes)
             raise UserError(
                 f"layers.{layer}: the network has no node {node}{hint}; it has {', '.join(nodes)}"
             )
-        raise UserError(
-            f"layers.{layer}: node {node} gives {what[end]}, not a row an image; "
-            f"nodes that do: {', '.join(nodes)}"
-        )
+        if what[end]:
+            raise UserError(
+                f"layers.{layer}: node {node} gives {what[end]}, not a row an image; "
+                f"nodes that do: {', '.join(nodes)}"
+            )
 
 
-def _what_nodes_give(network: nn.Module, names: Sequence[str], crop: int) -> dict[str, str]:
-    """Of nodes of the graph: "" for a row an image, else what it is in words."""
-    if not names:
-        return {}
-    graph = create_feature_extractor(network, {name: name for name in names})
-    weights = {name: value.to("meta") for name, value in graph.state_dict().items()}
+def _what_nodes_give(network: nn.Module, crop: int) -> dict[str, str]:
+    """Of every node of the graph but its input: "" for a row an image, else what it is in words."""
+    # as create_feature_extractor traces it, which takes minutes where it is asked for all nodes
+    tracer = NodePathTracer(autowrap_modules=(math, torchvision.ops), leaf_modules=_LEAVES)
+    graph = tracer.trace(network.eval())
+    names = {name: node for node, name in tracer.node_to_qualname.items() if node.op != "placeholder"}
+    next(node for node in graph.nodes if node.op == "output").args = (names,)
+    module = fx.GraphModule(network, graph)
+    weights = {name: value.to("meta") for name, value in module.state_dict().items()}
     two, three = (
-        functional_call(graph, weights, torch.empty(count, 3, crop, crop, device="meta")) for count in (2, 3)
+        functional_call(module, weights, torch.empty(count, 3, crop, crop, device="meta")) for count in (2, 3)
     )
     return {name: _unless_rows(two[name], three[name]) for name in names}
 

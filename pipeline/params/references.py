@@ -8,7 +8,14 @@ from pathlib import Path
 
 from .sections import NAME, NAME_IN_WORDS, Dataset, Model, Params, Train
 
-_ORIGINS = ("random", "imagenet")
+# of weights that are neither a file nor another model's; each has a folder in data/models, which says this
+ORIGINS = {
+    "random": "`weights: random` starts a model from weights drawn with its recipe's seed.",
+    "imagenet": """\
+`weights: imagenet` starts a model from torchvision's ImageNet weights. They are fetched once into torch's own
+cache (`$TORCH_HOME/hub/checkpoints`, by default `~/.cache/torch/hub/checkpoints`) and checked against the
+hash in their name. Without a network, put the file there by hand; the error message names it.""",
+}
 _ITEM_IN_WORDS = "letters, digits, '_' and '-', the first a letter or digit"
 _OBJECTS = "objects"  # its file lies beside the manifests of the splits
 
@@ -59,7 +66,7 @@ def _of_layers(params: Params) -> Iterator[str]:
 
 def _of_model(params: Params, name: str, model: Model) -> Iterator[str]:
     key = f"models.{name}"
-    if name in _ORIGINS or not _is_item(name):
+    if name in ORIGINS or not _is_item(name):
         yield _line(key, "not a name for a model", [_ITEM_IN_WORDS + ", but random and imagenet"])
     for layer in model.layers:
         if not re.fullmatch(NAME, layer):
@@ -76,8 +83,8 @@ def _of_weights(params: Params, name: str, model: Model) -> Iterator[str]:
     key = f"models.{name}"
     others = [m for m in params.models if m != name]
     if not model.weights_are_a_file:
-        if model.weights not in (*_ORIGINS, *others):
-            allowed = [*_ORIGINS, *others, "a .pth or .safetensors file in data/models"]
+        if model.weights not in (*ORIGINS, *others):
+            allowed = [*ORIGINS, *others, "a .pth, .ckpt or .safetensors file in data/models"]
             yield _line(f"{key}.weights", f"no such origin: {model.weights}", allowed)
         return
     if Path(model.weights).is_absolute() or ".." in Path(model.weights).parts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
@@ -115,7 +114,7 @@ class Model(_Section, frozen=True, kw_only=True):
     @property
     def weights_are_a_file(self) -> bool:
         """Whether `weights` names a checkpoint in data/models."""
-        return Path(self.weights).suffix in {".pth", ".pt", ".bin", ".safetensors"}
+        return self.weights.endswith((".pth", ".pt", ".bin", ".ckpt", ".pth.tar", ".safetensors"))
 
 
 class Extract(_Section, frozen=True, kw_only=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from torchvision.models.feature_extraction import get_graph_node_names
@@ -9,7 +11,7 @@ from torchvision.models.feature_extraction import get_graph_node_names
 from pool5.errors import UserError
 from pool5.models.card import ModelCard
 from pool5.models.layers import LayerExtractor, check_layers, check_nodes, nodes_of
-from pool5.models.network import build_network
+from pool5.models.network import build_network, on_shapes_alone
 
 
 def test_caffenet_gives_the_sizes_of_the_design_at_224():
@@ -96,3 +98,43 @@ def test_a_layer_from_missing_weights_is_refused_with_what_would_do():
 def test_a_card_of_another_architecture_is_refused():
     with pytest.raises(UserError, match="architecture resnet18: the stored model is a alexnet"):
         check_layers(partial_alexnet(), "resnet18", {"fc7": "flatten"})
+
+
+@pytest.mark.parametrize(
+    ("architecture", "node", "told"),
+    [
+        ("vit_b_16", "class_token", "the same (1, 1, 768) whatever the images are, as a weight does"),
+        ("vit_b_16", "encoder.layers.encoder_layer_0.self_attention", "a tuple"),
+        ("vit_b_16", "getitem", "a int"),
+        ("shufflenet_v2_x0_5", "stage2.1.chunk", "a tuple"),
+        ("convnext_tiny", "features.1.0.features_1_0_layer_scale", "the same (96, 1, 1) whatever"),
+        ("swin_t", "features.1.0.attn.features_1_0_attn_qkv_weight", "the same (288, 96) whatever"),
+        ("maxvit_t", "blocks.0.layers.0.layers.window_attention.partition_op", "(8, 64, 64) for two images"),
+    ],
+)
+def test_a_node_that_gives_no_row_an_image_is_refused(architecture, node, told):
+    network = on_shapes_alone(architecture, 3, 64)
+    with pytest.raises(UserError, match=re.escape(f"layers.a: node {node} gives {told}")) as refused:
+        check_nodes(network, {"a": node}, 64)
+    offered = str(refused.value).partition("nodes that do: ")[2].split(", ")
+    assert node not in offered
+    assert offered == nodes_of(network, 64)
+
+
+@pytest.mark.parametrize("architecture", ["vit_b_16", "swin_v2_t", "convnext_tiny", "shufflenet_v2_x0_5"])
+def test_every_node_that_is_offered_gives_a_row_an_image(architecture):
+    network = on_shapes_alone(architecture, 3, 64)
+    nodes = nodes_of(network, 64)
+    assert 80 < len(nodes) < len(get_graph_node_names(network)[1]) - 1
+    assert not [
+        node for node in nodes if node.endswith(("_weight", "layer_scale", "self_attention", "chunk"))
+    ]
+    values = LayerExtractor(network, {node: node for node in nodes})(torch.empty(5, 3, 64, 64, device="meta"))
+    assert all(value.ndim == 2 and len(value) == 5 for value in values.values())
+
+
+def test_what_a_node_gives_is_found_without_touching_the_network():
+    network = build_network("resnet18", 3, 64)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    check_nodes(network, {"a": "layer1"}, 64)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

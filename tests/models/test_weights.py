@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import json
 import os
 import pickle
+import random
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 import torchvision
+from safetensors.torch import save_file
 
 from pool5.errors import UserError
+from pool5.extract.keys import feature_keys
 from pool5.models.card import read_card
 from pool5.models.layers import LayerExtractor, check_layers
 from pool5.models.network import build_network, load_network, num_outputs
-from pool5.models.weights import start_network, store_start
-from pool5.params import Model, Preprocess, Train
+from pool5.models.sources import source_of
+from pool5.models.weights import card_of, start_network, store_start
+from pool5.params import Dataset, Model, Params, Preprocess, Train
 
 CLASSES = ("cat", "dog", "horse")
 NOWHERE = Path("nowhere")  # no model of the test starts from another there
@@ -248,3 +255,208 @@ def test_without_classes_an_untrained_network_has_one_output_that_means_nothing(
     start = start_network("m", model("resnet18", "random"), (), NOWHERE)
     assert num_outputs(start.network) == 1
     assert start.classes == ()
+
+
+def three_outputs(tmp_path, classes, key="classes", suffix="pth"):
+    """A checkpoint whose output i answers i for any image, with class names if there are any."""
+    network = build_network("squeezenet1_1", 3, 64)
+    network.classifier[1].weight.data.zero_()
+    network.classifier[1].bias.data = torch.tensor([1.0, 2.0, 3.0])
+    path = tmp_path / f"net.{suffix}"
+    if suffix == "safetensors":
+        save_file(network.state_dict(), path, metadata={key: json.dumps(classes)})
+    else:
+        torch.save(
+            {"state_dict": network.state_dict(), key: classes} if classes else network.state_dict(), path
+        )
+    return file_model(path, "squeezenet1_1")
+
+
+IN_TEXT_ORDER = ("1", "10", "2")
+
+
+@pytest.mark.parametrize(
+    ("key", "classes", "suffix"),
+    [
+        ("classes", ["1", "2", "10"], "pth"),
+        ("class_to_idx", {"1": 0, "10": 2, "2": 1}, "ckpt"),
+        ("names", {0: "1", 1: "2", 2: "10"}, "pt"),
+        ("classes", ["1", "2", "10"], "safetensors"),
+        ("class_to_idx", {"1": 0, "10": 2, "2": 1}, "safetensors"),
+    ],
+)
+def test_classes_in_another_order_are_brought_into_the_data_sets(tmp_path, caplog, key, classes, suffix):
+    spec = three_outputs(tmp_path, classes, key, suffix)
+    start = start_network("m", spec, IN_TEXT_ORDER, tmp_path)
+    # the checkpoint's third output is that of class 10, which is the data set's second
+    assert start.network.eval()(torch.zeros(1, 3, 64, 64)).tolist() == [[1.0, 3.0, 2.0]]
+    assert start.classes == IN_TEXT_ORDER
+    assert not start.order_assumed
+    assert "the classes in another order; outputs put in the data set's order" in start.origin + caplog.text
+    assert len(caplog.records) == 1
+
+
+def test_without_class_names_the_order_is_assumed_and_told(tmp_path, caplog):
+    spec = three_outputs(tmp_path, None)
+    card = store_start("m", spec, start_network("m", spec, IN_TEXT_ORDER, tmp_path), tmp_path / "m")
+    assert card.order_assumed
+    assert card.classes == IN_TEXT_ORDER
+    assert "order assumed" in caplog.text
+    # a model that takes those weights as they are knows no more
+    again = start_network("n", model("squeezenet1_1", "m"), IN_TEXT_ORDER, tmp_path)
+    assert again.order_assumed
+    # one that learns gets a head of its own
+    assert not start_network("n", model("squeezenet1_1", "m", RECIPE), IN_TEXT_ORDER, tmp_path).order_assumed
+
+
+def test_other_classes_of_the_same_number_keep_their_names(tmp_path):
+    spec = three_outputs(tmp_path, ["x", "y", "z"])
+    start = start_network("m", spec, IN_TEXT_ORDER, tmp_path)
+    assert start.classes == ("x", "y", "z")
+    assert not start.order_assumed
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "_orig_mod.module.", "net.backbone."])
+@pytest.mark.parametrize("ending", ["ckpt", "pth.tar"])
+def test_a_network_under_a_prefix_is_found(tmp_path, caplog, prefix, ending):
+    network = build_network("resnet18", 3, 64)
+    state = {f"{prefix}{key}": value for key, value in network.state_dict().items()}
+    torch.save({"state_dict": state | {"criterion.weight": torch.ones(3)}}, tmp_path / f"net.{ending}")
+    start = start_network("m", file_model(tmp_path / f"net.{ending}"), CLASSES, tmp_path)
+    assert all(equal_states(start.network, network).values())
+    assert f"taken what stands under {prefix}, 1 other arrays left out" in caplog.text
+    assert start.origin.endswith(f"under {prefix}")
+
+
+def test_several_networks_in_one_checkpoint_are_refused(tmp_path):
+    network = build_network("resnet18", 3, 64).state_dict()
+    state = {f"{who}.{key}": value for who in ("student", "teacher") for key, value in network.items()}
+    torch.save(state, tmp_path / "net.pth")
+    with pytest.raises(UserError, match=r"several networks, under (student., teacher.|teacher., student.);"):
+        start_network("m", file_model(tmp_path / "net.pth"), CLASSES, tmp_path)
+
+
+@pytest.mark.parametrize("architecture", ["inception_v3", "googlenet"])
+def test_ones_own_inception_computes_what_it_computed(tmp_path, architecture):
+    torch.manual_seed(0)
+    options = {"aux_logits": True, "init_weights": False, "transform_input": False}
+    own = torchvision.models.get_model(architecture, weights=None, num_classes=3, **options).eval()
+    torch.save(own.state_dict(), tmp_path / "net.pth")
+    spec = file_model(tmp_path / "net.pth", architecture, crop=96)
+    card = store_start("m", spec, start_network("m", spec, CLASSES, tmp_path), tmp_path / "m")
+    images = torch.randn(2, 3, 96, 96)
+    torch.testing.assert_close(load_network(tmp_path / "m")(images), own(images), rtol=1e-4, atol=1e-5)
+    assert card.options == {"transform_input": False}
+
+
+def test_torchvisions_own_inception_is_known_by_its_hash():
+    source = source_of("inception_v3")
+    assert source.options("inception_v3", "0cc3c7bd" + "0" * 56) == {"transform_input": True}
+    assert source.options("inception_v3", "1" * 64) == source.options("inception_v3")
+    assert source.options("inception_v3") == {"transform_input": False}
+    assert source.options("resnet18") == {}
+    built = [source.build("googlenet", 3, 96, transform_input=wanted) for wanted in (True, False)]
+    assert [network.transform_input for network in built] == [True, False]
+
+
+def test_what_inception_is_built_with_is_part_of_the_feature_key(tmp_path):
+    spec = model("googlenet", "random", crop=96)
+    params = Params(
+        dataset=Dataset(name="d", kind="folder", root=".", train="a", test="b"), models={"m": spec}
+    )
+    start = start_network("m", spec, CLASSES, tmp_path)
+    keys = []
+    for options in ({"transform_input": True}, {"transform_input": False}):
+        store_start("m", spec, dataclasses.replace(start, options=options), tmp_path / "m")
+        keys.append(feature_keys(params, "m", tmp_path)["pool5"])
+    assert keys[0].weights_sha256 == keys[1].weights_sha256
+    assert keys[0].digest != keys[1].digest
+
+
+def test_a_preprocessing_that_is_not_the_weights_own_is_told_once(shared, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("TORCH_HOME", str(shared / "weights/torch-home"))
+    own = model("mobilenet_v2", "imagenet", crop=224)
+    own = msgspec.structs.replace(own, preprocess=Preprocess(resize=256, crop=224))
+    card = store_start("m", own, start_network("m", own, CLASSES, tmp_path), tmp_path / "m")
+    assert not caplog.records
+    assert card.preprocess == card.trained_with
+    other = msgspec.structs.replace(own, preprocess=Preprocess(resize=256, crop=224, mean=(0.5, 0.5, 0.5)))
+    card = store_start("m", other, start_network("m", other, CLASSES, tmp_path), tmp_path / "m")
+    (record,) = caplog.records
+    assert "trained with mean [0.485, 0.456, 0.406]; models.m.preprocess has mean [0.5, 0.5, 0.5]" in (
+        record.getMessage()
+    )
+    assert card.preprocess["mean"] == [0.5, 0.5, 0.5]
+    assert card.trained_with["mean"] == [0.485, 0.456, 0.406]
+    # and by the model that takes these weights from it
+    start_network("n", msgspec.structs.replace(other, weights="m"), CLASSES, tmp_path)
+    assert len(caplog.records) == 2
+
+
+@pytest.mark.parametrize(
+    ("architecture", "own"),
+    [
+        ("efficientnet_b1", (256, 240, "bicubic")),
+        ("swin_t", (232, 224, "bicubic")),
+        ("inception_v3", (342, 299, "bilinear")),
+        ("resnet18", (256, 224, "bilinear")),
+    ],
+)
+def test_what_published_weights_were_trained_with_is_torchvisions(architecture, own):
+    found = source_of(architecture).preprocessing(architecture, "imagenet")
+    assert (found["resize"], found["crop"], found["interpolation"]) == own
+    assert set(found) == set(Preprocess.__struct_fields__)
+
+
+def test_every_mutated_checkpoint_is_one_line_or_read(tmp_path):
+    rng = random.Random(5)
+    torch.save({"state_dict": build_network("squeezenet1_1", 3, 64).state_dict()}, tmp_path / "net.pth")
+    save_file(build_network("squeezenet1_1", 3, 64).state_dict(), tmp_path / "net.safetensors")
+    told = []
+    for name in 20 * ("net.pth", "net.safetensors"):
+        whole = (tmp_path / name).read_bytes()
+        changed = bytearray(whole)
+        ends = (0, 20_000) if name.endswith("safetensors") else (len(whole) - 12_000, len(whole))
+        for _ in range(rng.choice([1, 3, 9])):
+            changed[rng.randrange(*ends)] = rng.randrange(256)
+        (tmp_path / f"mutated-{name}").write_bytes(changed)
+        try:
+            start_network("m", file_model(tmp_path / f"mutated-{name}", "squeezenet1_1"), CLASSES, tmp_path)
+        except UserError as error:
+            told.append(str(error))
+    assert len(told) > 20
+    assert not [line for line in told if "\n" in line]
+
+
+@pytest.mark.parametrize("odd", [torch.tensor(1.0), torch.zeros(3, dtype=torch.complex64), torch.zeros(9, 1)])
+def test_an_odd_head_is_told(tmp_path, odd):
+    state = build_network("resnet18", 3, 64).state_dict() | {"fc.weight": odd}
+    torch.save(state, tmp_path / "net.pth")
+    with pytest.raises(UserError, match=r"net.pth.*(another architecture: fc.weight|holds no state dict)"):
+        start_network("m", file_model(tmp_path / "net.pth"), CLASSES, tmp_path)
+
+
+def test_a_card_says_nothing_of_the_device(tmp_path):
+    cards = []
+    for device in ("auto", "cpu"):
+        spec = model("squeezenet1_1", "random", msgspec.structs.replace(RECIPE, device=device))
+        cards.append(card_of(spec, start_network("m", spec, CLASSES, tmp_path)))
+    assert cards[0] == cards[1]
+    assert cards[0].recipe["epochs"] == 1
+
+
+def test_a_card_of_the_first_version_is_read(tmp_path):
+    """A googlenet of then was built with transform_input, and its card does not say so."""
+    card = {"architecture": "googlenet", "outputs": 3, "crop": 96, "classes": [], "weights_sha256": "0" * 64}
+    card |= {"origin": "drawn", "missing": [], "recipe": {"epochs": 1, "device": "auto"}}
+    (tmp_path / "model.json").write_text(json.dumps(card))
+    found = read_card(tmp_path)
+    assert (found.options, found.trained_with, found.order_assumed) == ({}, None, False)
+    assert source_of("googlenet").build("googlenet", 3, 96, **found.options).transform_input
+
+
+@pytest.mark.parametrize("card", [b"[]", b"{}", b"\xff", b'{"architecture": 1}', b"null"])
+def test_what_is_no_card_is_told(tmp_path, card):
+    (tmp_path / "model.json").write_bytes(card)
+    with pytest.raises(UserError, match="not a model card"):
+        read_card(tmp_path)
