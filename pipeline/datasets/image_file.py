@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import io
+import os
+import stat
+import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from ..errors import UserError
-from ..params import Preprocess
+from ..params import Extract, Preprocess
 
 # Named one by one: Pillow would otherwise hand an EPS to Ghostscript, which is a program in itself.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
-MAX_PIXELS = 89_478_485  # Pillow's own limit for a decompression bomb: 1/4 GiB as 24-bit RGB
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+_GB = 10**9
+# What is bounded is the memory (see `Budget`), not the pixels, and not a colour profile or a generator's
+# settings, of which Pillow takes 1 MB each.
+Image.MAX_IMAGE_PIXELS = None
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
+_stderr = threading.Lock()
 
 
 class UnreadableImage(UserError):  # noqa: N818
     """A file that gives no image; `reason` says why, without the file's name."""
 
+    remedy = "replace or remove it, or set extract.on_bad_image: skip"
+
     def __init__(self, path: Path | str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}; replace or remove it, or set extract.on_bad_image: skip")
+        super().__init__(f"{path}: {reason}; {self.remedy}")
         self.path = str(path)
         self.reason = reason
 
@@ -34,7 +48,52 @@ class UnreadableImage(UserError):  # noqa: N818
         return type(self), (self.path, self.reason)
 
 
-def read_image(path: Path | str) -> np.ndarray:
+class TooLarge(UnreadableImage):
+    """An image that takes more memory than it may; never skipped, as memory decides no value."""
+
+    remedy = "raise extract.memory_gb, make it smaller or remove it"
+
+
+class _Unsupported(ValueError):  # noqa: N818
+    """Sound, but Pillow would give other colours than the file's."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """The memory that decoding may take.
+
+    Attributes
+    ----------
+    gb : float
+        For one image; what takes more is refused.
+    share : float
+        GB that this process may take at any time; for more it waits for its turn.
+    turn : context manager, optional
+        That one process at a time can hold.
+    """
+
+    gb: float = Extract().memory_gb
+    share: float = float("inf")
+    turn: contextlib.AbstractContextManager[object] | None = None
+
+    def take(self, gb: float, path: Path | str) -> contextlib.AbstractContextManager[object]:
+        """What to hold while `gb` are taken; `TooLarge` if they may not be."""
+        if gb > self.gb:
+            raise TooLarge(
+                path, f"takes {gb:.1f} GB to decode, more than the {self.gb:g} of extract.memory_gb"
+            )
+        return self.turn if self.turn and gb > self.share else contextlib.nullcontext()
+
+
+class Decoded(NamedTuple):
+    """An upright RGB image, (width, height) as stored, and what is doubtful about it, if anything."""
+
+    image: Image.Image
+    size: tuple[int, int]
+    doubt: str
+
+
+def read_image(path: Path | str, budget: Budget = Budget()) -> np.ndarray:
     """Read an image upright, as RGB.
 
     EXIF rotation is applied, transparency laid on white, grey, palette and CMYK converted, and of 16-bit
@@ -47,9 +106,9 @@ def read_image(path: Path | str) -> np.ndarray:
     Raises
     ------
     UnreadableImage
-        If the file is missing, damaged, truncated, no image, or larger than `MAX_PIXELS`.
+        If the file is missing, damaged, truncated or no image; `TooLarge` if `budget` does not allow it.
     """
-    return np.asarray(decode(read_bytes(path), path))
+    return np.asarray(decode(read_bytes(path, budget), path, budget))
 
 
 def resize_and_crop(image: np.ndarray, preprocess: Preprocess) -> np.ndarray:
@@ -68,35 +127,100 @@ def resize_and_crop(image: np.ndarray, preprocess: Preprocess) -> np.ndarray:
     return np.asarray(crop_centre(Image.fromarray(image), preprocess))
 
 
-def read_bytes(path: Path | str) -> bytes:
+def read_bytes(path: Path | str, budget: Budget = Budget()) -> bytes:
     """The bytes of an image file; `UnreadableImage` where there are none."""
     try:
-        return Path(path).read_bytes()
+        # a named pipe is opened without waiting for its writer, and then refused
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise UnreadableImage(path, "no regular file")
+            budget.take(status.st_size / _GB, path)
+            return file.read()
     except OSError as error:
         raise UnreadableImage(path, f"cannot be read ({error.strerror})") from None
 
 
-def decode(data: bytes, path: Path | str) -> Image.Image:
+def decode(data: bytes, path: Path | str, budget: Budget = Budget()) -> Image.Image:
     """Decode the bytes of the image file `path` to an upright RGB image (see `read_image`)."""
+    return decode_whole(data, path, budget).image
+
+
+def decode_whole(data: bytes, path: Path | str, budget: Budget = Budget()) -> Decoded:
+    """`decode`, with what a manifest says of the file."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data), formats=_FORMATS)
-            if image.width * image.height > MAX_PIXELS:
-                raise Image.DecompressionBombError
-            image.load()
-            return _to_rgb(_upright(image))
+            size = image.size
+            with budget.take(_gb_to_decode(image, data), path):
+                deep = any(";16" in str(tile.args) for tile in image.tile)
+                _check_kind(image)
+                with _libtiff_hushed() if image.format == "TIFF" else contextlib.nullcontext():
+                    image.load()
+                rgb = _to_rgb(_upright(image))
+        dark = deep and max(high for _, high in rgb.getextrema()) < 16
+        return Decoded(rgb, size, "16-bit samples that use 12 bits or fewer: nearly black" if dark else "")
+    except UnreadableImage:
+        raise
     except UnidentifiedImageError:
         reason = f"no image of a known kind ({', '.join(_FORMATS)})" if data else "empty file"
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        reason = f"more than {MAX_PIXELS} pixels: a decompression bomb"
     except MemoryError:
-        reason = "too large for the memory"
+        raise TooLarge(path, "too large for the memory there is") from None
+    except _Unsupported as error:
+        reason = f"{error}: save it as an 8-bit PNG"
     except Exception as error:
         # on damaged bytes Pillow's decoders raise nearly anything: OSError, SyntaxError, struct.error, …
         reason = f"damaged ({' '.join(str(error).split()) or type(error).__name__})"
     raise UnreadableImage(path, reason)
+
+
+def _gb_to_decode(image: Image.Image, data: bytes) -> float:
+    """An upper bound of what `decode` takes: 4 bytes a pixel in Pillow, and copies on the way."""
+    each = 8  # and once more where it is turned upright
+    if image.info.get("progressive"):
+        each += 8  # the coefficients of the whole image
+    if image.mode not in ("RGB", "L") or "transparency" in image.info:
+        each += 16  # RGBA, a white ground, both in one
+    return (len(data) + each * image.width * image.height) / _GB
+
+
+def _check_kind(image: Image.Image) -> None:
+    """Refuse what Pillow reads without a word and wrongly."""
+    if (
+        image.format == "GIF"
+        and "transparency" not in image.info
+        and image.tile[0].extents != (0, 0, *image.size)
+    ):
+        raise _Unsupported("its first frame does not fill the picture")
+    if image.mode == "F":
+        raise _Unsupported("floating-point samples have no agreed white")
+    if image.format != "TIFF":
+        return
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    bits, kinds = tags.get(258, (1,)), tags.get(339, (1,))
+    if set(kinds) != {1}:
+        raise _Unsupported("samples with a sign or a point")
+    if not set(bits) <= {1, 2, 4, 8, 16}:
+        raise _Unsupported(f"{max(bits)} bits a sample")
+    if max(bits) == 16 and tags.get(262) == 0:
+        raise _Unsupported("16 bits a sample of which 0 is white")
+    if max(bits) == 16 and len(bits) > 1 and image.tile[0].args[0] == "R":
+        raise _Unsupported("16 bits a sample in planes")
+
+
+@contextlib.contextmanager
+def _libtiff_hushed() -> Iterator[None]:
+    """Keep off stderr what libtiff prints there, without the file's name, before Pillow raises."""
+    with _stderr:  # one file descriptor, however many threads
+        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -110,8 +234,6 @@ def _upright(image: Image.Image) -> Image.Image:
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
-    if image.mode == "F":
-        raise ValueError("floating-point samples have no agreed white")
     if image.mode.startswith("I"):
         samples = np.asarray(image)
         image = Image.fromarray((np.clip(samples, 0, 65535) >> 8).astype(np.uint8))

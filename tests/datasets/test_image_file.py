@@ -1,17 +1,29 @@
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import pickle
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torchvision
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
-from pool5.datasets.image_file import MAX_PIXELS, UnreadableImage, read_image, resize_and_crop
+from pool5.datasets.image_file import (
+    Budget,
+    TooLarge,
+    UnreadableImage,
+    decode_whole,
+    read_bytes,
+    read_image,
+    resize_and_crop,
+)
 from pool5.params import Preprocess
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -165,10 +177,145 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_decompression_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
-    Image.new("1", (MAX_PIXELS // 9000 + 1, 9000)).save(tmp_path / "bomb.png")
-    assert (tmp_path / "bomb.png").stat().st_size < 100_000
-    with pytest.raises(UnreadableImage, match="a decompression bomb"):
+    Image.new("P", (20_000, 13_000)).save(tmp_path / "bomb.png")
+    assert (tmp_path / "bomb.png").stat().st_size < 400_000
+    with pytest.raises(
+        TooLarge, match=r"takes 6\.2 GB to decode, more than the 4 of extract.memory_gb; raise "
+    ):
         read_image(tmp_path / "bomb.png")
+
+
+def test_what_bounds_an_image_is_its_memory_which_the_user_can_raise(tmp_path: Path) -> None:
+    Image.new("1", (12_000, 9_000)).save(tmp_path / "phone.png")  # 108 megapixels
+    with pytest.raises(TooLarge):
+        read_image(tmp_path / "phone.png", Budget(0.5))
+    assert read_image(tmp_path / "phone.png").shape == (9_000, 12_000, 3)
+
+
+def test_an_image_above_the_share_of_a_process_waits_for_its_turn(tmp_path: Path) -> None:
+    two_colours().save(tmp_path / "a.png")
+    turns = []
+
+    @contextlib.contextmanager
+    def turn() -> Iterator[None]:
+        turns.append("taken")
+        yield
+        turns.append("given back")
+
+    read_image(tmp_path / "a.png", Budget(4, share=1, turn=turn()))
+    assert turns == []
+    read_image(tmp_path / "a.png", Budget(4, share=0.000006, turn=turn()))
+    assert turns == ["taken", "given back"]
+
+
+def test_an_endless_or_huge_file_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "zero.jpg").symlink_to("/dev/zero")
+    (tmp_path / "folder.jpg").mkdir()
+    for name in ("pipe.jpg", "zero.jpg", "folder.jpg"):
+        with pytest.raises(UnreadableImage, match=rf"{name}: (no regular file|cannot be read)"):
+            read_bytes(tmp_path / name)
+    with (tmp_path / "huge.jpg").open("wb") as file:
+        file.truncate(6 * 10**9)
+    with pytest.raises(TooLarge, match=r"takes 6\.0 GB"):
+        read_bytes(tmp_path / "huge.jpg")
+
+
+GREY = (np.tile(np.linspace(0, 1, 64), (48, 1)) * 65535).astype(np.uint16)
+COLOUR = np.stack([GREY, GREY[:, ::-1], GREY // 2], -1)
+PLANES = {"photometric": "rgb", "planarconfig": "separate"}
+READ = {
+    "rgb 8": (COLOUR >> 8, COLOUR >> 8, {"photometric": "rgb"}),
+    "rgb 8 planes": ((COLOUR >> 8).transpose(2, 0, 1), COLOUR >> 8, PLANES),
+    "rgb 8 planes tiles": ((COLOUR >> 8).transpose(2, 0, 1), COLOUR >> 8, PLANES | {"tile": (16, 16)}),
+    "white is 0, 8": (GREY >> 8, 255 - (GREY >> 8), {"photometric": "miniswhite"}),
+    "grey 16": (GREY, GREY >> 8, {}),
+    "grey 16 big-endian": (GREY, GREY >> 8, {"byteorder": ">"}),
+    "rgb 16": (COLOUR, COLOUR >> 8, {"photometric": "rgb"}),
+    "rgb 16 zlib": (COLOUR, COLOUR >> 8, {"photometric": "rgb", "compression": "zlib", "predictor": True}),
+    "rgb 16 planes zlib": (COLOUR.transpose(2, 0, 1), COLOUR >> 8, PLANES | {"compression": "zlib"}),
+    "bits": (GREY > 9999, (GREY > 9999) * 255, {"photometric": "minisblack"}),
+    "white is 0, bits": (GREY > 9999, (GREY <= 9999) * 255, {"photometric": "miniswhite"}),
+}
+REFUSED = {
+    "rgb 16 planes": (COLOUR.transpose(2, 0, 1), PLANES, "16 bits a sample in planes"),
+    "rgb 16 planes tiles": (COLOUR.transpose(2, 0, 1), PLANES | {"tile": (16, 16)}, "in planes"),
+    "white is 0, 16": (GREY, {"photometric": "miniswhite"}, "of which 0 is white"),
+    "signed 8": ((GREY >> 9).astype("i1"), {}, "a sign or a point"),
+    "signed 16": (GREY.astype("i2"), {}, "a sign or a point"),
+    "signed 32": (GREY.astype("i4"), {}, "a sign or a point"),
+    "32": (GREY.astype("u4") << 16, {}, "32 bits a sample: save it as an 8-bit PNG"),
+}
+
+
+@pytest.mark.parametrize("kind", READ)
+def test_a_tiff_is_read_as_tifffile_wrote_it(tmp_path: Path, kind: str) -> None:
+    samples, expected, options = READ[kind]
+    samples = samples.astype(np.uint8) if "8" in kind else samples
+    tifffile.imwrite(tmp_path / "a.tif", np.ascontiguousarray(samples), **options)
+    found = read_image(tmp_path / "a.tif").astype(int)
+    np.testing.assert_array_equal(found, np.broadcast_to(expected.reshape(48, 64, -1), (48, 64, 3)))
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_tiff_that_pillow_would_show_wrongly_is_refused(tmp_path: Path, kind: str) -> None:
+    samples, options, reason = REFUSED[kind]
+    tifffile.imwrite(tmp_path / "a.tif", np.ascontiguousarray(samples), **options)
+    with pytest.raises(UnreadableImage, match=reason):
+        read_image(tmp_path / "a.tif")
+
+
+def test_a_tiff_of_12_bits_is_refused(tmp_path: Path) -> None:
+    Image.fromarray(GREY).save(tmp_path / "a.tif")
+    page = tifffile.TiffFile(tmp_path / "a.tif").pages[0]
+    with (tmp_path / "a.tif").open("r+b") as file:
+        file.seek(page.tags["BitsPerSample"].valueoffset)
+        file.write(struct.pack("<H", 12))
+    with pytest.raises(UnreadableImage, match="12 bits a sample"):
+        read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("samples", [GREY >> 4, GREY], ids=["12 bits", "16 bits"])
+def test_12_bits_in_a_16_bit_file_are_doubtful(tmp_path: Path, samples: np.ndarray) -> None:
+    Image.fromarray(samples).save(tmp_path / "a.png")
+    doubt = decode_whole((tmp_path / "a.png").read_bytes(), "a.png").doubt
+    assert ("nearly black" in doubt) == (samples.max() < 4096)
+
+
+def test_what_libtiff_prints_does_not_reach_the_user(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    Image.fromarray(COLOUR.astype(np.uint8)).save(tmp_path / "a.tif", compression="tiff_lzw")
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    data[100:400] = bytes(300)
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(UnreadableImage, match="damaged"):
+        read_image(tmp_path / "a.tif")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_gif_whose_first_frame_does_not_fill_the_picture(tmp_path: Path) -> None:
+    image = two_colours().convert("P")
+    image.save(tmp_path / "a.gif")
+    whole = (tmp_path / "a.gif").read_bytes()
+    wider = whole[:6] + struct.pack("<HH", 60, 20) + whole[10:]  # the canvas; the frame stays 40 wide
+    (tmp_path / "a.gif").write_bytes(wider)
+    with pytest.raises(UnreadableImage, match="first frame does not fill the picture"):
+        read_image(tmp_path / "a.gif")
+    image.save(tmp_path / "b.gif", transparency=image.getpixel((0, 0)))
+    whole = (tmp_path / "b.gif").read_bytes()
+    (tmp_path / "b.gif").write_bytes(whole[:6] + struct.pack("<HH", 60, 20) + whole[10:])
+    assert read_image(tmp_path / "b.gif")[10, 50].tolist() == [255, 255, 255]
+
+
+@pytest.mark.parametrize("kind", ["profile", "zTXt", "iTXt"])
+def test_a_png_with_megabytes_of_metadata_is_sound(tmp_path: Path, kind: str) -> None:
+    long = np.random.default_rng(0).integers(32, 127, 1_500_000, dtype=np.uint8).tobytes()
+    info = PngImagePlugin.PngInfo()
+    if kind == "zTXt":
+        info.add_text("workflow", long.decode(), zip=True)
+    elif kind == "iTXt":
+        info.add_itxt("parameters", long.decode(), zip=True)
+    two_colours().save(tmp_path / "a.png", pnginfo=info, icc_profile=long if kind == "profile" else None)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), np.asarray(two_colours()))
 
 
 def test_floating_point_samples_are_refused(tmp_path: Path) -> None:
