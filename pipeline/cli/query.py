@@ -63,11 +63,12 @@ def query(
         vectors = embed_files([image], searcher.features, model, layer, params)
         answers = searcher.query(vectors, k, classes)
         labels: list[tuple[str, ...]] = [()]
+        splits: list[str | None] = [None]
     else:
-        answers, labels = _ask_by_id(searcher, ids, k, classes)
+        answers, labels, splits = _ask_by_id(searcher, ids, k, classes)
     names = [str(image)] if image is not None else list(ids)
     if sheet is not None:
-        _draw(project, params, searcher, names, answers, labels, sheet, asked_by_file=image is not None)
+        _draw(project, params, searcher, names, answers, labels, splits, sheet)
     click.echo(_as_json(names, answers) if as_json else _as_table(names, answers))
 
 
@@ -93,9 +94,10 @@ def _open(
 
 def _ask_by_id(
     searcher: Searcher, ids: Sequence[str], k: int, classes: Sequence[str]
-) -> tuple[list[Neighbors], list[tuple[str, ...]]]:
-    """The neighbors of each id, and the labels of each."""
+) -> tuple[list[Neighbors], list[tuple[str, ...]], list[str | None]]:
+    """The neighbors of each id, the labels of each, and the split that it is in."""
     answers, labels = [], []
+    splits: list[str | None] = []
     for name in ids:
         other, row = stored_image(searcher.features, searcher.layer, name)
         if other is searcher.features:
@@ -103,7 +105,8 @@ def _ask_by_id(
         else:
             answers += searcher.query(other.layer(searcher.layer)[[row]], k, classes)
         labels.append(tuple(other.classes[c] for c in np.flatnonzero(other.labels[row] == 1)))
-    return answers, labels
+        splits.append(other.split)
+    return answers, labels, splits
 
 
 def _as_json(names: Sequence[str], answers: Sequence[Neighbors]) -> str:
@@ -139,9 +142,10 @@ def _draw(
     names: Sequence[str],
     answers: Sequence[Neighbors],
     labels: Sequence[tuple[str, ...]],
+    splits: Sequence[str | None],
     path: Path,
-    asked_by_file: bool,
 ) -> None:
+    """Draw the sheet; `splits` are those of the queries, None for a file: two splits may have the same id."""
     import msgspec
 
     from ..datasets.manifest import image_paths, read_manifest
@@ -149,18 +153,19 @@ def _draw(
     from ..figures.neighbor_sheet import neighbor_sheet
     from ..results.retrieval import Near, ShownQuery
 
-    images: dict[str, Path] = {}
-    for stored in sorted(searcher.features.path.parent.glob("*.h5")):
-        images |= image_paths(
-            read_manifest(project.manifest(stored.stem)), project.images(params.dataset.root)
-        )
-    if asked_by_file:
-        images |= {name: Path(name) for name in names}
-    shown_ids = [*names, *(near.id for found in answers for near in found)]
-    if lacking := [name for name in shown_ids if name not in images]:
-        raise UserError(f"{project.manifests}: no image {lacking[0]} there", rerun="extract")
+    root, searched = project.images(params.dataset.root), searcher.features.split
+    images_of: dict[str | None, dict[str, Path]] = {
+        split: image_paths(read_manifest(project.manifest(split)), root)
+        for split in {searched, *filter(None, splits)}
+    }
+    images_of[None] = {name: Path(name) for name in names}
+    shown = [(searched, near.id) for found in answers for near in found]
+    for split, name in (*zip(splits, names, strict=True), *shown):
+        if name not in images_of[split]:
+            raise UserError(f"{project.manifests}: no image {name} of {split} there", rerun="extract")
+    asked = {name: images_of[split][name] for split, name in zip(splits, names, strict=True)}
     representation = f"{searcher.features.model}/{searcher.layer}"
-    shown = [
+    queries = [
         ShownQuery(
             id=name,
             drawn_for=f"query {number}" if len(names) > 1 else None,
@@ -170,5 +175,7 @@ def _draw(
         for number, (name, own, found) in enumerate(zip(names, labels, answers, strict=True), start=1)
     ]
     title = f"Nearest neighbors in split {searcher.features.split}"
-    figure = neighbor_sheet(shown, [representation], images, searcher.metric, title=title)
+    figure = neighbor_sheet(
+        queries, [representation], images_of[searched], searcher.metric, title=title, asked=asked
+    )
     save_figure(figure, path.with_suffix(""), suffixes=[path.suffix])

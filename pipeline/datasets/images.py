@@ -8,6 +8,7 @@ from ..params import Dataset
 from ..project import Project
 from ..sample.devkit import draw_devkit
 from .download import YEARS, download_devkit, voc_archives
+from .image_tree import OF_THE_SYSTEM
 
 IN_PLACE = "in-place.txt"
 
@@ -32,7 +33,7 @@ def provide_images(project: Project, dataset: Dataset) -> None:
                 "set root to that, or dataset.sample: null to use images of your own"
             )
         draw_devkit(root, dataset.sample)
-    elif not root.is_dir() or not any(root.iterdir()):
+    elif not root.is_dir() or all(path.name in OF_THE_SYSTEM for path in root.iterdir()):
         if dataset.kind == "voc" and dataset.name in YEARS:
             download_devkit(root, voc_archives(dataset.name), project.downloads)
         else:

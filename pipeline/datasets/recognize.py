@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from ..errors import UserError
-from .image_tree import SUFFIXES
+from .image_tree import SUFFIXES, subfolders
 from .table import TABLE, class_columns
 from .voc import find_devkit
 
@@ -58,10 +58,10 @@ def recognize(path: Path) -> Recognized:
         lists = sorted(p.stem for p in (devkit / "ImageSets/Main").glob("*.txt") if "_" not in p.stem)
         train, test = _splits(lists, devkit / "ImageSets/Main")
         return Recognized("voc", path, train, test, True, f"VOC's layout, with the splits {train} and {test}")
-    folders = {p.name: p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")}
+    folders = {folder.name: folder for folder in subfolders(path)}
     if set(folders) & set(_TRAIN) and set(folders) & set(_TEST):
         train, test = _splits(list(folders), path)
-        classes = sum(p.is_dir() for p in folders[train].iterdir())
+        classes = len(subfolders(folders[train]))
         described = f"{_count(path)} in the splits {train} and {test}, {classes or 'no'} classes by folder"
         return Recognized("folder" if classes else "images", path, train, test, bool(classes), described)
     filled = [name for name, folder in folders.items() if _count(folder) != "no images"]

@@ -54,7 +54,9 @@ def neighbor_sheet(
     across = math.ceil(k / lines)
     rows: list[tuple[str, list[Tile | None]]] = []
     for query in queries:
-        first: Tile | None = Tile((asked or images)[query.id], Path(query.id).name, ", ".join(query.labels), "query")
+        first: Tile | None = Tile(
+            (asked or images)[query.id], Path(query.id).name, ", ".join(query.labels), "query"
+        )
         for line in range(lines):
             tiles = [first]
             for layer in layers:

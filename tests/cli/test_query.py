@@ -13,7 +13,10 @@ import pytest
 from PIL import Image
 
 from pool5.cli import main
+from pool5.datasets.manifest import Manifest, write_manifest
 from pool5.store.feature_file import FeatureFile
+from pool5.store.feature_key import FeatureKey
+from pool5.store.feature_writer import write_feature_file
 from tests.cli.small_project import CLASSES, PARAMS
 
 
@@ -180,3 +183,35 @@ def test_a_query_by_id_imports_nothing_slow(project):
         "assert not slow & set(sys.modules), slow & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=project, check=True, stdout=subprocess.DEVNULL)
+
+
+def test_the_sheet_shows_the_pictures_of_the_split_that_was_asked(tmp_path, monkeypatch):
+    blue, red = (0, 0, 255), (255, 0, 0)
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    key = FeatureKey("net", "0" * 64, "pooled", {}, "fp32", "float32", 1)
+    for split, colour, count in (("train", blue, 4), ("test", red, 3)):
+        ids = np.array([f"cat/{number}.png" for number in range(count)])
+        for name in ids:
+            (tmp_path / f"data/raw/toy/{split}/cat").mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (80, 60), colour).save(tmp_path / f"data/raw/toy/{split}/{name}")
+        rows = {"digests": np.zeros((count, 16), np.uint8), "labels": np.ones((count, 1), np.int8)}
+        paths, sizes = np.array([f"{split}/{name}" for name in ids]), np.ones((count, 2), np.int32)
+        manifest = Manifest(split, ("cat",), ids, paths, rows["digests"], sizes, rows["labels"])
+        write_manifest(manifest, tmp_path / f"data/manifest/{split}.csv")
+        about = {"dataset": "toy", "split": split, "model": "net", "classes": ("cat",), "ids": ids}
+        layers = {"pooled": np.eye(count, 5, dtype=np.float32)}
+        path = tmp_path / f"data/features/net/{split}.h5"
+        write_feature_file(path, **about, **rows, layers=layers, keys={"pooled": key})
+
+    def drawn(name: str) -> set:
+        words = ["pool5", "query", name, "--model", "net", "--layer", "pooled", "-k", "2", "--sheet", "s.png"]
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit):
+            main()
+        with Image.open("s.png") as sheet:
+            return {colour for _, colour in sheet.convert("RGB").getcolors(1 << 24)} & {blue, red}
+
+    monkeypatch.chdir(tmp_path)
+    assert drawn("cat/0.png") == {red}
+    # in the training split alone: its picture, and neighbors of the test split
+    assert drawn("cat/3.png") == {blue, red}
