@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,7 +11,10 @@ import click
 from ..errors import UserError
 from ..files.hints import counted
 from ..project import Project
+from .outputs import changed, outputs_of
 from .telling import remedy
+
+_SHOWN = 5
 
 
 @click.command()
@@ -18,22 +22,26 @@ from .telling import remedy
 def verify(files: tuple[Path, ...]) -> None:
     """Check every checksum of the feature files FILES; exit with 1 if something is damaged.
 
-    Without FILES: all features, neighbor graphs, logits and results, and the row cache.
+    Without FILES: every file under data/, the outputs of all stages, and the row cache.
     """
     counts: dict[str, int] = {}
     damaged = 0
-    for kind, problems in _given(files) if files else _stored(Project()):
+    told: set[Path] = set()
+    for kind, path, problems in _given(files) if files else _stored(Project()):
         counts[kind] = counts.get(kind, 0) + 1
-        damaged += len(problems)
-        for problem in problems:
-            click.echo(problem)
+        if problems and path not in told:  # a file under two digests is told once
+            told.add(path)
+            damaged += len(problems)
+            click.echo("\n".join(problems))
+    if not files:
+        _tell_unknown(Project())
     checked = ", ".join(counted(count, kind) for kind, count in counts.items())
     click.echo(f"checked {checked}: {f'{damaged} damaged' if damaged else 'sound'}", err=True)
     if damaged:
         raise SystemExit(1)
 
 
-_Checked = Iterator[tuple[str, list[str]]]
+_Checked = Iterator[tuple[str, Path, list[str]]]
 
 
 def _given(files: Sequence[Path]) -> _Checked:
@@ -42,13 +50,15 @@ def _given(files: Sequence[Path]) -> _Checked:
     for path in files:
         if not path.is_file():
             raise UserError(f"{path}: no such feature file", rerun="extract")
-        yield "feature file", _with_remedy(verify_feature_file(path), "extract")
+        yield "feature file", path, _with_remedy(verify_feature_file(path), "extract")
 
 
 def _stored(project: Project) -> _Checked:
     """What each stored file is, and what is wrong with it."""
     from ..params import load_params
+    from ..results.probe import verify_weights
     from ..results.record import verify_record
+    from ..search.index_card import verify_index
     from ..store.verify import (
         shards_of,
         verify_feature_file,
@@ -57,21 +67,59 @@ def _stored(project: Project) -> _Checked:
         verify_shard,
     )
 
-    features = _files(project.feature_folders, ".h5")
-    if not features:
+    if not _files(project.feature_folders, ".h5"):
         raise UserError(f"{project.feature_folders}: no feature files here", rerun="extract")
-    for path in features:
-        yield "feature file", _with_remedy(verify_feature_file(path), "extract")
-    for path in _files(project.neighbor_folders, ".h5"):
-        yield "neighbor graph", _with_remedy(verify_neighbor_file(path), "neighbors")
-    for path in _files(project.probes, ".h5"):
-        yield "probe", _with_remedy(verify_logits_file(path), "probe")
-    for path in _files(project.results, ".json"):
-        stage = path.relative_to(project.results).parts[0].removesuffix(".json")
-        yield "result", _with_remedy(verify_record(path), "model" if stage == "training" else stage)
+    of_probe = functools.partial(verify_weights, record=project.result("probe"))
+    for kind, folder, suffix, problems_of, stage in (
+        ("feature file", project.feature_folders, ".h5", verify_feature_file, "extract"),
+        ("neighbor graph", project.neighbor_folders, ".h5", verify_neighbor_file, "neighbors"),
+        ("probe", project.probes, ".h5", verify_logits_file, "probe"),
+        ("probe's weight file", project.probes, ".safetensors", of_probe, "probe"),
+        ("index", project.indexes, ".faiss", verify_index, "index"),
+        ("model", project.models, "model.json", _verify_model, "model"),
+        ("result", project.results, ".json", verify_record, ""),
+    ):
+        for path in _files(folder, suffix):
+            of = stage or path.relative_to(folder).parts[0].removesuffix(".json")
+            problems = _with_remedy(problems_of(path), "model" if of == "training" else of)
+            yield kind, path, problems
+    for output in outputs_of(project.root):
+        mended = list(changed(output, project.root))
+        for path, mending in mended:
+            yield "output", path, [f"{path}: not as {output.stage} wrote it; {mending}"]
+        if not mended:
+            yield "output", output.path, []
     if project.params.is_file():
         for path in shards_of(project.row_cache(load_params(project.params).extract.cache)):
-            yield "shard", verify_shard(path)
+            yield "shard", path, verify_shard(path)
+
+
+def _verify_model(card: Path) -> list[str]:
+    """What is damaged in a model's folder: one line, or none."""
+    from ..files.digests import sha256_of_file
+    from ..models.card import WEIGHTS_FILE, read_card
+
+    weights = card.with_name(WEIGHTS_FILE)
+    try:
+        sound = sha256_of_file(weights) == read_card(card.parent).weights_sha256
+    except FileNotFoundError:
+        return [f"{weights}: no such file"]
+    except UserError as error:
+        return [str(error)]
+    return [] if sound else [f"{weights}: damaged: other bytes than its card says"]
+
+
+def _tell_unknown(project: Project) -> None:
+    """Name the files under data/ that no stage is noted to have written: nothing says what they should be."""
+    outputs = [output.path for output in outputs_of(project.root)]
+    unknown = [
+        path
+        for path in _files(project.data, "")
+        if not any(path.is_relative_to(output) for output in outputs)
+    ]
+    if outputs and unknown:
+        shown = ", ".join(map(str, unknown[:_SHOWN])) + (", …" if len(unknown) > _SHOWN else "")
+        click.echo(f"{counted(len(unknown), 'file')} that no stage wrote, not checked: {shown}", err=True)
 
 
 def _with_remedy(problems: list[str], stage: str) -> list[str]:
@@ -86,6 +134,6 @@ def _files(folder: Path, suffix: str) -> list[Path]:
     for path in folder.iterdir():
         if path.is_dir() and not path.name.startswith("."):
             found += _files(path, suffix)
-        elif path.suffix == suffix:
+        elif path.name.endswith(suffix) and not path.name.startswith("."):
             found.append(path)
     return sorted(found)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import fmean
 from typing import Any, ClassVar
 
-from .record import Part, Record
+from ..errors import UserError
+from ..files.digests import sha256_of_file
+from .record import Part, Record, load_record
 
 
 class ProbedClass(Part, frozen=True):
@@ -84,3 +87,12 @@ def one_record(parts: Sequence[ProbeResult]) -> ProbeResult:
     probes = tuple(probe for part in parts for probe in part.probes)
     gaps = tuple(gap for part in parts for gap in part.gaps)
     return ProbeResult(probes=probes, gaps=gaps if probes else ("params.yaml names no probe",))
+
+
+def verify_weights(path: Path, record: Path) -> list[str]:
+    """What is damaged in the weights of a probe, by the record at `record`: one line, or none."""
+    try:
+        written = {probe.name: probe.weights_sha256 for probe in load_record(ProbeResult, record).probes}
+    except UserError as error:
+        return [f"{path}: nothing to check it by ({error})"]
+    return [] if written.get(path.stem) == sha256_of_file(path) else [f"{path}: damaged"]

@@ -108,3 +108,17 @@ def test_a_split_of_one_image_is_compared_with_the_other(tmp_path):
     result = found(tmp_path, [train, test], 0.9)
     assert [(p.id_a, p.id_b) for p in result.pairs] == [("train0000", "test0000")]
     assert [count.pairs for count in result.counts] == [0, 1, 0]
+
+
+@pytest.mark.parametrize("width", [8, 37])
+def test_more_copies_of_an_image_than_are_stored_stop_nothing_at_the_highest_threshold(tmp_path, width):
+    one = np.random.default_rng(width).random((1, width)).astype(np.float32)
+    files = [
+        put_split(Project(tmp_path), name, np.repeat(one, n, axis=0), np.ones((n, 3)))
+        for name, n in (("train", 150), ("test", 5))
+    ]
+    result = found(tmp_path, files, 1.0)
+    assert [count.pairs for count in result.counts][1:] == [150 * 5, 5 * 4 // 2]
+    assert result.counts[0].pairs > 100 * 150 / 2
+    assert len(result.gaps) == 1
+    assert result.gaps[0].startswith("within train: 150 images have more near-duplicates than the 100")
