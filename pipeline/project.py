@@ -34,6 +34,11 @@ class Project:
     def recipes(self) -> Path:
         return self.root / "recipes.yaml"
 
+    @property
+    def data(self) -> Path:
+        """The folder of all that stages keep."""
+        return self._data()
+
     def resolved(self, stage: str, item: str | None = None) -> Path:
         """What decides a stage's outputs: its parameters, defaults filled in, and its recipe version."""
         return self._data("params", *([stage, f"{item}.json"] if item else [f"{stage}.json"]))
@@ -137,6 +142,15 @@ class Project:
     @property
     def checkpoints(self) -> Path:
         return self.root / ".cache/training"
+
+    def outputs_of(self, model: str) -> list[Path]:
+        """What is made for one model alone."""
+        made = self.model(model), self.feature_folders / model, self.result(f"training/{model}")
+        return [*made, self.report("training", model), self.metrics(f"training/{model}")]
+
+    def set_aside(self, output: Path) -> Path:
+        """Where an output goes that params.yaml names no more."""
+        return self.root / ".cache/removed" / output.relative_to(self.root)
 
     def timings(self, *parts: str) -> Path:
         return self.root.joinpath(".cache/timings", *parts)

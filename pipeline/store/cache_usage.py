@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -47,10 +48,10 @@ class Removed:
 def cache_usage(root: Path | str) -> list[KeyUse]:
     """What a row cache holds, key by key, the largest first."""
     uses = []
-    for folder in RowCache(root).folders():
+    for folder in _folders_of(RowCache(root)):
         key, rows, shards = None, 0, 0
-        stats = [path.stat() for path in folder.iterdir()]
-        for path in (p for p in folder.iterdir() if p.suffix == SUFFIX):
+        stats = [path.stat() for path in _shards_in(folder)]
+        for path in (p for p in _shards_in(folder) if p.suffix == SUFFIX):
             try:
                 shard = read_shard(path)
             except (DamagedShard, FileNotFoundError):
@@ -78,8 +79,8 @@ def remove_unused(root: Path | str, in_use: Collection[str]) -> Removed:
     with cache.exclusively():
         return _remove(
             path
-            for folder in cache.folders()
-            for path in folder.iterdir()
+            for folder in _folders_of(cache)
+            for path in _shards_in(folder)
             if folder.name not in in_use or path.suffix != SUFFIX
         )
 
@@ -94,7 +95,7 @@ def shrink_to(root: Path | str, size: int) -> Removed:
     """
     cache = RowCache(root)
     with cache.exclusively():
-        files = [(path, path.stat()) for folder in cache.folders() for path in folder.iterdir()]
+        files = [(path, path.stat()) for folder in _folders_of(cache) for path in _shards_in(folder)]
         files.sort(key=lambda item: (item[0].suffix == SUFFIX, item[1].st_mtime, item[0].name))
         excess = sum(stat.st_size for _, stat in files) - size
         doomed = []
@@ -103,6 +104,17 @@ def shrink_to(root: Path | str, size: int) -> Removed:
                 doomed.append(path)
                 excess -= stat.st_size
         return _remove(doomed)
+
+
+def _folders_of(cache: RowCache) -> list[Path]:
+    """The folders that are named by a feature key; what else lies there is not the cache's to remove."""
+    return [path for path in cache.folders() if re.fullmatch(r"[0-9a-f]{32}", path.name)]
+
+
+def _shards_in(folder: Path) -> list[Path]:
+    """The shards in a folder, those that have been set aside among them, by their names."""
+    shard = re.compile(rf"[0-9a-f]{{16}}{re.escape(SUFFIX)}(\.damaged)?")
+    return [path for path in folder.iterdir() if shard.fullmatch(path.name) and path.is_file()]
 
 
 def _remove(doomed: Iterable[Path]) -> Removed:

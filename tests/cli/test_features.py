@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from pool5.models.card import ModelCard, write_card
 from pool5.store.export import export_npy, export_parquet, export_tensorboard
 from pool5.store.feature_file import FeatureFile, write_feature_file
 from pool5.store.feature_key import FeatureKey
@@ -170,3 +172,64 @@ def test_export_writes_where_it_is_told_whatever_the_file_says(tmp_path: Path, f
     assert (told.returncode, len(told.stderr.splitlines())) == (2, 1)
     assert "is no name of a model" in told.stderr
     assert not (tmp_path / "escaped").exists()
+
+
+def locked(folder: Path, stage: str, path: str) -> Path:
+    """Note an output as DVC does, and link it to the cache; gives the cached copy."""
+    md5 = hashlib.md5((folder / path).read_bytes()).hexdigest()
+    kept = folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.hardlink_to(folder / path)
+    lock = folder / "dvc.lock"
+    stages = json.loads(lock.read_text())["stages"] if lock.exists() else {}
+    stages[stage] = {"outs": [{"path": path, "md5": md5}]}
+    lock.write_text(json.dumps({"stages": stages}))
+    return kept
+
+
+def test_verify_tells_what_was_edited_in_place_and_what_mends_it(tmp_path: Path, file: Path) -> None:
+    (tmp_path / "data/linked.csv").write_text("a,b\n")
+    kept = locked(tmp_path, "dataset", "data/linked.csv")
+    assert pool5(tmp_path, "verify").returncode == 0
+    with (tmp_path / "data/linked.csv").open("a") as edited:
+        edited.write("junk\n")
+    told = pool5(tmp_path, "verify")
+    assert told.returncode == 1
+    assert f"data/linked.csv: not as dataset wrote it; DVC's copy is changed too: remove {kept}" in (
+        told.stdout.replace("remove .dvc", f"remove {tmp_path}/.dvc")
+    )
+    assert "then run `dvc repro -sf dataset`" in told.stdout
+    kept.unlink()
+    kept.write_text("a,b\n")
+    assert "run `dvc checkout --force data/linked.csv`" in pool5(tmp_path, "verify").stdout
+
+
+def test_verify_compares_a_folder_file_by_file(tmp_path: Path, file: Path) -> None:
+    folder = tmp_path / "data/manifest"
+    folder.mkdir()
+    for name in ("train.csv", "été.csv"):
+        (folder / name).write_text(name)
+    repository = {"PATH": os.environ["PATH"], "DVC_NO_ANALYTICS": "1", "HOME": str(tmp_path)}
+    dvc = [sys.executable, "-m", "dvc"]
+    stage = {"stages": {"dataset": {"cmd": "true", "outs": [{"data/manifest": {"persist": True}}]}}}
+    (tmp_path / "dvc.yaml").write_text(json.dumps(stage))
+    for command in (["init", "--no-scm", "-q"], ["repro", "-q"]):
+        subprocess.run([*dvc, *command], cwd=tmp_path, check=True, env=repository)
+    sound = pool5(tmp_path, "verify")
+    assert (sound.returncode, sound.stdout) == (0, "")
+    assert "1 file that no stage wrote, not checked: data/features/m/test.h5" in sound.stderr
+    (folder / "train.csv").unlink()
+    (folder / "train.csv").write_text("edited")
+    (folder / "more.csv").write_text("more")
+    told = pool5(tmp_path, "verify").stdout.splitlines()
+    assert [line.split(":")[0] for line in told] == ["data/manifest/more.csv", "data/manifest/train.csv"]
+
+
+def test_verify_knows_weights_that_are_not_those_of_their_card(tmp_path: Path, file: Path) -> None:
+    model = tmp_path / "data/models/net"
+    write_card(model, ModelCard("resnet18", 1, 32, (), hashlib.sha256(b"weights").hexdigest(), "drawn"))
+    (model / "weights.safetensors").write_bytes(b"weights")
+    assert pool5(tmp_path, "verify").returncode == 0
+    (model / "weights.safetensors").write_bytes(b"Weights")
+    told = pool5(tmp_path, "verify")
+    assert "data/models/net/weights.safetensors: damaged" in told.stdout
