@@ -144,7 +144,7 @@ def gaps_of(record: TrainedProbe, split: str) -> tuple[str, ...]:
         gaps.append(f"{why}; the logits of that class say nothing")
     if unsolved:
         gaps.append(
-            f"the regression of {some_of(unsolved)} had not converged after 500 steps, in the last fit or in a "
+            f"the regression of {some_of(unsolved)} had not converged after 500 steps, in the last fit or a "
             f"fold, and its last step is taken; other values in probe.{record.name}.C may converge"
         )
     return tuple(f"probe {record.name}: {gap}" for gap in gaps)

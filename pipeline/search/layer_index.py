@@ -93,7 +93,9 @@ def index_layer(features: FeatureFile, layer: str, settings: Index) -> LayerInde
     queries = np.asarray(vectors[asked])
     reason = choice.reason
     if training_rows:
-        reason += f"; trained on {training_rows} rows of {features.split} itself, without the queries that measure it"
+        reason += (
+            f"; trained on {training_rows} rows of {features.split} itself, not on those it is measured by"
+        )
     points = sweep(search, queries, asked)
     chosen = recommended(points) if points else None
     search.apply(chosen.setting if chosen else {})

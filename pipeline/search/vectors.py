@@ -46,11 +46,11 @@ def unit_rows(vectors: np.ndarray) -> np.ndarray:
 
 
 def check_finite(vectors: np.ndarray, ids: np.ndarray, model: str, of: str) -> None:
-    """Refuse (N, D) features with values that are no numbers; `UserError` says how many images, and the first."""
+    """Refuse (N, D) features with values that are no numbers; `UserError` names the first image."""
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(bad):
         raise UserError(
-            f"{of}: {len(bad)} of {len(ids)} images have features that are not finite, first {ids[bad[0]]}; the "
-            "model may have diverged in training, or needs extract.precision: fp32",
+            f"{of}: {len(bad)} of {len(ids)} images have features that are not finite, first {ids[bad[0]]}; "
+            "the model may have diverged in training, or needs extract.precision: fp32",
             rerun=f"extract@{model}",
         )

@@ -99,8 +99,6 @@ def test_one_class_and_a_class_in_one_image_are_measured_as_far_as_they_go(store
 def test_a_value_that_is_not_finite_is_told_in_one_line(stored, value):
     features = drawn(100)
     features[[40, 70], 3] = value
-    with pytest.raises(
-        UserError, match=r"net/fc7: 2 of 100 images .* not finite, first 000040"
-    ) as told:
+    with pytest.raises(UserError, match=r"net/fc7: 2 of 100 images .* not finite, first 000040") as told:
         map_layer(stored(features), "fc7", QUICK)
     assert told.value.rerun == "extract@net"

@@ -146,11 +146,10 @@ def test_no_damage_of_an_index_or_its_card_gives_other_neighbors_or_ends_the_pro
         for place in rng.integers(0, len(data), rng.integers(1, 4)):
             data[place] = rng.integers(0, 256)
         damaged.write_bytes(data)
-        try:
-            check_file(path, read_card(path))
-        except UserError as error:
-            assert (error.rerun, error.force) == ("index", True)
-            assert len(verify_index(path)) == 1
+        if verify_index(path):
+            with pytest.raises(UserError) as error:
+                check_file(path, read_card(path))
+            assert (error.value.rerun, error.value.force) == ("index", True)
         else:  # the bytes drawn were those that were there, or blanks of the JSON's layout
             assert bytes(data) == whole or (suffix == ".json" and read_card(path) == card)
 

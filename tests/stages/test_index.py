@@ -32,6 +32,8 @@ def test_every_layer_has_an_index_a_record_and_what_is_drawn_from_it(tmp_path, m
         assert (found.factory, found.rows, len(found.points), found.gaps) == ("IVF4,Flat", 400, 3, ())
         card = json.loads(project.index(layer).with_suffix(".json").read_text())
         assert card["search"] == found.chosen.setting
+        # nothing is learned from the test split unless the record says so
+        assert f"trained on {card['training_rows']} rows of test itself" in found.reason
         size = project.index(layer).stat().st_size
         assert found.bytes_per_vector == size / 400
         assert metrics[layer] == {
