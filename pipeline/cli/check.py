@@ -1,24 +1,51 @@
-"""`pool5 check`: is params.yaml sound, and the project one of this version?"""
+"""`pool5 check`: is params.yaml sound, the project one of this version, and what will a run lack?"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
+from ..errors import UserError
+from ..params import Params, problems_of, read_params
 from ..project import Project
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path), default=Project().params)
 def check(file: Path) -> None:
-    """Check FILE (params.yaml) and say in one line what is wrong with it, if anything."""
-    from ..params import load_params
+    """Check FILE (params.yaml): a line for each thing that is wrong or that a run will have to leave out."""
     from .upkeep import check_recipes
 
-    params = load_params(file)
-    check_recipes(Project(file.parent))
+    params, project = read_params(file), Project(file.parent)
+    check_recipes(project)
+    problems = list(problems_of(params)) or list(_problems_ahead(params, project))
+    for problem in problems:
+        click.echo(f"pool5: {file}: {problem}", err=True)
+    if problems:
+        raise SystemExit(2)
     layers = sum(len(model.layers) for model in params.models.values())
     click.echo(
         f"{file}: sound; {params.dataset.name}, {len(params.models)} models, {layers} layers", err=True
     )
+
+
+def _problems_ahead(params: Params, project: Project) -> Iterator[str]:
+    from . import ahead
+
+    yield from ahead.folder_problems(params, project)
+    test = None
+    try:
+        if listings := ahead.splits_of(params, project):
+            test = listings[params.dataset.test]
+            for gap in ahead.gaps_ahead(params, listings, project.images(params.dataset.root)):
+                click.echo(f"to come: {gap}", err=True)
+    except UserError as error:
+        yield str(error)
+    widths: dict[str, int] = {}
+    try:
+        yield from ahead.network_problems(params, widths)
+        yield from ahead.index_problems(params, len(test.ids) if test else None, widths)
+    except ModuleNotFoundError as error:
+        click.echo(f"{error.name} is not installed: networks, layers and indexes are not checked", err=True)

@@ -54,11 +54,7 @@ ap: {of: [mobilenet_v2-probe]}
 _GITIGNORE = """\
 /.cache/
 /.venv/
-/data/*
-!/data/models/
-/data/models/*
-!/data/models/random/
-!/data/models/imagenet/
+/data/
 /exports/
 /reports/
 """
@@ -69,10 +65,6 @@ _DVC_CONFIG = """\
 [cache]
     type = "hardlink,reflink,copy"
 """
-_ORIGINS = {
-    "imagenet": "`weights: imagenet` comes from torchvision, through torch's own cache (TORCH_HOME).\n",
-    "random": "`weights: random` is drawn with the seed of the model's recipe.\n",
-}
 
 
 @click.command()
@@ -105,8 +97,6 @@ def init(folder: Path, images: Path | None, update: bool) -> None:
         click.echo(f"{project.params} is there already and stays as it is")
     _renew(project, only_missing=True)
     _write_missing(folder / ".gitignore", _GITIGNORE)
-    for origin, told in _ORIGINS.items():
-        _write_missing(project.model(origin) / "README", told)
     _start_dvc(folder)
     where = "" if folder == Path() else f"cd {folder} && "
     click.echo(f"next: {where}dvc repro, then open reports/index.html")

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from ..errors import UserError
 
 # what is imported under another name than it is installed by
-_MODULE_OF = {"faiss-gpu": "faiss", "opentsne": "openTSNE", "scikit-learn": "sklearn"}
+_MODULE_OF = {"faiss-cpu": "faiss", "faiss-gpu": "faiss", "opentsne": "openTSNE", "scikit-learn": "sklearn"}
 
 _INTERRUPTED = "interrupted; run the same command again to go on from here"
 

@@ -10,7 +10,7 @@ import yaml
 
 from ..errors import UserError
 from .messages import explain
-from .references import problems_of
+from .references import ORIGINS, problems_of
 from .sections import (
     Ap,
     Augment,
@@ -35,6 +35,7 @@ from .sections import (
 )
 
 __all__ = [
+    "ORIGINS",
     "Ap",
     "Augment",
     "Dataset",

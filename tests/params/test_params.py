@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from pool5.errors import UserError
-from pool5.params import load_params
+from pool5.params import Params, load_params, problems_of
 
 ROOT = Path(__file__).parents[2]
 PRESETS = sorted(p for p in (ROOT / "presets").glob("*.yaml") if p.stem not in ("graph", "recipes"))
@@ -47,6 +47,21 @@ def test_every_file_of_parameters_is_sound_and_has_no_anchors(file):
     load_params(file)
     anchors = [e for e in yaml.parse(file.read_text()) if getattr(e, "anchor", None)]
     assert not anchors  # DVC makes one object of what shares an anchor
+
+
+@pytest.mark.parametrize(
+    "text", ["a: &one {b: 1}\nc: *one\n", "a: &one {b: 1}\nc: {<<: *one, d: 2}\n", "a: [&x 1, *x]\n"]
+)
+def test_an_alias_is_refused_and_named(tmp_path, text):
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(
+        UserError, match=r"line \d: \*\w+ is an alias, and `dvc exp run -S`.* write the values"
+    ):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_a_star_in_a_name_is_no_alias(edited):
+    assert edited(dataset__root="images/a*b").dataset.root == "images/a*b"
 
 
 def test_the_default_params_are_the_sample_preset():
@@ -121,6 +136,12 @@ def test_a_dangling_reference_is_one_line_that_names_the_key(edited, key, value,
         ("models.caffenet.train.lr", float("inf"), "models.caffenet.train.lr: expected `float` <="),
         ("models.caffenet.train.lr", float("nan"), "models.caffenet.train.lr: expected `float` >"),
         ("models.caffenet.train.lr", "1e-3", "got `str`; write 0.001 or 1.0e-3"),
+        ("dataset.name", "sample\n", "dataset.name: expected `str` matching"),
+        (
+            "probe",
+            {"a.b": {"of": "caffenet/fc7"}},
+            "probe.a.b: not a name for a probe; allowed: letters, digits, '_' and",
+        ),
         ("models.caffenet.train.split", "test", "train.split: test is what the models are measured on"),
         ("models.caffenet.train.head_epochs", 13, "head_epochs: 13, but there are 12 epochs"),
         ("models.caffenet.train.augment", {"scale": [1.0, 0.5]}, "augment.scale: 1 to 0.5: give the smaller"),
@@ -165,3 +186,25 @@ def test_a_missing_file_says_where_to_get_one(tmp_path):
 def test_params_survive_a_round_trip_through_plain_data():
     params = load_params(ROOT / "params.yaml")
     assert msgspec.convert(msgspec.to_builtins(params), type(params)) == params
+
+
+@pytest.mark.parametrize("name", ["a.b", "it's", "x;touch pwn;", "../x", "$(id)", "a@b", "random", ""])
+def test_a_models_name_is_one_that_dvc_and_a_shell_can_hold(edited, name):
+    models, again = (yaml.safe_load((ROOT / "params.yaml").read_text())["models"] for _ in range(2))
+    told = error_of(edited, models=models | {name: again["caffenet"]})
+    assert f"models.{name}: not a name for a model; allowed: letters, digits, '_' and '-'" in told
+
+
+def test_a_held_out_split_is_not_the_one_that_is_trained_on(edited):
+    train = {"hold_out": True, "epochs": 1, "batch_size": 2, "lr": 0.1}
+    message = error_of(edited, **{"dataset.val": "trainval", "models.caffenet.train": train})
+    assert (
+        "models.caffenet.train.hold_out: dataset.val is trainval, so nothing is left to train on" in message
+    )
+
+
+def test_all_problems_are_found_at_once(edited):
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw["tsne"]["of"], raw["ap"]["of"] = ["caffenet/fc9"], ["nobody"]
+    keys = [problem.partition(":")[0] for problem in problems_of(msgspec.convert(raw, Params))]
+    assert keys == ["tsne.of", "ap.of"]

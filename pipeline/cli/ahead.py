@@ -1,0 +1,137 @@
+"""What would stop a run, or leave a gap, as far as it is known before the first stage."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ..datasets.download import YEARS
+from ..datasets.kinds import list_splits
+from ..datasets.listing import Listing
+from ..errors import UserError
+from ..files.hints import counted
+from ..params import Model, Params
+from ..project import Project
+
+_OUTPUTS = 997  # of networks that are built for their shapes: no layer is so wide by itself
+
+
+def folder_problems(params: Params, project: Project) -> Iterator[str]:
+    """Folders and checkpoints that are not there, and folders that hold what is not theirs."""
+    root = project.images(params.dataset.root).resolve()
+    raw = project.raw(params.dataset.name).resolve()
+    outputs = [folder.resolve() for folder in (project.manifests.parent, project.reports)]
+    if root != raw and any(_overlap(root, folder) for folder in outputs):
+        yield (
+            f"dataset.root: {params.dataset.root}: the project keeps what it makes in there; "
+            f"put the images into a folder of their own, such as {project.raw(params.dataset.name)}"
+        )
+    elif not root.is_dir() and params.dataset.sample is None and params.dataset.name not in YEARS:
+        yield f"dataset.root: {params.dataset.root}: no such folder; put the data set there, or mend the path"
+    cache = project.row_cache(params.extract.cache).resolve()
+    if project.root.resolve().is_relative_to(cache) or any(cache.is_relative_to(o) for o in outputs):
+        yield f"extract.cache: {params.extract.cache}: give a folder that holds nothing else"
+    else:
+        there = next(folder for folder in (cache, *cache.parents) if folder.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK):
+            yield f"extract.cache: {params.extract.cache}: nothing can be written to {there}"
+    for name, model in params.models.items():
+        if model.weights_are_a_file and not project.model(model.weights).is_file():
+            yield f"models.{name}.weights: {project.model(model.weights)}: no such file; put or link it there"
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
+
+
+def splits_of(params: Params, project: Project) -> dict[str, Listing]:
+    """What the data set lists; nothing where it is still to be drawn or fetched."""
+    root = project.images(params.dataset.root)
+    if params.dataset.sample is not None or not root.is_dir():
+        return {}
+    return list_splits(params.dataset, root, params.trained_on)
+
+
+def gaps_ahead(params: Params, listings: Mapping[str, Listing], root: Path) -> Iterator[str]:
+    """What the test split is too small or too uniform for, and images that it shares with a training."""
+    listing = listings[params.dataset.test]
+    count, shown = len(listing.ids), int((listing.labels == 1).any(0).sum())
+    found = f"{listing.split} has {counted(count, 'image')}"
+    if params.neighbors.of and shown and params.neighbors.queries > shown:
+        yield (
+            f"neighbors.queries: {params.neighbors.queries} of different classes, but {listing.split} "
+            f"shows {counted(shown, 'class', 'classes')}"
+        )
+    if params.neighbors.of and params.neighbors.k > count - 1:
+        yield f"neighbors.k: {params.neighbors.k}, but {found}, of which one is the query"
+    needed = int(np.ceil(3 * params.tsne.perplexity)) + 1
+    if params.tsne.of and min(count, params.tsne.sample) < needed:
+        yield f"tsne.perplexity: {params.tsne.perplexity:g} needs {needed} images, but {found}"
+    if params.ap.of and not shown:
+        yield f"ap.of: no image of {listing.split} shows a class: there is no average precision"
+    if count > 1 and _all_the_same([root / path for path in listing.paths]):
+        yield f"{listing.split}: all {count} images have the same bytes: there is nothing to map or to rank"
+    trained = {params.dataset.train, *(model.train.split for model in params.models.values() if model.train)}
+    for split in sorted(trained & listings.keys()):
+        if shared := set(listing.paths) & set(listings[split].paths):
+            told = counted(len(shared), "image")
+            yield f"{split} and {listing.split} share {told}: what is measured on them has been trained on"
+
+
+def _all_the_same(paths: list[Path]) -> bool:
+    try:
+        size, first = paths[0].stat().st_size, paths[0].read_bytes()
+        sizes = (path.stat().st_size == size for path in paths)
+        return all(sizes) and all(path.read_bytes() == first for path in paths[1:])
+    except OSError:  # the stage says which
+        return False
+
+
+def network_problems(params: Params, widths: dict[str, int]) -> Iterator[str]:
+    """Architectures, crops and nodes that are none; puts the layers' widths into `widths`."""
+    from ..models.preprocessing import tell_if_other
+    from ..models.sources import source_of
+
+    for name, model in params.models.items():
+        try:
+            found = _widths(model)
+            if model.weights == "imagenet":
+                trained_with = source_of(model.architecture).preprocessing(model.architecture, "imagenet")
+                tell_if_other(name, model.preprocess, trained_with, "imagenet")
+        except UserError as error:
+            yield f"models.{name}: {error}"
+            continue
+        widths |= {f"{name}/{layer}": width for layer, width in found.items()}
+
+
+def _widths(model: Model) -> dict[str, int]:
+    """{layer: number of values}, by shapes alone; of layers that are as wide whatever the classes."""
+    import torch
+
+    from ..models.layers import LayerExtractor, check_nodes
+    from ..models.network import check_buildable, on_shapes_alone
+
+    crop = model.preprocess.crop
+    check_buildable(model.architecture, crop)
+    network = on_shapes_alone(model.architecture, _OUTPUTS, crop)
+    check_nodes(network, model.layers, crop)
+    values = LayerExtractor(network, model.layers)(torch.empty(2, 3, crop, crop, device="meta"))
+    return {layer: value.shape[1] for layer, value in values.items() if value.shape[1] != _OUTPUTS}
+
+
+def index_problems(params: Params, rows: int | None, widths: Mapping[str, int]) -> Iterator[str]:
+    """A factory that FAISS does not know, or that wants more rows than there are."""
+    from ..search.faiss_index import new_index, training_sample
+
+    factory = params.index.factory
+    for layer in [layer for layer in params.index.of if layer in widths and factory != "auto"]:
+        try:
+            new_index(widths[layer], factory, params.index.metric)
+            if rows is not None:
+                training_sample(rows, widths[layer], factory, params.index.seed)
+        except UserError as error:
+            yield f"{error} ({layer})"
+            return
