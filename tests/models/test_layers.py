@@ -109,7 +109,6 @@ def test_a_card_of_another_architecture_is_refused():
         ("shufflenet_v2_x0_5", "stage2.1.chunk", "a tuple"),
         ("convnext_tiny", "features.1.0.features_1_0_layer_scale", "the same (96, 1, 1) whatever"),
         ("swin_t", "features.1.0.attn.features_1_0_attn_qkv_weight", "the same (288, 96) whatever"),
-        ("maxvit_t", "blocks.0.layers.0.layers.window_attention.partition_op", "(8, 64, 64) for two images"),
     ],
 )
 def test_a_node_that_gives_no_row_an_image_is_refused(architecture, node, told):
@@ -138,3 +137,13 @@ def test_what_a_node_gives_is_found_without_touching_the_network():
     before = {name: value.clone() for name, value in network.state_dict().items()}
     check_nodes(network, {"a": "layer1"}, 64)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_windows_that_stand_before_the_images_axis_are_refused():
+    class Windows(torch.nn.Module):
+        def forward(self, images):
+            return images.reshape(images.shape[0] * 4, -1).view(images.shape[0], -1)
+
+    assert nodes_of(Windows(), 8) == ["view"]
+    with pytest.raises(UserError, match=re.escape("node reshape gives (8, 48) for two images, not a row")):
+        check_nodes(Windows(), {"a": "reshape"}, 8)
