@@ -88,17 +88,22 @@ def _read(table: Path) -> _Table:
         )
     if len(set(columns)) < len(columns) or "" in columns:
         raise UserError(f"{table}: a column without a name, or two of one name; rename them")
-    classes = tuple(name for name in columns if name not in _OWN)
+    places = [place for place, name in enumerate(columns) if name not in _OWN]
+    classes = tuple(columns[place] for place in places)
     own: dict[str, list[str]] = {name: [] for name in _OWN}
     labels = array("b")  # a byte a cell: there may be millions
     for line, cells in lines:
         if len(cells) != len(columns):
             raise UserError(f"{table}:{line}: {len(cells)} cells, and there are {len(columns)} columns")
-        row = dict(zip(columns, cells, strict=True))
+        row = {name: cells[columns.index(name)] for name in _OWN if name in columns}
         _check_row(row, f"{table}:{line}")
         for name, found in own.items():
             found.append(row.get(name, ""))
-        labels.extend([_LABELS[row[name]] for name in classes])
+        try:
+            labels.extend([_LABELS[cells[place]] for place in places])
+        except KeyError as error:
+            name = next(columns[place] for place in places if cells[place] not in _LABELS)
+            raise UserError(f"{table}:{line}: {name} is {error}; allowed: 1, -1, 0, or nothing") from None
     if not own["path"]:
         raise UserError(f"{table}: names no images; add a line for each")
     values = np.frombuffer(labels, np.int8).reshape(len(own["path"]), len(classes))
@@ -113,9 +118,6 @@ def _check_row(row: dict[str, str], where: str) -> None:
         raise UserError(f"{where}: {row['id']!r}: an id with control characters")
     if not re.match(NAME, row.get("split", "train")):
         raise UserError(f"{where}: {row['split']!r} is no name of a split; it has {NAME_IN_WORDS}")
-    for name, value in row.items():
-        if value not in _LABELS and name not in _OWN:
-            raise UserError(f"{where}: {name} is {value!r}; allowed: 1, -1, 0, or nothing")
 
 
 def _splits(

@@ -74,6 +74,7 @@ def test_every_key_that_a_stage_reads_is_in_its_recipe(audit):
             how = any(fnmatch(key, pattern) for pattern in HOW)
             # where the images lie decides nothing where their digests are known
             place = key == "dataset.root" and reads_a_manifest(stage)
+            place |= "trained_on" in named and fnmatch(key, "models.*.train*")
             if not how and not place and not any(f"{key}.".startswith(f"{part}.") for part in named):
                 unnamed.setdefault(name, []).append(key)
     assert unnamed == {}
