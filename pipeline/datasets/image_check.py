@@ -8,7 +8,7 @@ import hashlib
 import multiprocessing
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.sharedctypes import Synchronized, SynchronizedArray
@@ -103,7 +103,7 @@ def _named(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + more
 
 
-def _map(tasks: list[tuple[Path, str]], memory_gb: float) -> Iterator[ImageFact | BadImage]:
+def _map(tasks: list[tuple[Path, str]], memory_gb: float) -> Generator[ImageFact | BadImage, None, None]:
     cores = min(16, len(os.sched_getaffinity(0)))
     if len(tasks) < _WORTH_A_POOL or cores == 1:
         yield from (_check(task, Budget(memory_gb)) for task in tasks)
@@ -116,7 +116,7 @@ def _map(tasks: list[tuple[Path, str]], memory_gb: float) -> Iterator[ImageFact 
         try:
             yield from pool.map(_check_in_pool, enumerate(tasks), chunksize=32)
         except BrokenProcessPool:
-            names = [tasks[number][1] for number in at_work if number >= 0]
+            names = [tasks[number][1] for number in at_work[:] if number >= 0]
             raise UserError(
                 f"a process that reads images was killed or crashed; at work were {_named(names)}; "
                 "look for a damaged file among them, or for memory: lower extract.memory_gb"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from ..errors import UserError
 from ..params import Extract, Preprocess
@@ -159,7 +159,7 @@ def decode_whole(data: bytes, path: Path | str, budget: Budget = Budget()) -> De
                 with _libtiff_hushed() if image.format == "TIFF" else contextlib.nullcontext():
                     image.load()
                 rgb = _to_rgb(_upright(image))
-        dark = deep and max(high for _, high in rgb.getextrema()) < 16
+        dark = deep and np.max(rgb.getextrema()) < 16
         return Decoded(rgb, size, "16-bit samples that use 12 bits or fewer: nearly black" if dark else "")
     except UnreadableImage:
         raise
@@ -185,7 +185,7 @@ def _gb_to_decode(image: Image.Image, data: bytes) -> float:
     return (len(data) + each * image.width * image.height) / _GB
 
 
-def _check_kind(image: Image.Image) -> None:
+def _check_kind(image: ImageFile.ImageFile) -> None:
     """Refuse what Pillow reads without a word and wrongly."""
     if (
         image.format == "GIF"
@@ -205,7 +205,7 @@ def _check_kind(image: Image.Image) -> None:
         raise _Unsupported(f"{max(bits)} bits a sample")
     if max(bits) == 16 and tags.get(262) == 0:
         raise _Unsupported("16 bits a sample of which 0 is white")
-    if max(bits) == 16 and len(bits) > 1 and image.tile[0].args[0] == "R":
+    if max(bits) == 16 and len(bits) > 1 and str(image.tile[0].args).startswith("('R',"):
         raise _Unsupported("16 bits a sample in planes")
 
 

@@ -6,26 +6,42 @@ the parent's main script. It ends when its parent does, however that happens.
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 import sys
 from multiprocessing.connection import Connection
 
-import numpy as np
+from ..datasets.image_file import Budget
+from .decoding import decode_into, ring_arrays
 
-from .decoding import decode_into
+
+class _Turn:
+    """Held by one of the processes that share a file; given back when it ends, however that happens."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+
+    def __enter__(self) -> None:
+        fcntl.lockf(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        fcntl.lockf(self._file, fcntl.LOCK_UN)
 
 
 def _main(ring: int, slots: int, pipe: int, niceness: int) -> None:
     os.nice(niceness)
     connection = Connection(pipe)
-    batch_size, preprocess = connection.recv()
-    shape = (slots, batch_size, preprocess.crop, preprocess.crop, 3)
-    pixels = np.frombuffer(mmap.mmap(ring, 0), np.uint8)[: int(np.prod(shape))].reshape(shape)
+    batch_size, preprocess, memory_gb, share_gb = connection.recv()
+    budget = Budget(memory_gb, share_gb, _Turn(ring))
+    pixels, places = ring_arrays(mmap.mmap(ring, 0), (slots, batch_size, preprocess.crop, preprocess.crop, 3))
     while True:
         try:
             slot, tasks = connection.recv()
-            connection.send((slot, decode_into(pixels[slot], tasks, preprocess)))
+            failures = []
+            for places[slot], task in enumerate(tasks):  # seen by the parent, should this process die
+                failures += decode_into(pixels[slot, places[slot]], task, preprocess, budget)
+            connection.send((slot, failures))
         except (EOFError, BrokenPipeError, ConnectionResetError):
             return
 

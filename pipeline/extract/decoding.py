@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+import math
+import mmap
 
 import numpy as np
 
-from ..datasets.image_file import UnreadableImage, crop_centre, decode, read_bytes
+from ..datasets.image_file import Budget, TooLarge, UnreadableImage, crop_centre, decode, read_bytes
 from ..params import Preprocess
 
 
@@ -23,29 +24,37 @@ class ImageTask:
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """An image that gave no pixels; `changed` if its bytes are not those of the manifest."""
+    """An image that gave no pixels; `changed` if its bytes are not those of the manifest.
+
+    `too_large` if it may be sound: it is never skipped.
+    """
 
     number: int
     path: str
     reason: str
     changed: bool = False
+    too_large: bool = False
 
 
-def decode_into(pixels: np.ndarray, tasks: Sequence[ImageTask], preprocess: Preprocess) -> list[Failure]:
-    """Decode images into `pixels`, (at least len(tasks), crop, crop, 3) uint8.
+def decode_into(pixels: np.ndarray, task: ImageTask, preprocess: Preprocess, budget: Budget) -> list[Failure]:
+    """Decode an image into `pixels`, (crop, crop, 3) uint8; a failed one leaves them as they were."""
+    try:
+        data = read_bytes(task.path, budget)
+        if hashlib.blake2b(data, digest_size=16).digest() != task.digest:
+            return [Failure(task.number, task.path, "changed since the manifest was written", changed=True)]
+        pixels[:] = crop_centre(decode(data, task.path, budget), preprocess)
+    except UnreadableImage as error:
+        return [Failure(task.number, task.path, error.reason, too_large=isinstance(error, TooLarge))]
+    return []
 
-    A failed one leaves its place as it was.
-    """
-    failures = []
-    for place, task in enumerate(tasks):
-        try:
-            data = read_bytes(task.path)
-            if hashlib.blake2b(data, digest_size=16).digest() != task.digest:
-                failures.append(
-                    Failure(task.number, task.path, "changed since the manifest was written", True)
-                )
-                continue
-            pixels[place] = crop_centre(decode(data, task.path), preprocess)
-        except UnreadableImage as error:
-            failures.append(Failure(task.number, task.path, error.reason))
-    return failures
+
+def ring_arrays(memory: mmap.mmap, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """What processes share: the pixels of the batches, and in each batch the place of the image at work."""
+    size = math.prod(shape)
+    pixels = np.frombuffer(memory, np.uint8, size).reshape(shape)
+    return pixels, np.frombuffer(memory, np.int64, shape[0], offset=ring_bytes(shape) - 8 * shape[0])
+
+
+def ring_bytes(shape: tuple[int, ...]) -> int:
+    """The size of such a memory."""
+    return -(-math.prod(shape) // 8) * 8 + 8 * shape[0]

@@ -14,6 +14,7 @@ from ..params import Params
 from ..project import Project
 from .decoding import ImageTask
 from .extract_layers import reading_of
+from .extractor import BATCH_STEP
 from .forward import load_forward
 from .reader import read_batches
 
@@ -60,7 +61,13 @@ def embed_images(
     )
     reading = reading_of(params.extract, spec.preprocess)
     rows: dict[str, list[np.ndarray]] = {node: [] for node in nodes}
-    batches = read_batches(tasks, batch_size=reading.batch_size, preprocess=reading.preprocess, workers=0)
+    batches = read_batches(
+        tasks,
+        batch_size=min(reading.batch_size, -(-max(len(paths), 1) // BATCH_STEP) * BATCH_STEP),
+        preprocess=reading.preprocess,
+        workers=0,
+        memory_gb=reading.memory_gb,
+    )
     for batch in batches:
         for failure in batch.failures:
             raise UnreadableImage(failure.path, failure.reason)

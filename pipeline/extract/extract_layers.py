@@ -20,11 +20,10 @@ from ..store.feature_key import FeatureKey
 from ..store.feature_writer import FileHead
 from ..store.publish import publish, publishing_to
 from ..store.row_cache import RowCache, StoredRows, is_in
-from .extractor import ImageFiles, Network, Outcome, Reading, compute_missing
+from .extractor import BATCH_STEP, ImageFiles, Network, Outcome, Reading, compute_missing
 from .keys import feature_keys
 from .reader import available_workers
 
-_BATCH_STEP = 16
 _NICENESS = 5  # on few cores the network goes first: decoding only has to keep up with it
 _log = logging.getLogger(__name__)
 
@@ -120,12 +119,11 @@ def extract_layers(
 def reading_of(extract: Extract, preprocess: Preprocess) -> Reading:
     """How `extract` says that images are read.
 
-    The batch is rounded up to a multiple of 16: such batches give the same bits as each other, smaller
-    ones do not (on CPUs, fp32 and bf16, measured with torch 2.12).
+    The batch is rounded up to a multiple of `BATCH_STEP`.
     """
-    batch_size = -(-extract.batch_size // _BATCH_STEP) * _BATCH_STEP
+    batch_size = -(-extract.batch_size // BATCH_STEP) * BATCH_STEP
     workers = available_workers() if extract.workers == "auto" else extract.workers
-    return Reading(preprocess, batch_size, workers, _NICENESS)
+    return Reading(preprocess, batch_size, workers, _NICENESS, extract.memory_gb)
 
 
 def _publish(
@@ -145,9 +143,7 @@ def _publish(
         kept = manifest.take(~failed)
         if not len(kept):
             raise UserError(f"split {manifest.split}: none of its {len(manifest)} images can be read")
-        head = FileHead(
-            job.dataset, kept.split, job.model, kept.classes, kept.ids, kept.digests, kept.labels
-        )
+        head = FileHead(job.dataset, kept.split, job.model, kept.classes, kept.ids, kept.digests, kept.labels)
         publish(project.features(job.model, manifest.split), head, by_layer)
         splits[manifest.split] = ExtractedSplit(rows=len(kept), skipped=skipped)
     return ExtractionResult(model=job.model, splits=splits)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from ..models.network import load_network
 from ..params import Extract, Model, Preprocess
 from .inference_graph import prepare
 
+_NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -71,14 +73,15 @@ class Forward:
         self._dtype = getattr(torch, extract.dtype)
         self._precision = extract.precision
         # the network is copied, never what is made of it: a copied feature extractor is in training mode
-        self._replicas = [
-            prepare(
-                copy.deepcopy(network).to(device),
-                nodes,
-                fuse=device.type == "cpu" and extract.precision == "fp32",
-            )
-            for device in self.devices
-        ]
+        with _memory_for("the network", "take another extract.device"):
+            self._replicas = [
+                prepare(
+                    copy.deepcopy(network).to(device),
+                    nodes,
+                    fuse=device.type == "cpu" and extract.precision == "fp32",
+                )
+                for device in self.devices
+            ]
         # (x / 255 - mean) / std as one multiplication and one addition
         mean, std = torch.tensor(preprocess.mean), torch.tensor(preprocess.std)
         scale, shift = (1 / (255 * std)).view(1, 3, 1, 1), (-mean / std).view(1, 3, 1, 1)
@@ -87,10 +90,17 @@ class Forward:
         self.in_flight = 0 if self.devices[0].type == "cpu" else 2 * len(self.devices)
 
     def start(self, images: np.ndarray) -> Callable[[], Mapping[str, np.ndarray]]:
-        """Start a batch of (B, crop, crop, 3) uint8; gives a function that waits for {node: (B, D) array}."""
+        """Start a batch of (B, crop, crop, 3) uint8; gives a function that waits for {node: (B, D) array}.
+
+        Raises
+        ------
+        UserError
+            If the memory does not hold the batch.
+        """
         turn = next(self._turns)
         device, (scale, shift) = self.devices[turn], self._scales[turn]
-        with torch.inference_mode(), self._arithmetic(device):
+        what = f"a batch of {len(images)} images"
+        with torch.inference_mode(), self._arithmetic(device), _memory_for(what, "lower extract.batch_size"):
             pixels = torch.from_numpy(images)
             if device.type == "cuda":
                 pixels = pixels.pin_memory().to(device, non_blocking=True)
@@ -136,6 +146,18 @@ class Forward:
             torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
         ):
             yield
+
+
+@contextlib.contextmanager
+def _memory_for(what: str, remedy: str) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        # torch tells of the CPU's memory, and of some of CUDA's, in words alone
+        if not isinstance(error, (torch.OutOfMemoryError, MemoryError)) and not _NO_MEMORY.search(str(error)):
+            raise
+        told = (str(error).splitlines() or ["out of memory"])[0]
+        raise UserError(f"{what}: {told}; {remedy}") from None
 
 
 def _devices(setting: str) -> list[torch.device]:

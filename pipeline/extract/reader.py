@@ -15,9 +15,10 @@ from multiprocessing.connection import Connection, wait
 
 import numpy as np
 
+from ..datasets.image_file import Budget
 from ..errors import UserError
-from ..params import Preprocess
-from .decoding import Failure, ImageTask, decode_into
+from ..params import Extract, Preprocess
+from .decoding import Failure, ImageTask, decode_into, ring_arrays, ring_bytes
 
 _TASKS_A_WORKER = 2  # one at work and one at hand, so that a worker never waits for its parent
 _SLOTS_SPARE = 1  # the batch that the network is at
@@ -45,7 +46,13 @@ class Batch:
 
 
 def read_batches(
-    tasks: Iterable[ImageTask], *, batch_size: int, preprocess: Preprocess, workers: int, niceness: int = 0
+    tasks: Iterable[ImageTask],
+    *,
+    batch_size: int,
+    preprocess: Preprocess,
+    workers: int,
+    niceness: int = 0,
+    memory_gb: float = Extract().memory_gb,
 ) -> Generator[Batch, None, None]:
     """Decode images in batches.
 
@@ -65,9 +72,9 @@ def read_batches(
     second = next(chunks, None)
     chunks = itertools.chain([first] if second is None else [first, second], chunks)
     if workers == 0 or second is None:
-        yield from _read_here(chunks, batch_size, preprocess)
+        yield from _read_here(chunks, batch_size, preprocess, Budget(memory_gb))
     else:
-        with _Workers(workers, batch_size, preprocess, niceness) as pool:
+        with _Workers(workers, batch_size, preprocess, niceness, memory_gb) as pool:
             yield from pool.read(chunks)
 
 
@@ -82,29 +89,33 @@ def _batch(images: np.ndarray, tasks: list[ImageTask], failures: list[Failure]) 
     return Batch(images, places, numbers[places], failures)
 
 
-def _read_here(chunks: Iterator[list[ImageTask]], batch_size: int, preprocess: Preprocess) -> Iterator[Batch]:
+def _read_here(
+    chunks: Iterator[list[ImageTask]], batch_size: int, preprocess: Preprocess, budget: Budget
+) -> Iterator[Batch]:
     images = np.zeros((batch_size, preprocess.crop, preprocess.crop, 3), np.uint8)
     for tasks in chunks:
-        failures = decode_into(images, tasks, preprocess)
-        yield _batch(images, tasks, failures)
+        found = [decode_into(images[n], task, preprocess, budget) for n, task in enumerate(tasks)]
+        yield _batch(images, tasks, list(itertools.chain(*found)))
 
 
 class _Workers:
     """Worker processes around a ring of batches in shared memory."""
 
-    def __init__(self, count: int, batch_size: int, preprocess: Preprocess, niceness: int) -> None:
+    def __init__(
+        self, count: int, batch_size: int, preprocess: Preprocess, niceness: int, memory_gb: float
+    ) -> None:
         self._count = count
         self._slots = count * _TASKS_A_WORKER + _SLOTS_SPARE
         self._niceness = niceness
-        self._greeting = (batch_size, preprocess)
+        self._greeting = (batch_size, preprocess, memory_gb, memory_gb / count)
         self._shape = (self._slots, batch_size, preprocess.crop, preprocess.crop, 3)
         self._processes: dict[Connection, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> _Workers:
-        size = int(np.prod(self._shape))
+        size = ring_bytes(self._shape)
         ring = os.memfd_create("pool5-ring")
         os.ftruncate(ring, size)
-        self._pixels = np.frombuffer(mmap.mmap(ring, size), np.uint8).reshape(self._shape)
+        self._pixels, self._places = ring_arrays(mmap.mmap(ring, size), self._shape)
         for _ in range(self._count):
             ours, theirs = socket.socketpair()
             arguments = [ring, self._slots, theirs.fileno(), self._niceness]
@@ -153,8 +164,8 @@ class _Workers:
                 except (EOFError, ConnectionResetError):
                     code = self._processes[connection].wait()
                     raise UserError(
-                        f"{tasks[0].path}: a decoding process died with code {code} here or at one of the "
-                        f"{len(tasks) - 1} images after it; set extract.workers: 0 to see which"
+                        f"{tasks[self._places[slot]].path}: a decoding process died with code {code} at this "
+                        "image; replace or remove it, or, if memory ran out, lower extract.workers"
                     ) from None
                 yield _batch(self._pixels[slot], tasks, failures)
                 free.append(slot)

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -60,7 +62,9 @@ def test_a_second_run_computes_nothing_loads_no_network_and_gives_the_same_bytes
     def refuse() -> PixelNetwork:
         raise AssertionError("the network was loaded")
 
-    job = Job("pixels", {node: key_of(node) for node in ("early", "late")}, [manifest], base / "images", "small")
+    job = Job(
+        "pixels", {node: key_of(node) for node in ("early", "late")}, [manifest], base / "images", "small"
+    )
     extract = Extract(cache=str(base / "cache"))
     _, outcome = extract_layers(job, extract, PREPROCESS, refuse, Project(base))
     assert outcome.computed == 0
@@ -123,7 +127,9 @@ def test_another_clone_on_the_same_cache_computes_nothing(
 
 def test_two_layers_that_name_one_node_share_its_rows(base: Path) -> None:
     manifest = manifest_of(base / "images")
-    job = Job("pixels", {"fc7": key_of("late"), "pool5": key_of("late")}, [manifest], base / "images", "small")
+    job = Job(
+        "pixels", {"fc7": key_of("late"), "pool5": key_of("late")}, [manifest], base / "images", "small"
+    )
     extract = Extract(cache=str(base / "cache"), workers=0)
     extract_layers(job, extract, PREPROCESS, lambda: PixelNetwork({"late": 7}), Project(base))
     file = FeatureFile.open(Project(base).features("pixels", "test"))
@@ -232,6 +238,25 @@ def test_a_damaged_shard_is_set_aside_and_its_rows_are_computed_again(base: Path
     assert outcome.computed == 40
     assert md5(path) == expected
     assert f"{shard.path}: its rows are damaged; set aside" in caplog.text
+
+
+def test_a_batch_is_no_larger_than_the_images_that_there_are(base: Path) -> None:
+    class Watched(PixelNetwork):
+        sizes: ClassVar[set[int]] = set()
+
+        def start(self, images: np.ndarray) -> Callable[[], Mapping[str, np.ndarray]]:
+            self.sizes.add(len(images))
+            return super().start(images)
+
+    nodes = {"early": 40, "late": 7}
+    run(base, manifest_of(base / "images"), batch_size=4096, network=Watched(nodes))
+    assert Watched.sizes == {48}  # 40 images, and a multiple of 16
+
+
+def test_an_image_above_the_memory_it_may_take_is_never_skipped(base: Path) -> None:
+    """Else the memory of a machine would decide which rows there are."""
+    with pytest.raises(UserError, match=r"000000\.png: takes .* GB .*; raise extract.memory_gb"):
+        run(base, manifest_of(base / "images"), memory_gb=1e-6, on_bad_image="skip")
 
 
 def test_a_bad_image_stops_the_run_and_is_named(base: Path) -> None:

@@ -143,6 +143,39 @@ def test_half_precisions_are_close_to_fp32(precision: str) -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nfurther lines"),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"
+        ),
+        MemoryError(),
+    ],
+    ids=["cuda", "cpu", "python"],
+)
+def test_a_batch_that_the_memory_does_not_hold_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    network = forward(["flatten"])
+    monkeypatch.setattr(torch, "addcmul", fail)
+    with pytest.raises(UserError, match=r"^a batch of 16 images: .*; lower extract.batch_size$"):
+        network.start(pixels(16))
+
+
+def test_other_faults_of_torch_are_not_taken_for_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("shapes do not match")
+
+    network = forward(["flatten"])
+    monkeypatch.setattr(torch, "addcmul", fail)
+    with pytest.raises(RuntimeError, match="shapes"):
+        network.start(pixels(16))
+
+
 def test_a_gpu_that_is_not_there_is_refused() -> None:
     with pytest.raises(UserError, match=r"extract\.device: cuda: torch finds no GPU; set it to auto or cpu"):
         Forward(resnet(), ["flatten"], PREPROCESS, Extract(device="cuda"))

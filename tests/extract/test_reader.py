@@ -77,12 +77,25 @@ def test_a_worker_that_dies_is_told_with_the_file_it_was_at(images: Path) -> Non
     next(batches)
     (worker,) = set(_children()) - others
     os.kill(worker, signal.SIGKILL)
-    with pytest.raises(UserError, match=r"\.png: a decoding process died with code -9"):
+    with pytest.raises(UserError, match=r"\.png: a decoding process died with code -9 at this image"):
         for _ in batches:
             pass
 
 
-def test_workers_end_when_their_parent_is_killed(images: Path) -> None:
+def test_images_that_take_turns_come_out_the_same(images: Path) -> None:
+    """Each needs more than a worker's share of this memory."""
+    tasks = tasks_of(images)
+    seen = 0
+    for batch in read_batches(tasks, batch_size=8, preprocess=PREPROCESS, workers=2, memory_gb=2e-5):
+        for place, number in zip(batch.places, batch.numbers, strict=True):
+            expected = resize_and_crop(read_image(tasks[number].path), PREPROCESS)
+            np.testing.assert_array_equal(batch.images[place], expected)
+            seen += 1
+    assert seen == 37
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_workers_end_with_their_parent(images: Path, sign: signal.Signals) -> None:
     code = (
         "import sys; from test_reader import *; from test_reader import _children\n"
         f"tasks = tasks_of(Path({str(images)!r})) * 99\n"
@@ -95,12 +108,13 @@ def test_workers_end_when_their_parent_is_killed(images: Path) -> None:
         env=os.environ | {"PYTHONPATH": path},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         text=True,
     )
     assert parent.stdout
     workers = [int(pid) for pid in parent.stdout.readline().split()]
     assert len(workers) == 2
-    parent.kill()
+    parent.send_signal(sign)
     parent.communicate()
     deadline = time.monotonic() + 20
     while any(_runs(pid) for pid in workers) and time.monotonic() < deadline:
