@@ -63,7 +63,7 @@ _DVC_CONFIG = """\
     analytics = false
     check_update = false
 [cache]
-    type = "hardlink,reflink,copy"
+    type = "reflink,hardlink,copy"
 """
 
 
