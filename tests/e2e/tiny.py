@@ -8,6 +8,7 @@ processor's rounding does not change who is whose neighbor.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import sys
@@ -68,7 +69,9 @@ def write_project(folder: Path, params: dict[str, Any] = PARAMS) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("dvc.yaml", "recipes.yaml"):
         shutil.copy(ROOT / name, folder / name)
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    # by way of JSON: what two sections share would be written as an alias, which is refused
+    plain = json.loads(json.dumps(params))
+    (folder / "params.yaml").write_text(yaml.safe_dump(plain, sort_keys=False))
 
 
 def put_known_features(folder: Path) -> None:
