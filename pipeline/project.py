@@ -6,11 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-_EXPERIMENTS = (
-    ".dvc",
-    "tmp",
-    "exps",
-)  # in it DVC puts a clone for each of `dvc exp run --temp` and `--queue`
+_EXPERIMENTS = (".dvc", "tmp", "exps")  # where `dvc exp run --temp` and `--queue` clone the project to
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +121,7 @@ class Project:
 
     def row_cache(self, setting: str) -> Path:
         """The row cache that `extract.cache` names."""
-        return self.root / setting
+        return self._home / setting
 
     def row_caches(self, setting: str, read_also: Sequence[str]) -> tuple[Path, list[Path]]:
         """That row cache, and those of `extract.read_also`."""
@@ -133,11 +129,11 @@ class Project:
 
     @property
     def unit_cache(self) -> Path:
-        return self.root / ".cache/units"
+        return self._home / ".cache/units"
 
     @property
     def downloads(self) -> Path:
-        return self.root / ".cache/downloads"
+        return self._home / ".cache/downloads"
 
     @property
     def checkpoints(self) -> Path:
