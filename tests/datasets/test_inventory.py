@@ -283,3 +283,15 @@ def test_a_folder_beside_the_splits_that_cannot_be_read_is_told(readable_by_othe
 def test_images_of_a_devkit_that_no_list_of_a_split_names_are_told(root):
     assert found(root, kind="voc").passed_over[0].reason == "in no split that is read"
     assert found(root, kind="voc", val="source").passed_over == ()
+
+
+@pytest.mark.long
+def test_forty_thousand_files_are_taken_in_one_run(tmp_path):
+    write_image(tmp_path / "one.png")
+    for number in range(40_000):
+        path = tmp_path / f"kit/{'test' if number % 4 == 0 else 'train'}/{number % 100:02d}/{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.hardlink_to(tmp_path / "one.png")
+    result = found(tmp_path / "kit")
+    assert {split: part.images for split, part in result.splits.items()} == {"train": 30_000, "test": 10_000}
+    assert (len(result.classes), result.passed_over) == (100, ())
