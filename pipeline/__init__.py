@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .store.feature_file import FeatureFile
     from .store.neighbor_file import NeighborFile
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 __all__ = [
     "FeatureFile",
     "NeighborFile",

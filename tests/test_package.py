@@ -56,6 +56,14 @@ def test_every_folder_of_the_library_is_a_listed_package(about: dict) -> None:
     assert set(about["tool"]["setuptools"]["packages"]) == there | {"pool5.presets", "pool5.stages"}
 
 
+def test_the_version_is_that_of_the_changelogs_top(about: dict) -> None:
+    assert about["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "pool5.__version__"}
+    top = next(
+        line for line in (ROOT / "docs/changelog.md").read_text().splitlines() if line.startswith("## ")
+    )
+    assert pool5.__version__.startswith(f"{top.split()[1]}.")
+
+
 def test_the_wheel_holds_pool5_alone_and_all_that_a_project_starts_from(source: Path, wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
