@@ -63,7 +63,7 @@ _DVC_CONFIG = """\
     analytics = false
     check_update = false
 [cache]
-    type = "reflink,hardlink,copy"
+    type = "hardlink,reflink,copy"
 """
 
 
