@@ -59,6 +59,10 @@ def told_in_one_line() -> Iterator[None]:
         if error.name not in _optional():
             raise
         _stop(f"{error.name} is not installed; run pip install 'pool5[pipeline]'")
+    except UnicodeEncodeError as error:
+        if not error.encoding.startswith(("ascii", "latin", "iso8859", "charmap")):
+            raise
+        _stop(f"{error.object!r:.80} cannot be written in this locale; set PYTHONUTF8=1 and run again")
     except OSError as error:
         if (line := _about_the_system(error)) is None:
             raise

@@ -43,6 +43,12 @@ def test_a_path_that_cannot_be_is_named(capsys, error):
     assert (code, text) == (2, "pool5: data/x.h5: is a directory; check this path and run again\n")
 
 
+def test_a_locale_that_cannot_hold_a_name_is_one_line(capsys):
+    code, text = told(capsys, UnicodeEncodeError("ascii", "fiéld", 2, 3, "ordinal not in range(128)"))
+    assert code == 2
+    assert "'fiéld' cannot be written in this locale; set PYTHONUTF8=1" in text
+
+
 def test_a_defect_of_ours_is_not_hidden():
     with pytest.raises(ZeroDivisionError), told_in_one_line():
         _ = 1 / 0
