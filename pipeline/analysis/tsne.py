@@ -9,7 +9,6 @@ Euclidean in the whole layer, not in its first principal components.
 from __future__ import annotations
 
 import dataclasses
-import os
 from types import SimpleNamespace
 from typing import Literal
 
@@ -22,6 +21,8 @@ from openTSNE.tsne import PartialTSNEEmbedding
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
+
+from ..machine import cores
 
 Backend = Literal["sklearn", "opentsne"]
 
@@ -209,4 +210,4 @@ def nearest_rows(
 
 
 def _threads(count: int) -> int:
-    return 1 if count < _THREADS_FROM else len(os.sched_getaffinity(0))
+    return 1 if count < _THREADS_FROM else cores()

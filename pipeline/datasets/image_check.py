@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import hashlib
 import multiprocessing
-import os
 import re
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files.hints import counted
+from ..machine import cores
 from ..params import Extract
 from ..progress import progress
 from .image_file import Budget, TooLarge, UnreadableImage, decode_whole, read_bytes
@@ -104,15 +104,15 @@ def _named(names: Sequence[str]) -> str:
 
 
 def _map(tasks: list[tuple[Path, str]], memory_gb: float) -> Generator[ImageFact | BadImage, None, None]:
-    cores = min(16, len(os.sched_getaffinity(0)))
-    if len(tasks) < _WORTH_A_POOL or cores == 1:
+    processes = min(16, cores())
+    if len(tasks) < _WORTH_A_POOL or processes == 1:
         yield from (_check(task, Budget(memory_gb)) for task in tasks)
         return
     # spawn: a fork of a process whose libraries have threads may hang
     spawn = multiprocessing.get_context("spawn")
-    at_work = spawn.Array("q", [-1] * cores)
-    budget = Budget(memory_gb, memory_gb / cores, spawn.Lock())
-    with ProcessPoolExecutor(cores, spawn, _start, (at_work, spawn.Value("i", 0), budget)) as pool:
+    at_work = spawn.Array("q", [-1] * processes)
+    budget = Budget(memory_gb, memory_gb / processes, spawn.Lock())
+    with ProcessPoolExecutor(processes, spawn, _start, (at_work, spawn.Value("i", 0), budget)) as pool:
         try:
             yield from pool.map(_check_in_pool, enumerate(tasks), chunksize=32)
         except BrokenProcessPool:

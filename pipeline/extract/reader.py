@@ -17,6 +17,7 @@ import numpy as np
 
 from ..datasets.image_file import Budget
 from ..errors import UserError
+from ..machine import cores, shared_memory
 from ..params import Extract, Preprocess
 from .decoding import Failure, ImageTask, decode_into, ring_arrays, ring_bytes
 
@@ -113,8 +114,7 @@ class _Workers:
 
     def __enter__(self) -> _Workers:
         size = ring_bytes(self._shape)
-        ring = os.memfd_create("pool5-ring")
-        os.ftruncate(ring, size)
+        ring = shared_memory(size)
         self._pixels, self._places = ring_arrays(mmap.mmap(ring, size), self._shape)
         for _ in range(self._count):
             ours, theirs = socket.socketpair()
@@ -174,4 +174,4 @@ class _Workers:
 
 def available_workers() -> int:
     """How many workers `extract.workers: auto` stands for: one for each core this process may use."""
-    return min(len(os.sched_getaffinity(0)), 32)
+    return min(cores(), 32)

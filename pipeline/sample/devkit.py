@@ -10,7 +10,6 @@ import dataclasses
 import json
 import math
 import multiprocessing
-import os
 import random
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -20,6 +19,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from ..errors import UserError
 from ..files.atomic import whole_folder
+from ..machine import cores
 from ..params import Sample
 from ..progress import progress
 from .ground import mottle, plain_ground, scene_ground
@@ -120,7 +120,7 @@ def _draw_all(root: Path, sample: Sample) -> None:
     boxes: dict[str, list[Box]] = {}
     # spawn: a fork of a process whose libraries have threads may hang
     with ProcessPoolExecutor(
-        len(os.sched_getaffinity(0)), multiprocessing.get_context("spawn")
+        cores(), multiprocessing.get_context("spawn")
     ) as pool, progress(total=len(tasks), desc="drawing the sample", unit="image") as bar:  # fmt: skip
         for image_id, found in pool.map(_draw_files, tasks, chunksize=20):
             boxes[image_id] = found

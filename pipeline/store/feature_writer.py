@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..files.atomic import atomic_write
+from ..machine import take_space
 from .checksums import CHECKSUM_BYTES, block_checksums, rows_per_block
 from .feature_key import FeatureKey
 from .header import FEATURES, header_size, write_header
@@ -122,7 +123,7 @@ def stream_feature_file(path: Path | str, head: FileHead, layers: Mapping[str, L
         with told_by_errno(temporary):
             places = _lay_out(temporary, head, ids, layers)
         with temporary.open("r+b") as file, ThreadPoolExecutor(1, "feature-writer") as writer:
-            os.posix_fallocate(file.fileno(), 0, file.seek(0, os.SEEK_END))
+            take_space(file.fileno(), file.seek(0, os.SEEK_END))
             for place in places.values():
                 _fill(file.fileno(), place, writer)
             write_header(

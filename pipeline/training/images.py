@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ..datasets.image_file import read_image, resize_and_crop
+from ..machine import cores
 from ..params import Preprocess
 from ..progress import progress
 
@@ -66,7 +67,7 @@ def _decode(
     images: list[np.ndarray] = []
     # threads are enough: Pillow decodes and resizes without the interpreter's lock
     with (
-        ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool,
+        ThreadPoolExecutor(cores()) as pool,
         progress(total=len(paths), desc="decoding", unit="image") as bar,
     ):
         for start in range(0, len(paths), _AHEAD):
