@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from ..files.hints import some_of
 from ..results.ap import ApDifference, ApResult, ApRow, protocol_of
 from .canvas import new_figure, save_figure
-from .lettering import shortened
+from .lettering import shortened, width_of
 
 # Okabe and Ito's colours, which every kind of colour vision tells apart; the markers say it once more
 _COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"]
@@ -158,5 +158,7 @@ def _ends(names: Sequence[str]) -> tuple[list[str], str]:
 def _finish(figure: Figure, axes: Axes, keys: Sequence[Line2D], lines: Sequence[str]) -> None:
     if keys:
         figure.legend(handles=keys, loc="outside upper center", ncols=min(len(keys), 4), frameon=False)
-    text = "\n".join(part for line in lines for part in textwrap.wrap(line, 100))
+    longest = max(width_of(label.get_text(), 9) for label in axes.get_yticklabels())
+    letters = min(100, int(16.6 * (6.95 - longest)))  # what has room below the axes beside these names
+    text = "\n".join(part for line in lines for part in textwrap.wrap(line, letters))
     axes.set_xlabel(text, linespacing=1.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import logging
 import unicodedata
 import warnings
@@ -17,6 +18,7 @@ HOUSE = "DejaVu Sans"
 POINT = 1 / 72  # inches
 
 _log = logging.getLogger(__name__)
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # it warns of a font without bold
 _told: set[str] = set()
 _EAST_ASIAN = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO")
 
@@ -57,11 +59,12 @@ def shortened(text: str, width: float, size: float, bold: bool = False) -> str:
     """Leave out the middle of what is wider than `width` inches: both ends of a name tell more."""
     if width_of(text, size, bold) <= width:
         return text
-    for kept in range(len(text) - 1, 1, -1):
-        candidate = f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}"
-        if width_of(candidate, size, bold) <= width:
-            return candidate
-    return "…"
+
+    def ends(kept: int) -> str:
+        return f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}" if kept > 1 else "…"
+
+    too_many = bisect.bisect(range(2, len(text)), width, key=lambda kept: width_of(ends(kept), size, bold))
+    return ends(too_many + 1)
 
 
 def wrapped(text: str, width: float, size: float, bold: bool = False) -> list[str]:

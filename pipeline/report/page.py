@@ -164,6 +164,7 @@ def _charts(records: Records, project: Project) -> dict[str, Picture]:
         curves = {
             model: [getattr(epoch, metric) for epoch in record.history]
             for model, record in records.trainings.items()
+            if record.history
         }
         if figure := training_figure(metric, curves):
             charts[f"training/{metric}"] = drawn(figure)

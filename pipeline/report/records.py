@@ -59,5 +59,5 @@ def read_records(params: Params, project: Project) -> Records:
         duplicates=one(DuplicatesResult, "duplicates", params.duplicates.of),
         indexes=each(IndexQuality, "index", params.index.of),
         maps=each(TsneResult, "tsne", params.tsne.of),
-        trainings=each(TrainingResult, "training", (m for m, spec in params.models.items() if spec.train)),
+        trainings=each(TrainingResult, "training", params.models),
     )

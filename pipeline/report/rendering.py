@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import importlib.resources
 import json
 import re
@@ -31,9 +33,11 @@ def render(page: object) -> str:
         "percent": lambda share: f"{100 * share:.0f} %",
         "short": lambda value: "–" if value is None else minus(f"{value:.4g}"),
         "prose": minus,
+        "brief": lambda name: name if len(name) <= 80 else f"{name[:40]}…{name[-39:]}",
         "counted": counted,
         "meaning": meaning_of,
     }
+    environment.filters |= {"asset": _asset, "hashed": _hashed}
     environment.globals |= {"asset": _asset, "tables": tables}
     return environment.get_template("page.html.j2").render(page=page)
 
@@ -52,3 +56,9 @@ def _json(value: Any) -> Markup:
 def _asset(name: str) -> Markup:
     """A style sheet or script, as it is."""
     return Markup((importlib.resources.files(__package__) / "templates" / name).read_text(encoding="utf-8"))
+
+
+def _hashed(text: str) -> Markup:
+    """How a Content-Security-Policy names a script or a style sheet that may run: no other does."""
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return Markup(f"'sha256-{digest}'")

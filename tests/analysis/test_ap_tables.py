@@ -1,5 +1,6 @@
 import csv
 import io
+import re
 
 import numpy as np
 import pytest
@@ -104,3 +105,35 @@ def test_the_metrics_are_plain_numbers(comparison):
     assert metrics["models"]["scratch"]["classes"]["emu"] is None
     assert metrics["models"]["fine_tuned"]["lo"] < metrics["models"]["fine_tuned"]["mAP"]
     assert metrics["differences"]["fine_tuned - scratch"]["gains"] == 2
+
+
+ODD = ("all", "mAP", "[x]", "*y*", "a|b", "<b>c</b>", "two\nlines", "=1+1", "light", "traffic light")
+
+
+@pytest.fixture(scope="module")
+def odd():
+    rng = np.random.default_rng(0)
+    labels = np.where(rng.random((200, len(ODD))) < 0.3, 1, -1)
+    scores = {name: rng.normal(size=labels.shape) for name in ("mAP", "all")}
+    return compare_models(scores, labels, ODD, split="test", measures=[AP("area")], resamples=20, seed=0)
+
+
+def test_a_class_called_map_is_not_the_mean(odd):
+    rows = rows_of(ap_csv(odd))
+    called = [(row["model"], row["is_mean"]) for row in rows if row["class"] == "mAP"]
+    assert called == [("mAP", "0"), ("all", "0"), ("mAP", "1"), ("all", "1")]
+    model = ap_metrics(odd)["area"]["models"]["mAP"]
+    assert model["classes"]["mAP"] == pytest.approx(odd.row("mAP", "mAP", "AP(area)").ap, abs=1e-6)
+    assert model["mAP"] == pytest.approx(odd.row(None, "mAP", "AP(area)").ap, abs=1e-6)
+    assert list(model["classes"]) == list(ODD)
+    assert "| mAP (mean) |" in ap_markdown(odd)
+
+
+def test_a_name_cannot_leave_its_cell(odd):
+    lines = [line for line in ap_markdown(odd).splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + len(ODD) + 1
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {6}
+    assert "<b>" not in re.sub(r"\\<", "", "\n".join(lines))
+    rows = [line.strip() for line in ap_latex(odd).splitlines() if line.endswith(r"\\")]
+    assert len(rows) == 1 + len(ODD) + 1
+    assert not any(row.startswith(("[", "*")) for row in rows)

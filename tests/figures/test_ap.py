@@ -43,3 +43,34 @@ def test_a_figure_grows_with_its_models(tmp_path):
 def test_one_model_alone_has_differences_from_nothing(tmp_path):
     draw_differences(comparison(["only"]), "AP(area)", tmp_path / "d")
     assert "nothing to compare" in (tmp_path / "d.svg").read_text()
+
+
+@pytest.mark.parametrize("draw", [draw_ap, draw_differences])
+def test_of_a_thousand_classes_the_ends_are_shown_and_it_says_so(tmp_path, draw):
+    rng = np.random.default_rng(0)
+    names = [f"class {number}" for number in range(1000)]
+    labels = np.where(np.arange(300)[:, None] % 995 == np.arange(1000) % 295, 1, -1)
+    labels[:, 995:] = -1
+    scores = {model: rng.normal(size=labels.shape) for model in ("a", "b")}
+    found = compare_models(scores, labels, names, split="test", measures=[AP("area")], resamples=2, seed=0)
+    draw(found, "AP(area)", tmp_path / "f")
+    with Image.open(tmp_path / "f.png") as image:
+        assert image.height < 4000
+    svg = (tmp_path / "f.svg").read_text()
+    assert "the 20 classes at the top and the 20 at the bottom of 995" in svg
+    assert "class 999" in svg  # has no AP
+    assert len([gap for gap in found.gaps if len(gap) > 600]) == 0
+
+
+def test_a_name_of_300_letters_leaves_room_for_the_values(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.where(rng.random((50, 2)) < 0.4, 1, -1)
+    names = ["n" * 300, "m" * 299 + "z"]
+    scores = {"net": rng.normal(size=(50, 2))}
+    found = compare_models(scores, labels, names, split="test", measures=[AP("area")], resamples=20, seed=0)
+    draw_ap(found, "AP(area)", tmp_path / "f")
+    ink = np.asarray(Image.open(tmp_path / "f.png").convert("L")) < 200
+    columns = np.flatnonzero(ink.any(axis=0))
+    assert columns[0] > 3
+    assert columns[-1] < ink.shape[1] - 3
+    assert ink[:, 400:].any(axis=0).mean() > 0.5

@@ -53,3 +53,11 @@ def test_a_single_exact_point_is_drawn_without_a_warning(tmp_path: Path):
 def test_where_nothing_was_measured_nothing_is_drawn(tmp_path: Path):
     draw_pareto(quality((), None, 1), tmp_path / "one")
     assert not list(tmp_path.iterdir())
+
+
+def test_one_operating_point_gives_no_warning(tmp_path: Path):
+    point = OperatingPoint(setting={}, recall={"1": 1.0}, compared=60.0, on_front=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        draw_pareto(quality((point,), point, 60), tmp_path / "one")
+    assert (tmp_path / "one.png").is_file()

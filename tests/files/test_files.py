@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import pytest
 
 from pool5.files.atomic import whole_folder
 from pool5.files.csv_file import csv_text, decimals, joined, write_csv
 from pool5.files.digests import digest_of, sha256_of_file
-from pool5.files.hints import did_you_mean
+from pool5.files.hints import did_you_mean, some_of
 from pool5.files.json_file import json_text, write_json
 
 
@@ -59,3 +62,15 @@ def test_a_folder_takes_the_place_of_the_old_one_only_when_it_is_whole(tmp_path)
     with whole_folder(target) as folder:
         (folder / "c").write_text("3")
     assert [path.name for path in target.iterdir()] == ["c"]
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+x", "-2*3", "@cat", "\tx", "'=1"])
+def test_a_name_in_a_csv_is_no_formula_and_a_number_stays_one(name):
+    rows = list(csv.reader(io.StringIO(csv_text(["class", "x"], [[name, "-0.5"], [decimals(-1e-7), -3]]))))
+    assert rows[1:] == [[f"'{name}", "-0.5"], ["-0.000000", "-3"]]
+    assert next(csv.reader(io.StringIO(csv_text([name], [], exact=True)))) == [name]
+
+
+def test_of_many_names_some_are_told():
+    assert some_of(["a", "b"]) == "a, b"
+    assert some_of([str(n) for n in range(1000)], 3) == "0, 1, 2 and 997 more"

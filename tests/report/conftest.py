@@ -56,7 +56,7 @@ class Run:
 
 def draw_photos(folder: Path, labels: np.ndarray, rng: np.random.Generator) -> list[str]:
     """Noisy pictures with one coloured block a class; returns their paths from `folder`."""
-    colours = np.rint(class_colours(CLASSES) * 255).astype(np.uint8)
+    colours = np.rint(class_colours(range(max(labels.shape[1], 1))) * 255).astype(np.uint8)
     paths = []
     for number, row in enumerate(labels):
         width, height = [(160, 120), (120, 160), (150, 150)][number % 3]
@@ -161,7 +161,7 @@ def write_graph(project: Project, name: str, vectors: np.ndarray) -> None:
     model, layer = name.split("/")
     file = FeatureFile.open(project.features(model, "test"))
     distances = cosine_distances(vectors)
-    rows = np.argsort(distances, axis=1, kind="stable")[:, : len(vectors) - 1]
+    rows = np.argsort(distances, axis=1, kind="stable")[:, : min(len(vectors) - 1, 100)]
     split = GraphSplit("test", len(vectors), file.ids_digest, file.layer_digest(layer))
     pairs = [("test", "test", rows, np.take_along_axis(distances, rows, axis=1))]
     write_neighbors(project.neighbors(name), GraphHead("little", name, "cosine", 100, (split,)), pairs)

@@ -19,7 +19,9 @@ from pool5.errors import UserError
 from pool5.params import Ap, Duplicates, Index, Neighbors, Tsne
 from pool5.report.page import write_report
 from pool5.report.rendering import minus
+from pool5.results.ap import ApResult
 from pool5.results.record import load_record, save_record
+from pool5.results.training import TrainingResult
 from pool5.results.tsne_map import TsneResult
 
 from .conftest import cosine_distances, draw_labels, small_params, write_store
@@ -232,3 +234,44 @@ def test_a_graph_that_is_not_there_is_a_gap_of_the_map(copy):
 def test_the_report_opens_no_table_that_was_written_for_people(run, html):
     for path in run.project.reports.rglob("*"):
         assert path.suffix != ".csv"
+
+
+def test_nothing_runs_on_the_page_but_what_its_policy_names(html):
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1]
+    script = re.search(r'<script type="module">(.*?)</script>', html, re.DOTALL)[1]
+    style = re.search(r"<style>(.*?)</style>", html, re.DOTALL)[1]
+    for directive, text in (("script-src", script), ("style-src", style)):
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{directive} 'sha256-{digest}';" in policy
+    assert "default-src 'none'" in policy
+    assert "script-src 'unsafe-inline'" not in policy
+
+
+def test_a_class_called_map_has_a_row_beside_the_mean(copy):
+    path = copy.project.result("ap")
+    ap = load_record(ApResult, path)
+    rows = [msgspec.structs.replace(r, class_name="mAP") if r.class_name == "cat" else r for r in ap.rows]
+    classes = tuple("mAP" if name == "cat" else name for name in ap.classes)
+    save_record(msgspec.structs.replace(ap, classes=classes, rows=tuple(rows)), path)
+    write_report(copy.params, copy.project)
+    precision = section(copy.page.read_text(), "precision")
+    for name in ("mAP", "mAP (mean)"):
+        assert precision.count(f'<th scope="row">{name}</th>') == len(ap.measures)
+
+
+def test_an_order_of_outputs_that_is_assumed_is_said_beside_the_precision(copy):
+    record = TrainingResult(model="caffenet", order_assumed=True)
+    save_record(record, copy.project.result("training/caffenet"))
+    write_report(copy.params, copy.project)
+    assert "caffenet: its weights name no classes" in section(copy.page.read_text(), "precision")
+
+
+def test_a_name_of_300_letters_is_shortened_and_a_long_table_scrolls_in_itself(copy):
+    path = copy.project.result("ap")
+    ap = load_record(ApResult, path)
+    longer = {name: f"{name} {'n' * 300}" for name in ap.classes}
+    rows = tuple(msgspec.structs.replace(r, class_name=longer.get(r.class_name)) for r in ap.rows)
+    save_record(msgspec.structs.replace(ap, classes=tuple(longer.values()), rows=rows), path)
+    write_report(copy.params, copy.project)
+    precision = section(copy.page.read_text(), "precision")
+    assert re.search(r'<th scope="row" class="long" title="cat n{300}">cat n{36}…n{39}</th>', precision)

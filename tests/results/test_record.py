@@ -8,7 +8,7 @@ from typing import ClassVar
 import pytest
 
 from pool5.errors import UserError
-from pool5.results.record import Part, Record, load_if_there, load_record, save_record
+from pool5.results.record import Part, Record, load_if_there, load_record, save_record, tell_gaps
 
 
 class Row(Part):
@@ -86,3 +86,10 @@ def test_a_record_of_another_kind_or_version_is_refused(tmp_path):
     (tmp_path / "ap.json").write_text(text)
     with pytest.raises(UserError, match="version 2"):
         load_record(Table, tmp_path / "ap.json")
+
+
+def test_what_a_record_lacks_is_told_once_where_it_was_asked_for(caplog):
+    tell_gaps(RECORD, [])
+    assert not caplog.messages
+    tell_gaps(RECORD, ["net"])
+    assert caplog.messages == ["ap: no labels"]

@@ -14,11 +14,14 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
+// a name that is too long for a line: both its ends
+const brief = (name) => (name.length > 48 ? `${name.slice(0, 24)}…${name.slice(-23)}` : name);
+
 function classLabel(text, number) {
   const label = element("span", { class: text === "label" ? "label" : `label ${text}` });
   const dot = element("span", { class: "dot" });
   dot.style.setProperty("--dot", data.classColours[number]);
-  label.append(dot, data.classes[number]);
+  label.append(dot, brief(data.classes[number]));
   return label;
 }
 
@@ -195,7 +198,7 @@ function showClasses() {
     const count = points.filter((image) => present[image].includes(number)).length;
     const dot = element("span", { class: "dot" });
     dot.style.setProperty("--dot", data.classColours[number]);
-    const chip = element("button", { type: "button", class: "chip", "aria-pressed": String(chosenClasses.has(number)) }, dot, name, element("small", {}, String(count)));
+    const chip = element("button", { type: "button", class: "chip", "aria-pressed": String(chosenClasses.has(number)) }, dot, brief(name), element("small", {}, String(count)));
     chip.addEventListener("click", () => {
       if (!chosenClasses.delete(number)) chosenClasses.add(number);
       chip.setAttribute("aria-pressed", String(chosenClasses.has(number)));
