@@ -75,7 +75,7 @@ def gaps_ahead(params: Params, listings: Mapping[str, Listing], root: Path) -> I
     if count > 1 and _all_the_same([root / path for path in listing.paths]):
         yield f"{listing.split}: all {count} images have the same bytes: there is nothing to map or to rank"
     trained = {params.dataset.train, *(model.train.split for model in params.models.values() if model.train)}
-    for split in sorted(trained & listings.keys()):
+    for split in sorted(listings.keys() & trained):
         if shared := set(listing.paths) & set(listings[split].paths):
             told = counted(len(shared), "image")
             yield f"{split} and {listing.split} share {told}: what is measured on them has been trained on"

@@ -42,8 +42,7 @@ def stop_at_once(*_: object) -> None:
 def told_in_one_line() -> Iterator[None]:
     """Turn what a user can cause into one line on stderr and exit code 2; wraps every command and stage."""
     _log_to_stderr()
-    if signal.getsignal(signal.SIGINT) is stop_at_once:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    _may_be_interrupted()
     try:
         yield
     except UserError as error:
@@ -92,6 +91,12 @@ def _about_the_system(error: OSError) -> str | None:
     if error.filename is not None:  # a folder where a file should be, a name that is too long, ...
         return f"{error.filename}: {(error.strerror or str(error)).lower()}; check this path and run again"
     return None
+
+
+def _may_be_interrupted() -> None:
+    """From here on Ctrl-C is an exception, after which what was begun is put in order."""
+    if signal.getsignal(signal.SIGINT) is stop_at_once:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _log_to_stderr() -> None:
