@@ -133,6 +133,6 @@ def _refuse_aliases(text: str, path: Path) -> None:
     for event in yaml.parse(text, Loader=_SafeLoader):
         if isinstance(event, yaml.AliasEvent) and (mark := event.start_mark):
             raise UserError(
-                f"{path}: line {mark.line + 1}: *{event.anchor} is an alias, and `dvc exp run -S` would change "
-                "all that share it, or nothing; write the values out"
+                f"{path}: line {mark.line + 1}: *{event.anchor} is an alias, and `dvc exp run -S` would "
+                "change all that share it, or nothing; write the values out"
             )
