@@ -112,5 +112,5 @@ def test_logits_of_nan_name_model_and_class(tmp_path, params):
 
 def test_the_probe_section_decides_what_a_name_means(tmp_path, params):
     probe_only = msgspec.structs.replace(params, probe={"net": params.probe["frozen"]})
-    with pytest.raises(UserError, match=r"probes/net\.h5: no such file"):
+    with pytest.raises(UserError, match=r"probes/net\.h5: no such logits file"):
         load_scores(["net"], probe_only, Project(tmp_path))
