@@ -40,12 +40,12 @@ def embed_files(
     UserError
         If a file is no image, or `features` have another key than params.yaml and data/models ask for.
     """
-    from ..datasets.image_file import UnreadableImage, read_image
+    from ..datasets.image_file import Budget, UnreadableImage, read_image
 
     _check_key(params, model, layer, features)
     try:
         for image in images:
-            read_image(image)  # what is no image is refused before the network is built
+            read_image(image, Budget(params.extract.memory_gb))  # what is no image is refused before the network is built
     except UnreadableImage as error:
         raise UserError(f"--image {error.path}: {error.reason}; give another file") from None
     from ..extract.embed import embed_images

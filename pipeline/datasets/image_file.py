@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import math
 import os
 import stat
 import threading
@@ -17,7 +18,7 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from ..errors import UserError
-from ..params import Extract, Preprocess
+from ..params import Preprocess
 
 # Named one by one: Pillow would otherwise hand an EPS to Ghostscript, which is a program in itself.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
@@ -72,8 +73,8 @@ class Budget:
         That one process at a time can hold.
     """
 
-    gb: float = Extract().memory_gb
-    share: float = float("inf")
+    gb: float = math.inf  # an image of a data set has passed the check, whose limit was the user's
+    share: float = math.inf
     turn: contextlib.AbstractContextManager[object] | None = None
 
     def take(self, gb: float, path: Path | str) -> contextlib.AbstractContextManager[object]:

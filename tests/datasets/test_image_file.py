@@ -182,7 +182,7 @@ def test_a_decompression_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -
     with pytest.raises(
         TooLarge, match=r"takes 6\.2 GB to decode, more than the 4 of extract.memory_gb; raise "
     ):
-        read_image(tmp_path / "bomb.png")
+        read_image(tmp_path / "bomb.png", Budget(4))
 
 
 def test_what_bounds_an_image_is_its_memory_which_the_user_can_raise(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_an_endless_or_huge_file_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "huge.jpg").open("wb") as file:
         file.truncate(6 * 10**9)
     with pytest.raises(TooLarge, match=r"takes 6\.0 GB"):
-        read_bytes(tmp_path / "huge.jpg")
+        read_bytes(tmp_path / "huge.jpg", Budget(4))
 
 
 GREY = (np.tile(np.linspace(0, 1, 64), (48, 1)) * 65535).astype(np.uint16)
