@@ -45,7 +45,8 @@ def embed_files(
     _check_key(params, model, layer, features)
     try:
         for image in images:
-            read_image(image, Budget(params.extract.memory_gb))  # what is no image is refused before the network is built
+            # what is no image is refused before the network is built
+            read_image(image, Budget(params.extract.memory_gb))
     except UnreadableImage as error:
         raise UserError(f"--image {error.path}: {error.reason}; give another file") from None
     from ..extract.embed import embed_images
