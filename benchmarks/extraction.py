@@ -80,7 +80,7 @@ class Project:
             self.manifest = read_manifest(Paths(folder).manifest("bench"))
             model = self.params.models[architecture]
             start = start_network(architecture, model, self.manifest.classes, Paths(folder).models)
-            store_start(architecture, model, start, Paths(folder).model(architecture))
+            store_start(architecture, start, Paths(folder).model(architecture))
         self.network = start.network.eval()
         self.computed = 0  # rows of the last extraction
         self.paths = [str(raw / path) for path in self.manifest.paths]

@@ -52,7 +52,7 @@ def measure_extraction(count: int, folder: Path) -> Measured:
     project = Project(folder)
     take_inventory(project, params.dataset)
     start = start_network("small", params.models["small"], ("drawn",), project.models)
-    store_start("small", params.models["small"], start, project.model("small"))
+    store_start("small", start, project.model("small"))
     began = time.perf_counter()
     extract_model("small", params, project)
     return {"extract": (time.perf_counter() - began, peak_megabytes())}

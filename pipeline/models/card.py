@@ -10,7 +10,7 @@ import msgspec
 
 from ..errors import UserError
 from ..files.json_file import write_json
-from ..params import Model
+from ..params import Model, Preprocess, Train
 
 WEIGHTS_FILE = "weights.safetensors"
 CARD_FILE = "model.json"
@@ -84,7 +84,14 @@ def read_card(model_dir: Path | str) -> ModelCard:
         raise UserError(f"{path}: not a model card", rerun=f"model@{path.parent.name}", force=True) from None
 
 
+def as_plain(section: Preprocess | Train) -> dict[str, Any]:
+    """As plain JSON values."""
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(section))
+    return plain
+
+
 def recipe_of(model: Model) -> dict[str, Any] | None:
-    """The training recipe as plain JSON values, without the device, which decides nothing."""
-    recipe: dict[str, Any] | None = msgspec.json.decode(msgspec.json.encode(model.train))
-    return recipe and {key: value for key, value in recipe.items() if key != "device"}
+    """The training recipe without the device, which decides nothing."""
+    if model.train is None:
+        return None
+    return {key: value for key, value in as_plain(model.train).items() if key != "device"}

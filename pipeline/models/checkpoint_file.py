@@ -7,7 +7,7 @@ import json
 import pickle
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,11 @@ def read_checkpoint(path: Path, name: str) -> Checkpoint:
     Raises
     ------
     UserError
-        If the file is not there, is damaged, holds code, or holds no state dict.
+        If the file is damaged, holds code, or holds no state dict.
     """
     safe = path.suffix == ".safetensors"
     try:
         found = _read_safetensors(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"model {name}: {path}: no such file; put or link the checkpoint there") from None
     except Exception as error:
         # on damaged bytes torch.load raises nearly anything: RuntimeError, IndexError, AttributeError, …
         raise UserError(f"model {name}: {path}: {_what_is_wrong(error, safe)}") from None
@@ -56,33 +54,19 @@ def read_checkpoint(path: Path, name: str) -> Checkpoint:
     return Checkpoint({str(key): value for key, value in found.items()}, classes)
 
 
-def own_part(
-    state: dict[str, torch.Tensor], own: Collection[str]
-) -> tuple[dict[str, torch.Tensor], str, list[str]]:
-    """The network in a checkpoint that holds it under a prefix: `module.`, `_orig_mod.`, `model.`, …
+def prefixes(names: Iterable[str], own: Collection[str]) -> list[str]:
+    """Under what a checkpoint has a network's `own` names: `module.`, `_orig_mod.`, `model.`, …
 
-    The prefix is the one under which the most of the network's names are found, and at least half of them.
-
-    Returns
-    -------
-    state : dict
-        What stands under the prefix, without it; all where there is none.
-    prefix : str
-    others : list of str
-        Further prefixes under which there is such a network: which one is meant, nobody says.
+    Each prefix under which there are at least half of them, the best first; `[""]` where none is better.
     """
     found: Counter[str] = Counter()
-    for key in state:
-        steps = key.split(".")
-        for i in range(len(steps)):
-            if ".".join(steps[i:]) in own:
-                found["".join(f"{step}." for step in steps[:i])] += 1
-    fits = {prefix: count for prefix, count in found.items() if 2 * count >= len(own)}
-    if not fits or fits.get("") == max(fits.values()):
-        return state, "", []
-    best = max(fits, key=lambda prefix: fits[prefix])
-    under = {key.removeprefix(best): value for key, value in state.items() if key.startswith(best)}
-    return under, best, [prefix for prefix in fits if prefix != best]
+    for name in names:
+        steps = name.split(".")
+        for rest in (".".join(steps[i:]) for i in range(len(steps))):
+            if rest in own:
+                found[name.removesuffix(rest)] += 1
+    fits = [prefix for prefix, count in found.most_common() if 2 * count >= len(own)]
+    return fits if fits and found[fits[0]] > found[""] else [""]
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:

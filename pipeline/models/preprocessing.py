@@ -6,17 +6,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from ..params import Preprocess
+from .card import as_plain
 
 _log = logging.getLogger(__name__)
-
-
-def as_plain(preprocess: Preprocess) -> dict[str, Any]:
-    """As plain JSON values, as a card keeps it."""
-    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(preprocess))
-    return plain
 
 
 def tell_if_other(

@@ -15,19 +15,19 @@ from torch import nn
 from ..errors import UserError
 from ..files.atomic import atomic_write
 from ..files.digests import sha256_of_file
+from ..files.hints import some_of
 from ..params import Model
-from .card import CARD_FILE, WEIGHTS_FILE, ModelCard, read_card, recipe_of, write_card
-from .checkpoint_file import own_part, read_checkpoint
+from .card import CARD_FILE, WEIGHTS_FILE, ModelCard, as_plain, read_card, recipe_of, write_card
+from .checkpoint_file import prefixes, read_checkpoint
 from .network import (
     build_network,
     check_buildable,
     head_name,
     load_weights,
-    num_outputs,
     on_shapes_alone,
     read_own_weights,
 )
-from .preprocessing import as_plain, tell_if_other
+from .preprocessing import tell_if_other
 from .sources import source_of
 
 _log = logging.getLogger(__name__)
@@ -35,32 +35,13 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """A network with the weights that a recipe starts from.
+    """A network with the weights that a recipe starts from, and the card of what is made from it.
 
-    `missing` names what the checkpoint did not have; those weights are drawn at random. The rest is as in
-    `ModelCard`.
+    The card has no digest yet. Weights that the checkpoint did not have are drawn at random.
     """
 
     network: nn.Module
-    classes: tuple[str, ...]
-    origin: str
-    missing: tuple[str, ...] = ()
-    options: Mapping[str, bool] = dataclasses.field(default_factory=dict)
-    trained_with: dict[str, Any] | None = None
-    order_assumed: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class _Origin:
-    """A checkpoint under the network's names; `classes` are those it names itself."""
-
-    state: dict[str, torch.Tensor]
-    classes: tuple[str, ...]
-    origin: str
-    options: Mapping[str, bool]
-    trained_with: dict[str, Any] | None = None
-    missing: tuple[str, ...] = ()
-    order_assumed: bool = False
+    card: ModelCard
 
 
 def start_network(name: str, model: Model, classes: tuple[str, ...], models_dir: Path | str) -> Start:
@@ -91,74 +72,53 @@ def start_network(name: str, model: Model, classes: tuple[str, ...], models_dir:
     _check_buildable(name, model)
     if model.weights == "random":
         options = source_of(model.architecture).options(model.architecture)
-        network = _drawn(model, width, seed, options)
-        return Start(network, classes, f"drawn at random from seed {seed}", options=options)
+        card = _card(model, classes, f"drawn at random from seed {seed}", options)
+        return Start(_drawn(model, width, seed, options), dataclasses.replace(card, outputs=width))
     bare = on_shapes_alone(model.architecture, 1, model.preprocess.crop)
     head, own = head_name(bare), bare.state_dict()
-    found = _origin(name, model, own, Path(models_dir))
-    tell_if_other(name, model.preprocess, found.trained_with, found.origin)
-    found = _in_order_of(classes, found, head, name)
-    trained_on = _width(found.state, head)
+    state, card = _origin(name, model, own, Path(models_dir))
+    tell_if_other(name, model.preprocess, card.trained_with, card.origin)
+    trained_on = _width(state, head)
+    if model.train and (trained_on != width or not model.weights_are_a_file):
+        state = {key: value for key, value in state.items() if not key.startswith(f"{head}.")}
+    _check_names_and_shapes(name, model, state, own, head, card.origin)
+    if _width(state, head) == len(classes):
+        card = _bring_into_order(name, classes, state, head, card)
     outputs = width if model.train or trained_on is None else trained_on
-    taken = dict(found.state)
-    if model.train and (trained_on != outputs or not model.weights_are_a_file):
-        taken = {key: value for key, value in taken.items() if not key.startswith(f"{head}.")}
-    _check_names_and_shapes(name, model, taken, own, head, found.origin)
-    network = _drawn(model, outputs, seed, found.options)
-    load_weights(network, taken, strict=False)
-    # checkpoints from before torch 0.4.1 have no batch counters, which nothing is computed from
-    missing = tuple(k for k in own if k not in taken and not k.endswith("num_batches_tracked"))
-    start = Start(network, classes, found.origin, missing, found.options, found.trained_with)
+    network = _drawn(model, outputs, seed, card.options)
+    load_weights(network, state, strict=False)
     if model.train:
-        missing = tuple(key for key in missing if not key.startswith(f"{head}."))
-        return dataclasses.replace(start, missing=missing)
-    named = found.classes if len(found.classes) == outputs else ()
-    assumed = found.order_assumed or (not named and trained_on == len(classes))
-    return dataclasses.replace(
-        start,
-        classes=named or (classes if assumed or trained_on is None else ()),
-        missing=tuple(sorted({*missing, *found.missing})),
-        order_assumed=assumed,
+        named, assumed, missing = classes, False, set()
+    else:
+        named = card.classes if len(card.classes) == outputs else ()
+        assumed = card.order_assumed or (not named and trained_on == len(classes))
+        named = named or (classes if assumed or trained_on is None else ())
+        # checkpoints from before torch 0.4.1 have no batch counters, which nothing is computed from
+        missing = {key for key in own if key not in state and not key.endswith("num_batches_tracked")}
+        missing.update(card.missing)
+    return Start(
+        network,
+        dataclasses.replace(
+            card, outputs=outputs, classes=named, missing=tuple(sorted(missing)), order_assumed=assumed
+        ),
     )
 
 
-def store_start(name: str, model: Model, start: Start, model_dir: Path | str) -> ModelCard:
+def store_start(name: str, start: Start, model_dir: Path | str) -> ModelCard:
     """Write weights that are used as they are; warns of what a partial checkpoint lacks."""
-    if start.missing:
-        total = len(start.network.state_dict())
-        shown = _first(start.missing)
+    card, state = start.card, start.network.state_dict()
+    if card.missing:
         _log.warning(
-            f"model {name}: {start.origin} lacks {len(start.missing)} of the {total} weights of a "
-            f"{model.architecture} ({shown}); layers computed from them are refused"
+            f"model {name}: {card.origin} lacks {len(card.missing)} of the {len(state)} weights of a "
+            f"{card.architecture} ({some_of(card.missing, 4)}); layers computed from them are refused"
         )
-    state = {key: value for key, value in start.network.state_dict().items() if key not in start.missing}
-    if start.order_assumed:
+    if card.order_assumed:
         _log.warning(
-            f"model {name}: {start.origin} names no classes; order assumed: its outputs are taken to be "
-            f"the data set's {len(start.classes)} in their order ({_first(start.classes)})"
+            f"model {name}: {card.origin} names no classes; order assumed: its outputs are taken to be "
+            f"the data set's {len(card.classes)} in their order ({some_of(card.classes, 4)})"
         )
-    return write_model(model_dir, state, card_of(model, start))
-
-
-def _first(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
-
-
-def card_of(model: Model, start: Start) -> ModelCard:
-    """The card of a model that is made from `start`, but for the digest of its weights."""
-    return ModelCard(
-        architecture=model.architecture,
-        outputs=num_outputs(start.network),
-        crop=model.preprocess.crop,
-        classes=start.classes,
-        weights_sha256="",
-        origin=start.origin,
-        missing=() if model.train else start.missing,
-        recipe=recipe_of(model),
-        options=dict(start.options),
-        preprocess=as_plain(model.preprocess),
-        trained_with=start.trained_with,
-        order_assumed=start.order_assumed,
+    return write_model(
+        model_dir, {key: value for key, value in state.items() if key not in card.missing}, card
     )
 
 
@@ -195,44 +155,65 @@ def _width(state: Mapping[str, torch.Tensor], head: str) -> int | None:
     return None if weight is None or weight.ndim == 0 else weight.shape[0]
 
 
-def _in_order_of(classes: tuple[str, ...], found: _Origin, head: str, name: str) -> _Origin:
-    """The outputs brought into the data set's order, where the checkpoint has its classes in another one."""
-    if found.classes == classes or sorted(found.classes) != sorted(classes):
-        return found
-    order = [found.classes.index(each) for each in classes]
-    state = dict(found.state)
-    for key in (f"{head}.weight", f"{head}.bias"):
-        if key in state and state[key].shape[:1] == (len(order),):
-            state[key] = state[key][order]
+def _bring_into_order(
+    name: str, classes: tuple[str, ...], state: dict[str, torch.Tensor], head: str, card: ModelCard
+) -> ModelCard:
+    """Put outputs that the checkpoint has in another order into the data set's, in `state` itself."""
+    if card.classes == classes or sorted(card.classes) != sorted(classes):
+        return card
+    order = [card.classes.index(each) for each in classes]
+    state.update({key: value[order] for key, value in state.items() if key.startswith(f"{head}.")})
     told = "outputs put in the data set's order of the classes"
-    _log.warning("model %s: %s has the classes in another order; %s", name, found.origin, told)
-    return dataclasses.replace(found, state=state, classes=classes, origin=f"{found.origin}, {told}")
+    _log.warning("model %s: %s has the classes in another order; %s", name, card.origin, told)
+    return dataclasses.replace(card, classes=classes, origin=f"{card.origin}, {told}")
 
 
-def _origin(name: str, model: Model, own: Mapping[str, torch.Tensor], models_dir: Path) -> _Origin:
-    if model.weights == "imagenet":
-        return _published(name, model.architecture, model.weights)
-    if model.weights_are_a_file:
-        return _file(name, model, own, models_dir / model.weights)
-    folder = models_dir / model.weights
-    card = read_card(folder)
-    if card.architecture != model.architecture:
-        raise UserError(
-            f"models.{name}.weights: {model.weights} is a {card.architecture}, not a {model.architecture}; "
-            "start from a model of the same architecture"
-        )
-    return _Origin(
-        read_own_weights(folder, card),
-        card.classes,
-        f"model {model.weights}",
-        options=card.options,
-        trained_with=card.preprocess if card.recipe else card.trained_with,
-        missing=card.missing,
-        order_assumed=card.order_assumed,
+def _card(
+    model: Model,
+    classes: tuple[str, ...],
+    origin: str,
+    options: dict[str, bool],
+    trained_with: dict[str, Any] | None = None,
+) -> ModelCard:
+    """What is known of weights from where they come."""
+    return ModelCard(
+        architecture=model.architecture,
+        outputs=0,
+        crop=model.preprocess.crop,
+        classes=classes,
+        weights_sha256="",
+        origin=origin,
+        recipe=recipe_of(model),
+        options=options,
+        preprocess=as_plain(model.preprocess),
+        trained_with=trained_with,
     )
 
 
-def _file(name: str, model: Model, own: Mapping[str, torch.Tensor], path: Path) -> _Origin:
+def _origin(
+    name: str, model: Model, own: Mapping[str, torch.Tensor], models_dir: Path
+) -> tuple[dict[str, torch.Tensor], ModelCard]:
+    """A state dict under the network's names; the card's classes are those that the checkpoint names."""
+    if model.weights == "imagenet":
+        return _published(name, model)
+    if model.weights_are_a_file:
+        return _file(name, model, own, models_dir / model.weights)
+    folder = models_dir / model.weights
+    found = read_card(folder)
+    if found.architecture != model.architecture:
+        raise UserError(
+            f"models.{name}.weights: {model.weights} is a {found.architecture}, not a {model.architecture}; "
+            "start from a model of the same architecture"
+        )
+    trained_with = found.preprocess if found.recipe else found.trained_with
+    card = _card(model, found.classes, f"model {model.weights}", found.options, trained_with)
+    card = dataclasses.replace(card, missing=found.missing, order_assumed=found.order_assumed)
+    return read_own_weights(folder, found), card
+
+
+def _file(
+    name: str, model: Model, own: Mapping[str, torch.Tensor], path: Path
+) -> tuple[dict[str, torch.Tensor], ModelCard]:
     try:
         found = sha256_of_file(path)
     except FileNotFoundError:
@@ -244,38 +225,38 @@ def _file(name: str, model: Model, own: Mapping[str, torch.Tensor], path: Path) 
         )
     source = source_of(model.architecture)
     checkpoint = read_checkpoint(path, name)
-    state, prefix, others = own_part(checkpoint.state, own)
+    state = source.own_names(model.architecture, checkpoint.state)
     origin = f"file {model.weights}, sha256 {found}"
+    prefix, *others = prefixes(state, own)
     if others:
         raise UserError(
             f"model {name}: {origin} holds several networks, under {', '.join([prefix, *others])}; "
             "save the state dict of the one that is meant"
         )
     if prefix:
-        left_out = len(checkpoint.state) - len(state)
-        _log.warning(
-            f"model {name}: {origin}: taken what stands under {prefix}"
-            + (f", {left_out} other arrays left out" if left_out else "")
-        )
+        under = {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
+        left_out = f", {len(state) - len(under)} other arrays left out" if len(under) < len(state) else ""
+        _log.warning(f"model {name}: {origin}: taken what stands under {prefix}{left_out}")
+        state = source.own_names(model.architecture, under)
         origin += f", under {prefix}"
-    state = source.own_names(model.architecture, state)
-    return _Origin(state, checkpoint.classes, origin, source.options(model.architecture, found))
+    return state, _card(model, checkpoint.classes, origin, source.options(model.architecture, found))
 
 
-def _published(name: str, architecture: str, tag: str) -> _Origin:
-    source = source_of(architecture)
+def _published(name: str, model: Model) -> tuple[dict[str, torch.Tensor], ModelCard]:
+    source, architecture = source_of(model.architecture), model.architecture
     try:
-        weights = source.weights(architecture, tag)
+        weights = source.weights(architecture, model.weights)
     except UserError as error:
         raise UserError(f"model {name}: {error}") from None
     sha256 = sha256_of_file(weights.path)
-    return _Origin(
-        source.own_names(architecture, read_checkpoint(weights.path, name).state),
+    card = _card(
+        model,
         weights.classes,
         f"{weights.origin}, sha256 {sha256}",
-        options=source.options(architecture, sha256),
-        trained_with=source.preprocessing(architecture, tag),
+        source.options(architecture, sha256),
+        source.preprocessing(architecture, model.weights),
     )
+    return source.own_names(architecture, read_checkpoint(weights.path, name).state), card
 
 
 def _check_names_and_shapes(

@@ -37,9 +37,9 @@ def make_model(name: str, params: Params, project: Project) -> TrainingResult:
         check_labels(name, train)
     start = start_network(name, model, train.classes, project.models)
     if recipe is None:
-        store_start(name, model, start, project.model(name))
+        card = store_start(name, start, project.model(name))
         write_curves(project.report("training", name), [])
-        return TrainingResult(model=name, classes=start.classes, order_assumed=start.order_assumed)
+        return TrainingResult(model=name, classes=card.classes, order_assumed=card.order_assumed)
     return train_model(name, model, start, train, held_out, project, project.images(dataset.root))
 
 

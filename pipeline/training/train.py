@@ -19,7 +19,7 @@ from ..errors import UserError
 from ..measures.average_precision import mean_average_precision
 from ..models.device import choose_device, has_bf16
 from ..models.network import head_name
-from ..models.weights import Start, card_of, write_model
+from ..models.weights import Start, write_model
 from ..params import Model, Train
 from ..progress import progress
 from ..project import Project
@@ -86,13 +86,13 @@ def train_model(
     write_model(
         project.model(name),
         state.best if state.best is not None else state.candidate.state_dict(),
-        card_of(model, start),
+        start.card,
     )
     checkpoints.remove()
     kept = best_epoch(state.history) if recipe.keep == "best" else recipe.epochs - 1
     return TrainingResult(
         model=name,
-        classes=start.classes,
+        classes=start.card.classes,
         images=len(train),
         epochs=len(state.history),
         kept_epoch=kept + 1,
@@ -123,7 +123,7 @@ class _Run:
         checkpoints: Checkpoints,
     ) -> None:
         assert model.train is not None
-        self.name, self.classes = name, start.classes
+        self.name, self.classes = name, start.card.classes
         self.recipe, self.preprocess = model.train, model.preprocess
         self.device, self.bf16, self.checkpoints = device, bf16, checkpoints
         network = start.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

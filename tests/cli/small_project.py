@@ -75,7 +75,7 @@ def make_project(folder: Path) -> None:
     write_manifest(images(folder, "train", "9", 120, 1), project.manifest("train"))
     params = load_params(project.params)
     start = start_network("net", params.models["net"], CLASSES, project.models)
-    store_start("net", params.models["net"], start, project.model("net"))
+    store_start("net", start, project.model("net"))
     extract_model("net", params, project)
     features = FeatureFile.open(project.features("net", "test"))
     index, trained = build_index(features.layer("pooled"), "HNSW16", "cosine", seed=0)

@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import random
+import re
 from pathlib import Path
 
 import msgspec
@@ -22,7 +23,7 @@ from pool5.models.card import read_card
 from pool5.models.layers import LayerExtractor, check_layers
 from pool5.models.network import build_network, load_network, num_outputs
 from pool5.models.sources import source_of
-from pool5.models.weights import card_of, start_network, store_start
+from pool5.models.weights import start_network, store_start
 from pool5.params import Dataset, Model, Params, Preprocess, Train
 
 CLASSES = ("cat", "dog", "horse")
@@ -60,14 +61,14 @@ def test_random_weights_follow_the_seed_alone():
     other = start_network("m", model("resnet18", "random"), CLASSES, NOWHERE)
     assert not equal_states(first.network, other.network)["conv1.weight"]
     assert num_outputs(first.network) == 3
-    assert first.classes == CLASSES
+    assert first.card.classes == CLASSES
 
 
 def test_imagenet_weights_come_whole_without_a_recipe(shared, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(shared / "weights/torch-home"))
     start = start_network("m", model("mobilenet_v2", "imagenet"), CLASSES, NOWHERE)
     assert num_outputs(start.network) == 1000
-    assert start.classes[281] == "tabby"
+    assert start.card.classes[281] == "tabby"
     reference = torchvision.models.get_model("mobilenet_v2", weights="IMAGENET1K_V1")
     assert all(equal_states(start.network, reference).values())
 
@@ -79,7 +80,7 @@ def test_a_recipe_takes_the_trunk_and_draws_a_head(shared, monkeypatch):
     same = equal_states(start.network, reference)
     assert {k for k, equal in same.items() if not equal} == {"classifier.1.weight", "classifier.1.bias"}
     assert num_outputs(start.network) == 3
-    assert start.missing == ()
+    assert start.card.missing == ()
 
 
 def test_imagenet_without_a_network_says_where_to_put_the_file(tmp_path, monkeypatch):
@@ -114,19 +115,19 @@ def test_architectures_without_imagenet_weights_are_told(architecture, told):
 
 def test_another_model_is_taken_whole_or_its_trunk_alone(tmp_path):
     first = start_network("a", model("resnet18", "random", RECIPE), ("x", "y"), NOWHERE)
-    store_start("a", model("resnet18", "random", RECIPE), first, tmp_path / "a")
+    store_start("a", first, tmp_path / "a")
     whole = start_network("b", model("resnet18", "a"), CLASSES, tmp_path)
     assert all(equal_states(whole.network, first.network).values())
-    assert whole.classes == ("x", "y")
+    assert whole.card.classes == ("x", "y")
     trained = start_network("b", model("resnet18", "a", RECIPE), ("p", "q"), tmp_path)
     same = equal_states(trained.network, first.network)
     assert {k for k, equal in same.items() if not equal} <= {"fc.weight", "fc.bias"}
-    assert trained.classes == ("p", "q")
+    assert trained.card.classes == ("p", "q")
 
 
 def test_another_models_architecture_must_be_the_same(tmp_path):
     first = start_network("a", model("resnet18", "random"), CLASSES, NOWHERE)
-    store_start("a", model("resnet18", "random"), first, tmp_path / "a")
+    store_start("a", first, tmp_path / "a")
     with pytest.raises(UserError, match=r"models.b.weights: a is a resnet18, not a alexnet"):
         start_network("b", model("alexnet", "a"), CLASSES, tmp_path)
 
@@ -136,7 +137,7 @@ def test_a_partial_checkpoint_says_what_is_missing(shared, tmp_path, caplog):
     (tmp_path / name).symlink_to(shared / "weights" / name)
     spec = file_model(tmp_path / name, "alexnet", crop=224)
     start = start_network("conv", spec, CLASSES, tmp_path)
-    card = store_start("conv", spec, start, tmp_path / "conv")
+    card = store_start("conv", start, tmp_path / "conv")
     assert len(card.missing) == 6
     assert all(key.startswith("classifier.") for key in card.missing)
     assert "lacks 6 of the 16 weights of a alexnet (classifier.1.bias" in caplog.text
@@ -159,7 +160,7 @@ def test_training_from_a_partial_checkpoint_draws_the_rest(shared, tmp_path):
     name = "alexnet-features-imagenet.pth"
     (tmp_path / name).symlink_to(shared / "weights" / name)
     start = start_network("m", file_model(tmp_path / name, "alexnet", RECIPE, 224), CLASSES, tmp_path)
-    assert "classifier.1.weight" in start.missing
+    assert start.card.missing == ()
     assert start.network.classifier[1].weight.isfinite().all()
 
 
@@ -170,14 +171,14 @@ def test_common_shapes_of_checkpoints_are_read(tmp_path, wrapped):
     torch.save(wrapped(state), tmp_path / "net.pth")
     start = start_network("m", file_model(tmp_path / "net.pth"), CLASSES, tmp_path)
     assert all(equal_states(start.network, network).values())
-    assert start.classes == CLASSES
+    assert start.card.classes == CLASSES
 
 
 def test_a_head_of_another_width_keeps_its_outputs_but_claims_no_names(tmp_path):
     torch.save(build_network("resnet18", 7, 64).state_dict(), tmp_path / "net.pth")
     start = start_network("m", file_model(tmp_path / "net.pth"), CLASSES, tmp_path)
     assert num_outputs(start.network) == 7
-    assert start.classes == ()
+    assert start.card.classes == ()
 
 
 class _RunsCode:
@@ -254,7 +255,7 @@ def test_a_crop_too_small_names_the_model():
 def test_without_classes_an_untrained_network_has_one_output_that_means_nothing():
     start = start_network("m", model("resnet18", "random"), (), NOWHERE)
     assert num_outputs(start.network) == 1
-    assert start.classes == ()
+    assert start.card.classes == ()
 
 
 def three_outputs(tmp_path, classes, key="classes", suffix="pth"):
@@ -290,30 +291,34 @@ def test_classes_in_another_order_are_brought_into_the_data_sets(tmp_path, caplo
     start = start_network("m", spec, IN_TEXT_ORDER, tmp_path)
     # the checkpoint's third output is that of class 10, which is the data set's second
     assert start.network.eval()(torch.zeros(1, 3, 64, 64)).tolist() == [[1.0, 3.0, 2.0]]
-    assert start.classes == IN_TEXT_ORDER
-    assert not start.order_assumed
-    assert "the classes in another order; outputs put in the data set's order" in start.origin + caplog.text
+    assert start.card.classes == IN_TEXT_ORDER
+    assert not start.card.order_assumed
+    assert (
+        "the classes in another order; outputs put in the data set's order" in start.card.origin + caplog.text
+    )
     assert len(caplog.records) == 1
 
 
 def test_without_class_names_the_order_is_assumed_and_told(tmp_path, caplog):
     spec = three_outputs(tmp_path, None)
-    card = store_start("m", spec, start_network("m", spec, IN_TEXT_ORDER, tmp_path), tmp_path / "m")
+    card = store_start("m", start_network("m", spec, IN_TEXT_ORDER, tmp_path), tmp_path / "m")
     assert card.order_assumed
     assert card.classes == IN_TEXT_ORDER
     assert "order assumed" in caplog.text
     # a model that takes those weights as they are knows no more
     again = start_network("n", model("squeezenet1_1", "m"), IN_TEXT_ORDER, tmp_path)
-    assert again.order_assumed
+    assert again.card.order_assumed
     # one that learns gets a head of its own
-    assert not start_network("n", model("squeezenet1_1", "m", RECIPE), IN_TEXT_ORDER, tmp_path).order_assumed
+    assert not start_network(
+        "n", model("squeezenet1_1", "m", RECIPE), IN_TEXT_ORDER, tmp_path
+    ).card.order_assumed
 
 
 def test_other_classes_of_the_same_number_keep_their_names(tmp_path):
     spec = three_outputs(tmp_path, ["x", "y", "z"])
     start = start_network("m", spec, IN_TEXT_ORDER, tmp_path)
-    assert start.classes == ("x", "y", "z")
-    assert not start.order_assumed
+    assert start.card.classes == ("x", "y", "z")
+    assert not start.card.order_assumed
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "_orig_mod.module.", "net.backbone."])
@@ -325,7 +330,29 @@ def test_a_network_under_a_prefix_is_found(tmp_path, caplog, prefix, ending):
     start = start_network("m", file_model(tmp_path / f"net.{ending}"), CLASSES, tmp_path)
     assert all(equal_states(start.network, network).values())
     assert f"taken what stands under {prefix}, 1 other arrays left out" in caplog.text
-    assert start.origin.endswith(f"under {prefix}")
+    assert start.card.origin.endswith(f"under {prefix}")
+
+
+def test_names_of_torchvisions_early_days_are_found_under_a_prefix(tmp_path):
+    network = build_network("densenet121", 3, 64)
+    old = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))([12])\.")
+    state = {"module.net." + old.sub(r"\1.\2.", key): v for key, v in network.state_dict().items()}
+    torch.save({"state_dict": state}, tmp_path / "net.pth.tar")
+    start = start_network("m", file_model(tmp_path / "net.pth.tar", "densenet121"), CLASSES, tmp_path)
+    assert all(equal_states(start.network, network).values())
+
+
+def test_no_order_is_told_of_outputs_that_are_not_taken(tmp_path, caplog):
+    network = build_network("squeezenet1_1", 4, 64)
+    spec = model("squeezenet1_1", "a")
+    torch.save({"state_dict": network.state_dict(), "classes": ["2", "10", "1"]}, tmp_path / "net.pth")
+    start = start_network("a", file_model(tmp_path / "net.pth", "squeezenet1_1"), IN_TEXT_ORDER, tmp_path)
+    assert start.card.classes == ()  # four outputs, three names
+    drawn = start_network("a", model("squeezenet1_1", "random"), ("2", "10", "1"), tmp_path)
+    store_start("a", drawn, tmp_path / "a")
+    start = start_network("b", msgspec.structs.replace(spec, train=RECIPE), IN_TEXT_ORDER, tmp_path)
+    assert start.card.origin == "model a"  # whose head a recipe draws afresh
+    assert not caplog.records
 
 
 def test_several_networks_in_one_checkpoint_are_refused(tmp_path):
@@ -343,7 +370,7 @@ def test_ones_own_inception_computes_what_it_computed(tmp_path, architecture):
     own = torchvision.models.get_model(architecture, weights=None, num_classes=3, **options).eval()
     torch.save(own.state_dict(), tmp_path / "net.pth")
     spec = file_model(tmp_path / "net.pth", architecture, crop=96)
-    card = store_start("m", spec, start_network("m", spec, CLASSES, tmp_path), tmp_path / "m")
+    card = store_start("m", start_network("m", spec, CLASSES, tmp_path), tmp_path / "m")
     images = torch.randn(2, 3, 96, 96)
     torch.testing.assert_close(load_network(tmp_path / "m")(images), own(images), rtol=1e-4, atol=1e-5)
     assert card.options == {"transform_input": False}
@@ -367,7 +394,11 @@ def test_what_inception_is_built_with_is_part_of_the_feature_key(tmp_path):
     start = start_network("m", spec, CLASSES, tmp_path)
     keys = []
     for options in ({"transform_input": True}, {"transform_input": False}):
-        store_start("m", spec, dataclasses.replace(start, options=options), tmp_path / "m")
+        store_start(
+            "m",
+            dataclasses.replace(start, card=dataclasses.replace(start.card, options=options)),
+            tmp_path / "m",
+        )
         keys.append(feature_keys(params, "m", tmp_path)["pool5"])
     assert keys[0].weights_sha256 == keys[1].weights_sha256
     assert keys[0].digest != keys[1].digest
@@ -377,11 +408,11 @@ def test_a_preprocessing_that_is_not_the_weights_own_is_told_once(shared, tmp_pa
     monkeypatch.setenv("TORCH_HOME", str(shared / "weights/torch-home"))
     own = model("mobilenet_v2", "imagenet", crop=224)
     own = msgspec.structs.replace(own, preprocess=Preprocess(resize=256, crop=224))
-    card = store_start("m", own, start_network("m", own, CLASSES, tmp_path), tmp_path / "m")
+    card = store_start("m", start_network("m", own, CLASSES, tmp_path), tmp_path / "m")
     assert not caplog.records
     assert card.preprocess == card.trained_with
     other = msgspec.structs.replace(own, preprocess=Preprocess(resize=256, crop=224, mean=(0.5, 0.5, 0.5)))
-    card = store_start("m", other, start_network("m", other, CLASSES, tmp_path), tmp_path / "m")
+    card = store_start("m", start_network("m", other, CLASSES, tmp_path), tmp_path / "m")
     (record,) = caplog.records
     assert "trained with mean [0.485, 0.456, 0.406]; models.m.preprocess has mean [0.5, 0.5, 0.5]" in (
         record.getMessage()
@@ -440,7 +471,7 @@ def test_a_card_says_nothing_of_the_device(tmp_path):
     cards = []
     for device in ("auto", "cpu"):
         spec = model("squeezenet1_1", "random", msgspec.structs.replace(RECIPE, device=device))
-        cards.append(card_of(spec, start_network("m", spec, CLASSES, tmp_path)))
+        cards.append(start_network("m", spec, CLASSES, tmp_path).card)
     assert cards[0] == cards[1]
     assert cards[0].recipe["epochs"] == 1
 
