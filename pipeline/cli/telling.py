@@ -58,11 +58,7 @@ def told_in_one_line() -> Iterator[None]:
         if error.name not in _optional():
             raise
         _stop(f"{error.name} is not installed; run pip install 'pool5[pipeline]'")
-    except UnicodeEncodeError as error:
-        if not error.encoding.startswith(("ascii", "latin", "iso8859", "charmap")):
-            raise
-        _stop(f"{error.object!r:.80} cannot be written in this locale; set PYTHONUTF8=1 and run again")
-    except OSError as error:
+    except (KeyError, UnicodeEncodeError, OSError) as error:
         if (line := _about_the_system(error)) is None:
             raise
         _stop(line)
@@ -80,8 +76,15 @@ def _optional() -> set[str]:
     return {_MODULE_OF.get(name, name) for name in names}
 
 
-def _about_the_system(error: OSError) -> str | None:
-    """What is wrong with the disk or a path; None where the error names neither."""
+def _about_the_system(error: KeyError | UnicodeEncodeError | OSError) -> str | None:
+    """What is wrong with the user's name, the locale, the disk or a path; None where it is none of them."""
+    if isinstance(error, KeyError):
+        line = "this user has no name on this machine, and PyTorch asks for one; set USER and run again"
+        return line if "getpwuid" in str(error) else None
+    if isinstance(error, UnicodeEncodeError):
+        narrow = error.encoding.startswith(("ascii", "latin", "iso8859", "charmap"))
+        line = f"{error.object!r:.80} cannot be written in this locale; set PYTHONUTF8=1 and run again"
+        return line if narrow else None
     # h5py raises its own OSError, whose errno is only in the text
     if error.errno in (errno.ENOSPC, errno.EDQUOT) or f"errno = {errno.ENOSPC}" in str(error):
         where = f" while writing {error.filename}" if error.filename else ""

@@ -1,7 +1,8 @@
-"""What a project has from the program: its graph, the recipes, and whether these are the installed ones."""
+"""What a project has from the program: its graph, its recipes, and whether these are the installed ones."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.resources import files
 
 from ..errors import UserError
@@ -28,3 +29,10 @@ def check_recipes(project: Project) -> None:
         raise UserError(
             f"{path}: of another version of pool5 than the installed one; run `pool5 init --update`"
         )
+
+
+def unwritten_files(project: Project) -> Iterator[str]:
+    """What DVC was stopped in the middle of writing, and now stops at."""
+    for path in (project.root / "dvc.lock", project.root / ".dvc/tmp/rwlock"):
+        if path.is_file() and not path.stat().st_size:
+            yield f"{path}: empty, as DVC was stopped while it wrote it; remove it: what is computed is kept"

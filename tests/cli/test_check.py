@@ -58,6 +58,17 @@ def test_what_is_sound_and_lacks_nothing_is_one_line(project, capsys):
     assert project.told(capsys) == (0, ["/params.yaml: sound; own, 1 models, 1 layers"])
 
 
+@pytest.mark.parametrize("name", ["dvc.lock", ".dvc/tmp/rwlock"])
+def test_a_file_that_dvc_was_stopped_at_is_told(project, capsys, name):
+    project.draw()
+    (project.root / name).parent.mkdir(parents=True, exist_ok=True)
+    (project.root / name).touch()
+    line = f"pool5: /{name}: empty, as DVC was stopped while it wrote it; remove it: what is computed is kept"
+    assert project.told(capsys) == (2, [line])
+    (project.root / name).write_text("{}")
+    assert project.told(capsys)[0] == 0
+
+
 def test_all_that_would_stop_a_run_is_told_at_once(project, capsys):
     project.draw()
     project.params["models"] |= {

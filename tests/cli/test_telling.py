@@ -49,9 +49,17 @@ def test_a_locale_that_cannot_hold_a_name_is_one_line(capsys):
     assert "'fiéld' cannot be written in this locale; set PYTHONUTF8=1" in text
 
 
-def test_a_defect_of_ours_is_not_hidden():
-    with pytest.raises(ZeroDivisionError), told_in_one_line():
-        _ = 1 / 0
+def test_a_user_without_a_name_is_one_line(capsys):
+    # in a container that was started for the number of a user; PyTorch asks as it is imported
+    code, text = told(capsys, KeyError("getpwuid(): uid not found: 1234"))
+    assert code == 2
+    assert "set USER and run again" in text
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(), KeyError("cat")])
+def test_a_defect_of_ours_is_not_hidden(error):
+    with pytest.raises(type(error)), told_in_one_line():
+        raise error
 
 
 def test_a_reader_that_stops_reading_is_no_error():
