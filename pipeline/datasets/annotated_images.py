@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Collection, Sequence
+from pathlib import Path, PurePosixPath
 
 from ..errors import UserError
 from .image_tree import check_splits, draw_splits, images_under, refuse_unreadable, walk
-from .named_files import composed, without_ending
+from .named_files import composed
 
 
 def annotated_images(root: Path) -> dict[str, str]:
@@ -19,31 +19,30 @@ def annotated_images(root: Path) -> dict[str, str]:
     Raises
     ------
     UserError
-        If it is not clear which annotation is an image's, or two images would have the same.
+        If it is not clear which annotation is an image's.
     """
     named: dict[str, list[str]] = {}
     for place, files in walk(root, refuse_unreadable):
         for path in ((place / file).relative_to(root) for file in files if file.lower().endswith(".xml")):
             named.setdefault(composed(path.stem), []).append(path.as_posix())
     found: dict[str, str] = {}
-    owner: dict[str, str] = {}
     for image in images_under(root, root) if named else ():
-        stem = composed(without_ending(image)[0].rpartition("/")[2])
+        stem = composed(PurePosixPath(image).stem)
         if stem not in named:
             continue
         likeness = {path: _alike(image, path) for path in named[stem]}
         best = [path for path in likeness if likeness[path] == max(likeness.values())]
-        found[image] = best[0]
-        if len(best) > 1 or owner.setdefault(best[0], image) != image:
-            why = f"so is {best[1]}" if len(best) > 1 else f"{owner[best[0]]} has the same"
+        if len(best) > 1:
             raise UserError(
-                f"{root / image}: {best[0]} is named as it, but {why}; put each image's annotation beside it"
+                f"{root / image}: {best[0]} is named as it, but so is {best[1]}; "
+                "put each image's annotation beside it"
             )
+        found[image] = best[0]
     return found
 
 
 def splits_of(
-    images: Sequence[str], train: str, test: str, val: str | None, also: Sequence[str], root: Path
+    images: Sequence[str], train: str, test: str, val: str | None, also: Collection[str], root: Path
 ) -> dict[str, list[str]]:
     """The images by split, which is a folder in their paths; drawn where there is none of a split's name."""
     splits: dict[str, list[str]] = {name: [] for name in (train, test, val, *also) if name}

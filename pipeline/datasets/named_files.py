@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
+from posixpath import splitext
 
 from PIL import Image
 
@@ -27,35 +28,25 @@ class NamedFiles:
     def __init__(self, folder: Path, endings: Sequence[str], *, others: bool = False) -> None:
         self.folder = folder
         self._by_name: dict[str, list[str]] = {}
-        self._composed: dict[str, str] | None = None
         found = []
         for place, names in walk(folder, refuse_unreadable) if folder.is_dir() else ():
             inside = "" if place == folder else f"{place.relative_to(folder).as_posix()}/"
             for file in names:
-                name, ending = without_ending(inside + file)
+                name, ending = splitext(inside + file)
                 known = ending.lower() in endings
                 if known or others:
                     found.append((ending != endings[0], not known, inside + file, name))
         for _, _, path, name in sorted(found):
-            self._by_name.setdefault(name, []).append(path)
+            self._by_name.setdefault(composed(name), []).append(path)
 
     def __contains__(self, name: str) -> bool:
         return bool(self.named(name))
 
     def named(self, name: str) -> list[str]:
         """The paths from the folder of the files that have the name, the one that counts most first."""
-        found = self._by_name.get(name)
-        if found is None and not name.isascii():
-            if self._composed is None:  # a Mac's names are decomposed where lists are composed
-                self._composed = {composed(known): known for known in self._by_name}
-            found = self._by_name.get(self._composed.get(composed(name), ""))
-        return found or []
-
-
-def without_ending(path: str) -> tuple[str, str]:
-    """`a/b.c.jpg` is `a/b.c` and `.jpg`."""
-    name, dot, ending = path.rpartition(".")
-    return (name, dot + ending) if name and "/" not in ending else (path, "")
+        found = self._by_name.get(composed(name), [])
+        # a Mac's names are decomposed where lists are composed
+        return [path for path in found if path.startswith(name)] or found
 
 
 def composed(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -94,31 +94,18 @@ def list_voc(
                 f"there are: {some_of(splits) or 'none'}"
             )
     class_files = lists.class_lists(splits)
-    listed = {name for names in class_files.values() for name in names}
-    annotations = Annotations(listed, f"{_LISTS} has lists for: {', '.join(in_order(listed))}")
-    parts = {
-        split: _read_part(lists, split, class_files.get(split, {}), in_order(listed), annotations)
-        for split in progress(required, desc="reading labels", unit="split")
-    }
-    classes = in_order(listed or {box.name for part in parts.values() for box in part.objects})
-    if not classes:
-        raise UserError(
-            f"{devkit}: neither class lists nor annotated objects; to do without, set dataset.kind: images"
-        )
-    folder = os.path.relpath(devkit, root)
-    return {
-        split: Listing(
-            split=split,
-            classes=classes,
-            ids=part.ids,
-            paths=tuple(os.path.normpath(f"{folder}/{_IMAGES}/{lists.image(i)}") for i in part.ids),
-            labels=part.labels(classes),
-            objects=part.objects,
-            disagreements=part.disagreements(classes),
-            remarks=(*part.remarks, *annotations.remarks()),
-        )
-        for split, part in parts.items()
-    }
+    listed = in_order({name for names in class_files.values() for name in names})
+    annotations = Annotations(listed, f"{_LISTS} has lists for: {', '.join(listed)}")
+    place = Path(os.path.relpath(devkit, root), _IMAGES)
+    parts = {}
+    for split in progress(required, desc="reading labels", unit="split"):
+        ids = lists.ids(split)
+        paths = [os.path.normpath(place / lists.image(image_id)) for image_id in ids]
+        files, columns = map(lists.annotation, ids), class_files.get(split, {})
+        labels = {name: lists.labels(columns[name], ids) for name in listed if name in columns}
+        part = _read_part(ids, paths, files, annotations, labels)
+        parts[split] = _settled(part, split, listed)
+    return _listings(parts, listed, annotations, devkit)
 
 
 def _list_annotated(root: Path, found: dict[str, str], splits: dict[str, list[str]]) -> dict[str, Listing]:
@@ -126,24 +113,33 @@ def _list_annotated(root: Path, found: dict[str, str], splits: dict[str, list[st
     ids = short_ids(list(found))
     annotations = Annotations()
     parts = {
-        split: _Part(
-            ids=tuple(ids[path] for path in paths),
-            listed={},
-            objects=tuple(box for path in paths for box in annotations.of(ids[path], root / found[path])),
-            annotated=frozenset(ids[path] for path in paths),
-        )
+        split: _read_part([ids[p] for p in paths], paths, [root / found[p] for p in paths], annotations)
         for split, paths in progress(splits.items(), desc="reading labels", unit="split")
     }
-    classes = in_order({box.name for part in parts.values() for box in part.objects})
+    return _listings(parts, (), annotations, root)
+
+
+def _listings(
+    parts: Mapping[str, _Part], listed: tuple[str, ...], annotations: Annotations, where: Path
+) -> dict[str, Listing]:
+    classes = listed or in_order({box.name for part in parts.values() for box in part.objects})
     if not classes:
-        raise UserError(f"{root}: no annotated objects; to do without, set dataset.kind: images")
+        raise UserError(
+            f"{where}: neither class lists nor annotated objects; to do without, set dataset.kind: images"
+        )
     return {
         split: Listing(
-            split, classes, part.ids, tuple(splits[split]), part.labels(classes), part.objects,
-            remarks=annotations.remarks(),
+            split=split,
+            classes=classes,
+            ids=part.ids,
+            paths=part.paths,
+            labels=part.labels(classes),
+            objects=part.objects,
+            disagreements=part.disagreements(),
+            remarks=(*part.remarks, *annotations.remarks()),
         )
         for split, part in parts.items()
-    }  # fmt: skip
+    }
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:
@@ -159,7 +155,8 @@ class _Part:
     """A split's ids, with what the class lists and the annotations say."""
 
     ids: tuple[str, ...]
-    listed: dict[str, np.ndarray]  # a class's column of labels
+    paths: tuple[str, ...]
+    listed: Mapping[str, np.ndarray]  # a class's column of labels
     objects: tuple[ObjectBox, ...]
     annotated: frozenset[str]  # the ids that have an annotation
     remarks: tuple[str, ...] = ()
@@ -171,25 +168,20 @@ class _Part:
                 labels[:, column] = self.listed[name]
         return labels
 
-    def disagreements(self, classes: Sequence[str]) -> tuple[Disagreement, ...]:
-        if not self.listed:
-            return ()
-        seen = self._from_objects(classes)
+    def disagreements(self) -> tuple[Disagreement, ...]:
+        seen = self._from_objects(list(self.listed))
         return tuple(
-            Disagreement(self.ids[row], name, int(self.listed[name][row]), int(seen[row, column]))
-            for column, name in enumerate(classes)
-            if name in self.listed
-            for row in np.flatnonzero(self.listed[name] != seen[:, column])
+            Disagreement(self.ids[row], name, int(labels[row]), int(seen[row, column]))
+            for column, (name, labels) in enumerate(self.listed.items())
+            for row in np.flatnonzero(labels != seen[:, column])
             if self.ids[row] in self.annotated
         )
 
-    def zeros_mean_absent(self, classes: Sequence[str]) -> bool:
+    def zeros_mean_absent(self) -> bool:
         """Whether the lists know no -1, and have a 0 for which no annotation shows a difficult instance."""
-        listed = [self.listed[name] for name in classes if name in self.listed]
-        if not listed or any((labels == -1).any() for labels in listed):
-            return False
-        seen = self._from_objects([name for name in classes if name in self.listed])
-        return bool(((np.stack(listed, axis=1) == 0) & (seen == -1)).any())
+        seen = self._from_objects(list(self.listed))
+        labels = np.reshape([*self.listed.values()], (-1, len(self.ids))).T
+        return not (labels == -1).any() and bool(((labels == 0) & (seen == -1)).any())
 
     def _from_objects(self, classes: Sequence[str]) -> np.ndarray:
         row_of = {image_id: row for row, image_id in enumerate(self.ids)}
@@ -203,21 +195,19 @@ class _Part:
 
 
 def _read_part(
-    lists: ImageSets,
-    split: str,
-    class_files: dict[str, Path],
-    classes: tuple[str, ...],
+    ids: Sequence[str],
+    paths: Sequence[str],
+    files: Iterable[Path | None],
     annotations: Annotations,
+    listed: Mapping[str, np.ndarray] | None = None,
 ) -> _Part:
-    ids = lists.ids(split)
     objects: list[ObjectBox] = []
     annotated = set()
-    for image_id in ids:
-        if (path := lists.annotation(image_id)) is not None:
-            objects += annotations.of(image_id, path)
+    for image_id, file in zip(ids, files, strict=True):
+        if file is not None:
+            objects += annotations.of(image_id, file)
             annotated.add(image_id)
-    listed = {name: lists.labels(path, ids) for name, path in class_files.items()}
-    return _settled(_Part(ids, listed, tuple(objects), frozenset(annotated)), split, classes)
+    return _Part(tuple(ids), tuple(paths), listed or {}, tuple(objects), frozenset(annotated))
 
 
 def _settled(part: _Part, split: str, classes: tuple[str, ...]) -> _Part:
@@ -237,7 +227,7 @@ def _settled(part: _Part, split: str, classes: tuple[str, ...]) -> _Part:
             f"{_LISTS} has no list {some_of([f'{name}_{split}.txt' for name in missing], 5)}: what {split} "
             "shows of these classes is taken from the annotations"
         )
-    if part.zeros_mean_absent(classes):
+    if part.zeros_mean_absent():
         if bare:
             raise UserError(
                 f"{_LISTS}/*_{split}.txt: no -1 in any of the class lists, though 0 means that all objects "
@@ -248,7 +238,7 @@ def _settled(part: _Part, split: str, classes: tuple[str, ...]) -> _Part:
             f"labels of {split} are taken from the annotations"
         )
         part = dataclasses.replace(part, listed={})
-    found = part.disagreements(classes)
+    found = part.disagreements()
     if len({d.id for d in found}) == len(part.annotated) >= _A_SYSTEM:
         raise UserError(
             f"{_LISTS}/*_{split}.txt contradict the annotations of all {len(part.annotated)} images "

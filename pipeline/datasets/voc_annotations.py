@@ -9,12 +9,13 @@ from collections.abc import Collection
 from pathlib import Path
 
 from ..errors import UserError
-from ..files.hints import counted, did_you_mean
+from ..files.hints import counted, did_you_mean, some_of
 from .listing import ObjectBox
 from .named_files import composed
 
-_AROUND = frozenset(["annotation", "objects"])
-_BESIDE = frozenset(["filename", "folder", "image", "owner", "path", "segmented", "size", "source"])
+_BESIDE = frozenset([
+    "annotation", "filename", "folder", "image", "objects", "owner", "path", "segmented", "size", "source",
+])  # fmt: skip
 _OBJECT = frozenset([
     "actions", "attributes", "bndbox", "deleted", "difficult", "id", "name", "occluded", "part", "parts",
     "point", "polygon", "pose", "segm", "truncated", "type", "verified",
@@ -38,7 +39,7 @@ class Annotations:
 
     def __init__(self, known: Collection[str] = (), where: str = "") -> None:
         self._known, self._where = known, where
-        self._read: dict[str, list[ObjectBox]] = {}
+        self._read: dict[Path, tuple[str, list[ObjectBox]]] = {}
         self._unread: Counter[str] = Counter()
         self._truncated: Counter[str] = Counter()
 
@@ -48,11 +49,14 @@ class Annotations:
         Raises
         ------
         UserError
-            If the file is no annotation, or what decides a label is missing or wrong there.
+            If the file is no annotation, or another image's, or what decides a label is missing or wrong.
         """
-        if image_id not in self._read:
-            self._read[image_id] = self._boxes(image_id, path)
-        return self._read[image_id]
+        if path not in self._read:
+            self._read[path] = image_id, self._boxes(image_id, path)
+        owner, boxes = self._read[path]
+        if owner != image_id:
+            raise UserError(f"{path}: {owner} and {image_id} are both named as it; give each its own")
+        return boxes
 
     def remarks(self) -> tuple[str, ...]:
         """A sentence for each kind of oddity in what was read so far."""
@@ -73,22 +77,15 @@ class Annotations:
             root = ET.parse(path).getroot()
         except (ET.ParseError, ValueError, LookupError, OSError) as error:
             raise UserError(f"{path}: not an annotation in XML ({error}); mend or remove it") from None
-        objects = []
-        for child in [root] if _plain(root.tag) == "object" else root:
-            tag = _plain(child.tag)
-            if tag == "object":
-                objects.append(child)
-            elif tag not in _BESIDE:
-                inside = [element for element in child.iter() if _plain(element.tag) == "object"]
-                objects += inside
-                if not inside and tag not in _AROUND:
-                    self._unread[f"<{tag}>"] += 1
+        objects = _objects_in(root)
+        if objects != [root]:
+            tags = [_plain(child.tag) for child in root if not _objects_in(child)]
+            self._unread.update(f"<{tag}>" for tag in tags if tag not in _BESIDE)
         return [self._box(image_id, element, path) for element in objects]
 
     def _box(self, image_id: str, element: ET.Element, path: Path) -> ObjectBox:
         fields = {_plain(child.tag): child for child in reversed(element)}
-        if not fields.keys() <= _OBJECT:
-            self._unread.update(f"<{tag}>" for tag in fields.keys() - _OBJECT)
+        self._unread.update(f"<{tag}>" for tag in fields.keys() - _OBJECT)
         name, difficult, truncated = (_text(fields.get(tag)) for tag in ("name", "difficult", "truncated"))
         name = composed(name)
         if not name:
@@ -114,6 +111,10 @@ def _plain(tag: str) -> str:
     return tag.rpartition("}")[2].lower()
 
 
+def _objects_in(element: ET.Element) -> list[ET.Element]:
+    return [inner for inner in element.iter() if _plain(inner.tag) == "object"]
+
+
 def _text(element: ET.Element | None) -> str:
     return "" if element is None else (element.text or "").strip()
 
@@ -130,8 +131,7 @@ def _corners(box: ET.Element | None, path: Path) -> tuple[int, int, int, int] | 
     return xmin, ymin, xmax, ymax
 
 
-def _amounts(counts: Counter[str], most: int = 5) -> str:
-    """`0.06: 45, Unspecified: 2`, the most frequent first, those after `most` as a number."""
+def _amounts(counts: Counter[str]) -> str:
+    """`0.06: 45, Unspecified: 2`, the most frequent first."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    rest = f" and {len(ordered) - most} more" if len(ordered) > most else ""
-    return ", ".join(f"{name[:40]}: {amount}" for name, amount in ordered[:most]) + rest
+    return some_of([f"{name[:40]}: {amount}" for name, amount in ordered], 5)

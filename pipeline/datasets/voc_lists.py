@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from posixpath import splitext
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from ..errors import UserError
 from ..files.hints import did_you_mean
 from .image_tree import SUFFIXES
 from .listing import refuse_duplicates, refuse_unsafe
-from .named_files import NamedFiles, composed, likeliest_image, without_ending
+from .named_files import NamedFiles, composed, likeliest_image
 
 _LABELS = ("1", "+1", "-1", "0")
 
@@ -66,9 +67,7 @@ class ImageSets:
         labels = np.full(len(ids), -2, dtype=np.int8)
         for number, line in self._lines(path):
             name, label = [*line.rsplit(maxsplit=1), ""][:2]
-            row = row_of.get(name)
-            if row is None:
-                row = row_of.get(self._id(name))
+            row = row_of.get(name if name in row_of else self._id(name))
             if label not in _LABELS or (row is None and len(name.split()) > 1):
                 raise UserError(f"{path}:{number}: {line!r} is not an image's name and 1, -1 or 0")
             if row is None:
@@ -90,25 +89,25 @@ class ImageSets:
         """The path of an image from its folder: that with a known ending, else that which is one inside."""
         found = self.images.named(image_id)
         if not found:  # two pictures that differ in their ending alone
-            found = [p for p in self.images.named(without_ending(image_id)[0]) if p == image_id]
+            found = [p for p in self.images.named(splitext(image_id)[0]) if p == image_id]
         if not found:
             return f"{image_id}.jpg"
-        if without_ending(found[0])[1].lower() in SUFFIXES:
+        if splitext(found[0])[1].lower() in SUFFIXES:
             return found[0]
         return likeliest_image(self.images.folder, found)
 
     def annotation(self, image_id: str) -> Path | None:
         """The file with an image's objects, if there is one."""
         found = self.annotations.named(image_id)
-        if not found and without_ending(image_id)[1].lower() in SUFFIXES:
-            found = self.annotations.named(without_ending(image_id)[0])
+        if not found and splitext(image_id)[1].lower() in SUFFIXES:
+            found = self.annotations.named(splitext(image_id)[0])
         return self.annotations.folder / found[0] if found else None
 
     def _id(self, name: str) -> str:
         """The image that a list means; its ending is part of the id where two pictures differ in it alone."""
         if len(name) > 2 and name[0] == name[-1] == '"' and name not in self.images:
             name = name[1:-1]
-        base, ending = without_ending(name)
+        base, ending = splitext(name)
         if ending.lower() not in SUFFIXES or name in self.images or name in self.annotations:
             return name
         same = self.images.named(base)

@@ -40,6 +40,7 @@ def read(tmp_path):
         f'<v:annotation xmlns:v="urn:voc">{CAT.replace("<", "<v:").replace("<v:/", "</v:")}</v:annotation>',
         f"<annotation><objects>{CAT}</objects></annotation>",
         f"<annotations><annotation>{CAT}</annotation></annotations>",
+        f"<annotation><image>{CAT}</image></annotation>",
         CAT,
     ],
 )

@@ -179,6 +179,22 @@ def test_two_pictures_that_differ_in_their_ending_are_told_apart_by_it(tmp_path)
     assert (part.paths, part.labels[:, 0].tolist()) == (("JPEGImages/a.jpg", "JPEGImages/a.png"), [1, -1])
 
 
+def test_an_annotation_that_two_listed_pictures_would_share_is_refused(tmp_path):
+    write_list(tmp_path, "test", ["a.jpg", "a.png"])
+    write_annotation(tmp_path, "a", [("cat", False)])
+    for name in ("a.jpg", "a.png"):
+        write_image(tmp_path / "JPEGImages" / name)
+    assert "Annotations/a.xml: a and a.png are both named as it; give each its own" in refusal(tmp_path)
+    write_list(tmp_path, "test", ["a.png"])
+    assert listed(tmp_path).labels.tolist() == [[1]]
+
+
+def test_a_name_in_both_forms_of_unicode_is_two_images(tmp_path):
+    composed, decomposed = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    part = listed(named(tmp_path, {decomposed: decomposed, composed: composed}))
+    assert part.paths == (f"JPEGImages/{decomposed}.jpg", f"JPEGImages/{composed}.jpg")
+
+
 def test_a_name_twice_with_its_ending_and_without_is_twice(tmp_path):
     assert "a is listed twice" in refusal(named(tmp_path, {"a": "a", "a.jpg": "a"}))
 
