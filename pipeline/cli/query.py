@@ -9,6 +9,7 @@ import click
 import numpy as np
 
 from ..errors import UserError
+from ..files.csv_file import joined
 from ..params import Params, load_params
 from ..project import Project
 from ..search.searcher import Neighbors, Searcher
@@ -130,7 +131,7 @@ def _as_table(names: Sequence[str], answers: Sequence[Neighbors]) -> str:
             lines += ([""] if lines else []) + [name]
         lines.append(f"{'rank':>4}  {'id':<{width}}  {'distance':>10}  labels")
         for near in found:
-            shown = " ".join(near.labels)
+            shown = joined(near.labels)
             lines.append(f"{near.rank:>4}  {near.id:<{width}}  {near.distance:>10.6g}  {shown}")
     return "\n".join(line.rstrip() for line in lines)
 

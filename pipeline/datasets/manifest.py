@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import itertools
+import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import UserError
-from ..files.csv_file import write_csv
+from ..files.atomic import write_text
+from ..files.csv_file import csv_text
 
 _COLUMNS = ["id", "path", "digest", "width", "height"]
 _TEXT = {-1: "-1", 0: "0", 1: "1"}
@@ -57,15 +59,21 @@ def image_paths(manifest: Manifest, root: Path | str) -> dict[str, Path]:
 
 
 def write_manifest(manifest: Manifest, path: Path | str) -> None:
-    """Write `manifest` as CSV: one row an image, one column a class; the same bytes for the same content."""
+    """Write `manifest` as CSV: one row an image, one column a class; the same bytes for the same content.
+
+    The first line names the split and has the SHA-256 of all that follows it.
+    """
     digests = (digest.tobytes().hex() for digest in manifest.digests)
     columns = zip(manifest.ids, manifest.paths, digests, manifest.sizes, manifest.labels, strict=True)
     rows = (
         [name, place, digest, *size, *map(_TEXT.__getitem__, labels.tolist())]
         for name, place, digest, size, labels in columns
     )
-    header = [*_COLUMNS, *manifest.classes]
-    write_csv(path, ["#", manifest.split], itertools.chain([header], rows), exact=True)
+    body = csv_text([*_COLUMNS, *manifest.classes], rows, exact=True)
+    write_text(
+        path,
+        csv_text(["#", manifest.split, hashlib.sha256(body.encode()).hexdigest()], [], exact=True) + body,
+    )
 
 
 def read_manifest(path: Path | str) -> Manifest:
@@ -79,15 +87,19 @@ def read_manifest(path: Path | str) -> Manifest:
     path = Path(path)
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            (_, split), header = next(csv.reader(file)), next(csv.reader(file))
+            _, split, written = next(csv.reader([next(file)]))
+            lines = _hashed(file, digest := hashlib.sha256())
+            header = next(csv.reader([next(lines)]))
             if header[: len(_COLUMNS)] != _COLUMNS:
                 raise ValueError
             classes = tuple(header[len(_COLUMNS) :])
             heads, labels = [], bytearray()
-            for line in file:
+            for line in lines:
                 head, values = _cut(line.rstrip("\n"), len(classes))
                 heads.append(head)
                 labels += values.tobytes()
+        if digest.hexdigest() != written:
+            raise ValueError
         rows = list(csv.reader(heads, strict=True))
         columns = list(zip(*rows, strict=True)) or [()] * len(_COLUMNS)
         ids, paths, digests, *sizes = columns
@@ -103,7 +115,15 @@ def read_manifest(path: Path | str) -> Manifest:
     except FileNotFoundError:
         raise UserError(f"{path}: no such manifest", rerun="dataset") from None
     except (ValueError, csv.Error, StopIteration):
-        raise UserError(f"{path}: not a Pool5 manifest", rerun="dataset", force=True) from None
+        raise UserError(
+            f"{path}: not a Pool5 manifest, or changed since it was written", rerun="dataset", force=True
+        ) from None
+
+
+def _hashed(lines: Iterator[str], digest: hashlib._Hash) -> Iterator[str]:
+    for line in lines:
+        digest.update(line.encode())
+        yield line
 
 
 def _cut(line: str, classes: int) -> tuple[str, np.ndarray]:

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from ..errors import UserError
+from .annotated_images import annotated_images
 from .image_tree import SUFFIXES, subfolders
 from .table import TABLE, class_columns
 from .voc import find_devkit
@@ -59,7 +60,11 @@ def recognize(path: Path) -> Recognized:
         train, test = _splits(lists, devkit / "ImageSets/Main")
         return Recognized("voc", path, train, test, True, f"VOC's layout, with the splits {train} and {test}")
     folders = {folder.name: folder for folder in subfolders(path)}
-    if set(folders) & set(_TRAIN) and set(folders) & set(_TEST):
+    has_splits = bool(set(folders) & set(_TRAIN) and set(folders) & set(_TEST))
+    if count := _annotated(path):
+        train, test = _splits(list(folders), path) if has_splits else ("train", "test")
+        return Recognized("voc", path, train, test, True, f"{count} images with annotations as VOC has them")
+    if has_splits:
         train, test = _splits(list(folders), path)
         classes = len(subfolders(folders[train]))
         described = f"{_count(path)} in the splits {train} and {test}, {classes or 'no'} classes by folder"
@@ -79,6 +84,15 @@ def _devkit(path: Path) -> Path | None:
         return find_devkit(path)
     except UserError:
         return None
+
+
+def _annotated(path: Path) -> int:
+    """How many images have an annotation of their name; 0 where most have none."""
+    try:
+        found = annotated_images(path)
+    except UserError:
+        return 0
+    return len(found) if 2 * len(found) > sum(map(_is_image, path.rglob("*"))) else 0
 
 
 def _splits(names: list[str], where: Path) -> tuple[str, str]:

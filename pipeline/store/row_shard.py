@@ -128,17 +128,21 @@ def read_shard(path: Path) -> Shard:
         body, digest = head[:-_DIGEST_BYTES], head[-_DIGEST_BYTES:]
         if hashlib.sha256(body).digest() != digest:
             raise DamagedShard("the head is damaged")
-        fields = json.loads(body[first.end() :].rstrip(b"\0").decode())
-        key, length, width = (
-            FeatureKey.from_json(json.dumps(fields["key"])),
-            fields["length"],
-            fields["width"],
-        )
-        digests = file.read(16 * length)
-        expected = size + length * (16 + width * np.dtype(key.dtype).itemsize)
+        try:
+            fields = json.loads(body[first.end() :].rstrip(b"\0").decode())
+            key, length, width = (
+                FeatureKey.from_json(json.dumps(fields["key"])),
+                fields["length"],
+                fields["width"],
+            )
+            expected = size + length * (16 + width * np.dtype(key.dtype).itemsize)
+            sums = fields["digests_checksum"], fields["rows_sha256"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise DamagedShard(f"the head makes no sense ({error})") from None
         if (found := os.fstat(file.fileno()).st_size) != expected:
             raise DamagedShard(f"{found} bytes instead of {expected}")
-        if checksum(digests).hex() != fields["digests_checksum"]:
+        digests = file.read(16 * length)
+        if checksum(digests).hex() != sums[0]:
             raise DamagedShard("the digests are damaged")
     table = np.frombuffer(digests, np.uint8).reshape(-1, 16)
-    return Shard(path, key, table, width, size + 16 * length, fields["rows_sha256"])
+    return Shard(path, key, table, width, size + 16 * length, sums[1])

@@ -130,6 +130,10 @@ def test_kinds_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "listed").mkdir()
     (tmp_path / "listed/images.csv").write_text("path,cat\n")
     draw(*(tmp_path / "plain" / name for name in ("train/1.jpg", "test/2.png")))
+    draw(*(tmp_path / "flat" / name for name in ("1.jpg", "2.jpg", "3.jpg")))
+    draw(*(tmp_path / "exported" / name for name in ("train/1.jpg", "valid/2.jpg")))
+    for name in ("flat/1.xml", "flat/2.xml", "exported/train/1.xml", "exported/valid/2.xml"):
+        (tmp_path / name).write_text("<annotation/>")
     found = {path.stem: recognize(path) for path in tmp_path.iterdir()}
     assert {name: (seen.kind, seen.train, seen.test) for name, seen in found.items()} == {
         "drawn": ("folder", "train", "test"),
@@ -137,5 +141,7 @@ def test_kinds_are_told_apart(tmp_path: Path) -> None:
         "voc": ("voc", "train", "val"),  # trainval would hold what is tested on
         "listed": ("table", "train", "test"),
         "plain": ("images", "train", "test"),
+        "flat": ("voc", "train", "test"),
+        "exported": ("voc", "train", "valid"),
     }
     assert found["drawn"].described == "2 images in 2 folders, which are taken for classes"

@@ -53,3 +53,17 @@ def test_a_file_that_is_no_manifest_is_refused_in_one_line(tmp_path, text):
     path.write_text(text)
     with pytest.raises(UserError, match=r"not a Pool5 manifest"):
         read_manifest(path)
+
+
+def test_a_changed_cell_is_noticed(tmp_path):
+    path = tmp_path / "test.csv"
+    write_manifest(manifest(7), path)
+    text = path.read_text()
+    places = [at for at, letter in enumerate(text) if letter == "1" and at > text.index("\n")]
+    for at in places[:: len(places) // 12]:
+        path.write_text(text[:at] + "0" + text[at + 1 :])
+        with pytest.raises(UserError, match="changed since it was written"):
+            read_manifest(path)
+    path.write_text(text + text.splitlines(keepends=True)[-1])
+    with pytest.raises(UserError, match="changed since it was written"):
+        read_manifest(path)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 from pathlib import Path
 
@@ -224,3 +225,17 @@ def test_a_cache_that_cannot_be_written_is_one_line_that_says_the_way_around(
     monkeypatch.setattr(Path, "touch", refuse)
     with pytest.raises(UserError, match=r"list it in extract\.read_also"), RowCache(tmp_path).writer():
         pass
+
+
+@pytest.mark.parametrize("fields", [{}, {"key": 3}, {"length": "x"}, {"length": -1}, {"width": 1e99}])
+def test_a_head_that_makes_no_sense_is_a_damaged_shard(tmp_path: Path, fields: dict, monkeypatch) -> None:
+    real = json.dumps
+
+    def other(content: dict, **how: bool) -> str:
+        return real((content | fields if fields else {}) if "rows_sha256" in content else content, **how)
+
+    monkeypatch.setattr(json, "dumps", other)
+    write_shard(tmp_path / "a.rows", KEY, digests_of(range(3)), rows_of(range(3)))
+    monkeypatch.undo()
+    with pytest.raises(DamagedShard):
+        read_shard(tmp_path / "a.rows")
