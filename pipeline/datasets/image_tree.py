@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
+from typing import NoReturn
 
 from ..errors import UserError
 from ..files.hints import did_you_mean
@@ -39,7 +40,6 @@ def subfolders(folder: Path) -> list[Path]:
         return sorted(path for path in folder.iterdir() if path.is_dir() and not _unwanted(path.name))
     except OSError as error:
         refuse_unreadable(error)
-        raise
 
 
 def images_under(folder: Path, base: Path) -> list[str]:
@@ -95,7 +95,7 @@ def _unwanted(folder: str) -> bool:
     return folder.startswith(".") or folder in OF_THE_SYSTEM
 
 
-def refuse_unreadable(error: OSError) -> None:
+def refuse_unreadable(error: OSError) -> NoReturn:
     """Stop at a folder that cannot be read: what is in it would be missing without a word."""
     raise UserError(
         f"{error.filename}: cannot be read ({error.strerror}); make it readable, or move it elsewhere"

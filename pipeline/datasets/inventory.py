@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
 from collections.abc import Collection, Iterable, Mapping
@@ -19,7 +20,7 @@ from ..files.hints import counted
 from ..files.json_file import write_json
 from ..params import Dataset, Extract
 from ..project import Project
-from ..results.dataset import Contradiction, DatasetResult, LeftOut, SplitContent
+from ..results.dataset import DatasetResult, LeftOut, SplitContent
 from ..results.record import save_record
 from .image_check import BadImage, ImageFact, check_images, doubts
 from .kinds import list_splits
@@ -125,20 +126,16 @@ def _result(
         )
         for split, manifest in manifests.items()
     }
-    # each once, though an image may be in more than one split
-    contradictions = dict.fromkeys(d for listing in listings.values() for d in listing.disagreements)
+    passed_over, links = look_beside(root, facts)
     remarks = dict.fromkeys(remark for listing in listings.values() for remark in listing.remarks)
     result = DatasetResult(
         dataset=dataset.name,
         classes=manifests[dataset.test].classes,
         splits=splits,
-        disagreements=tuple(
-            Contradiction(id=d.id, class_name=d.name, listed=d.listed, annotated=d.annotated)
-            for d in contradictions
-        ),
+        # each once, though an image may be in more than one split
+        disagreements=tuple(dict.fromkeys(d for part in listings.values() for d in part.disagreements)),
+        passed_over=tuple(passed_over),
     )
-    passed_over, links = look_beside(root, facts)
-    result = msgspec.structs.replace(result, passed_over=tuple(passed_over))
     gaps = (*oddities(result, dataset.train, dataset.test, links), *doubts(facts), *remarks)
     return msgspec.structs.replace(result, gaps=gaps)
 
@@ -152,10 +149,8 @@ def _write_objects(path: Path, listings: Iterable[Listing], manifests: Iterable[
     kept = {str(image_id) for manifest in manifests for image_id in manifest.ids}
     by_image: dict[str, list[ObjectBox]] = {}
     for listing in listings:
-        boxes: dict[str, list[ObjectBox]] = {}
-        for box in listing.objects:
-            boxes.setdefault(box.id, []).append(box)
-        by_image |= boxes
+        for image_id, boxes in itertools.groupby(listing.objects, key=lambda box: box.id):
+            by_image[image_id] = list(boxes)
     rows = [
         [
             box.id,

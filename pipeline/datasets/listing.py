@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ..errors import UserError
+from ..results.dataset import Contradiction
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,16 +21,6 @@ class ObjectBox:
     difficult: bool
     truncated: bool | None  # None where the data set does not say
     corners: tuple[int, int, int, int] | None  # xmin, ymin, xmax, ymax
-
-
-@dataclasses.dataclass(frozen=True)
-class Disagreement:
-    """An image whose class list and annotation say different things about a class."""
-
-    id: str
-    name: str
-    listed: int
-    annotated: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +43,7 @@ class Listing:
     paths: tuple[str, ...]
     labels: np.ndarray
     objects: tuple[ObjectBox, ...] = ()
-    disagreements: tuple[Disagreement, ...] = ()
+    disagreements: tuple[Contradiction, ...] = ()
     remarks: tuple[str, ...] = ()
 
 

@@ -12,9 +12,10 @@ import numpy as np
 from ..errors import UserError
 from ..files.hints import did_you_mean, some_of
 from ..progress import progress
+from ..results.dataset import Contradiction
 from .annotated_images import annotated_images, splits_of
 from .image_tree import SUFFIXES, short_ids
-from .listing import Disagreement, Listing, ObjectBox
+from .listing import Listing, ObjectBox
 from .named_files import NamedFiles
 from .voc_annotations import Annotations
 from .voc_lists import ImageSets
@@ -168,10 +169,12 @@ class _Part:
                 labels[:, column] = self.listed[name]
         return labels
 
-    def disagreements(self) -> tuple[Disagreement, ...]:
+    def disagreements(self) -> tuple[Contradiction, ...]:
         seen = self._from_objects(list(self.listed))
         return tuple(
-            Disagreement(self.ids[row], name, int(labels[row]), int(seen[row, column]))
+            Contradiction(
+                id=self.ids[row], class_name=name, listed=int(labels[row]), annotated=int(seen[row, column])
+            )
             for column, (name, labels) in enumerate(self.listed.items())
             for row in np.flatnonzero(labels != seen[:, column])
             if self.ids[row] in self.annotated
@@ -242,7 +245,7 @@ def _settled(part: _Part, split: str, classes: tuple[str, ...]) -> _Part:
     if len({d.id for d in found}) == len(part.annotated) >= _A_SYSTEM:
         raise UserError(
             f"{_LISTS}/*_{split}.txt contradict the annotations of all {len(part.annotated)} images "
-            f"that have one, such as {found[0].id} ({found[0].name} {found[0].listed}, annotated "
+            f"that have one, such as {found[0].id} ({found[0].class_name} {found[0].listed}, annotated "
             f"{found[0].annotated}); mend one of the two, or remove it"
         )
     return dataclasses.replace(part, remarks=tuple(remarks))

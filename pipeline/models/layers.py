@@ -15,7 +15,6 @@ from torchvision.models.feature_extraction import NodePathTracer, create_feature
 from ..errors import UserError
 from ..files.hints import did_you_mean
 from .card import ModelCard
-from .network import on_shapes_alone
 
 # torchvision's own: each is one node
 _LEAVES = [
@@ -108,9 +107,7 @@ def _unless_rows(two: object, three: object) -> str:
     return ""
 
 
-def check_layers(
-    card: ModelCard, architecture: str, layers: Mapping[str, str], network: nn.Module | None = None
-) -> None:
+def check_layers(card: ModelCard, architecture: str, layers: Mapping[str, str], network: nn.Module) -> None:
     """Refuse layers that the model in a folder cannot give.
 
     Parameters
@@ -120,8 +117,8 @@ def check_layers(
     architecture : str
         What params.yaml asks for.
     layers : {layer: node}
-    network : nn.Module, optional
-        The folder's network, if it is at hand.
+    network : nn.Module
+        The folder's.
 
     Raises
     ------
@@ -133,8 +130,6 @@ def check_layers(
         raise UserError(
             f"architecture {architecture}: the stored model is a {card.architecture}", rerun="model"
         )
-    if network is None:
-        network = on_shapes_alone(architecture, card.outputs, card.crop)
     check_nodes(network, layers, card.crop)
     if not card.missing:
         return

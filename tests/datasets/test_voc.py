@@ -120,7 +120,9 @@ def test_where_lists_and_annotations_disagree_the_lists_count_and_the_image_is_n
     write_annotation(two, "000002", [("dog", False)])
     part = list_voc(two, "train", "train")["train"]
     np.testing.assert_array_equal(part.labels, [[1, -1], [-1, 0]])
-    assert [(d.id, d.name, d.listed, d.annotated) for d in part.disagreements] == [("000002", "dog", 0, 1)]
+    assert [(d.id, d.class_name, d.listed, d.annotated) for d in part.disagreements] == [
+        ("000002", "dog", 0, 1)
+    ]
 
 
 def test_windows_line_ends_spaces_and_a_byte_order_mark_do_no_harm(two):

@@ -83,21 +83,25 @@ def partial_alexnet():
     return ModelCard("alexnet", 20, 224, (), "0" * 64, "file conv.pth", missing)
 
 
+def check_partial_alexnet(architecture, layers):
+    check_layers(partial_alexnet(), architecture, layers, on_shapes_alone("alexnet", 20, 224))
+
+
 def test_layers_that_need_no_missing_weight_pass():
-    check_layers(partial_alexnet(), "alexnet", {"pool5": "features.12", "flat": "flatten"})
+    check_partial_alexnet("alexnet", {"pool5": "features.12", "flat": "flatten"})
 
 
 def test_a_layer_from_missing_weights_is_refused_with_what_would_do():
     with pytest.raises(
         UserError, match=r"layers.fc7: node classifier.5 .* needs classifier.1.weight"
     ) as told:
-        check_layers(partial_alexnet(), "alexnet", {"pool5": "features.12", "fc7": "classifier.5"})
+        check_partial_alexnet("alexnet", {"pool5": "features.12", "fc7": "classifier.5"})
     assert "features.12" in str(told.value).partition("nodes that it gives")[2]
 
 
 def test_a_card_of_another_architecture_is_refused():
     with pytest.raises(UserError, match="architecture resnet18: the stored model is a alexnet"):
-        check_layers(partial_alexnet(), "resnet18", {"fc7": "flatten"})
+        check_partial_alexnet("resnet18", {"fc7": "flatten"})
 
 
 @pytest.mark.parametrize(

@@ -143,9 +143,9 @@ def test_a_partial_checkpoint_says_what_is_missing(shared, tmp_path, caplog):
     assert "lacks 6 of the 16 weights of a alexnet (classifier.1.bias" in caplog.text
     assert read_card(tmp_path / "conv") == card
     layers = {"pool5": "features.12"}
-    check_layers(card, "alexnet", layers)
     images = torch.randn(2, 3, 224, 224)
     network = load_network(tmp_path / "conv")
+    check_layers(card, "alexnet", layers, network)
     pool5 = LayerExtractor(network, layers)(images)["pool5"]
     reference = torchvision.models.alexnet()
     reference.load_state_dict(torch.load(shared / "weights" / name, weights_only=True), strict=False)
@@ -153,7 +153,7 @@ def test_a_partial_checkpoint_says_what_is_missing(shared, tmp_path, caplog):
     # what would come from missing weights cannot pass for a value
     assert network(images).isnan().all()
     with pytest.raises(UserError, match="which the checkpoint does not have"):
-        check_layers(card, "alexnet", {"fc7": "classifier.5"})
+        check_layers(card, "alexnet", {"fc7": "classifier.5"}, network)
 
 
 def test_training_from_a_partial_checkpoint_draws_the_rest(shared, tmp_path):
