@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -32,15 +33,11 @@ def look_beside(root: Path, paths: Iterable[str]) -> tuple[list[PassedOver], lis
     list of PassedOver, list of str
         The latter are paths from `root`.
     """
-    listed: dict[str, set[str]] = {}
-    for path in paths:
-        folder, name = os.path.split(path)
-        listed.setdefault(folder, set()).add(name)
     # by the real folder, as one may be reached through a link and be found beside it
-    read: dict[str, set[str]] = {}
-    for folder, listed_there in listed.items():
-        read.setdefault(os.path.realpath(root / folder), set()).update(listed_there)
-    top = root / os.path.commonpath(listed)
+    real = functools.cache(lambda folder: os.path.realpath(root / folder))
+    listed = [os.path.split(path) for path in paths]
+    read = {(real(folder), name) for folder, name in listed}
+    top = root / os.path.commonpath({folder for folder, _ in listed})
     found: dict[tuple[str, str], list[str]] = {}
     links = [folder for folder in (top, *top.parents) if folder.is_symlink() and folder.is_relative_to(root)]
 
@@ -48,12 +45,11 @@ def look_beside(root: Path, paths: Iterable[str]) -> tuple[list[PassedOver], lis
         found.setdefault((reason, ending), []).append(os.path.relpath(path, root))
 
     for place, names in walk(top, lambda error: note(CLOSED, error.filename), links.append):
-        for name in sorted(set(names) - read.get(os.path.realpath(place), set()) - {TABLE}):
-            ending = Path(name).suffix.lower()
-            if ending not in SUFFIXES:
-                note(NO_IMAGE, place / name, ending)
-            else:
-                note(NO_SPLIT if (place / name).is_file() else NOWHERE, place / name, ending)
+        for name in names:
+            if (real(place), name) not in read and name != TABLE:
+                ending = Path(name).suffix.lower()
+                beside = NO_SPLIT if (place / name).is_file() else NOWHERE
+                note(beside if ending in SUFFIXES else NO_IMAGE, place / name, ending)
     inside = root.resolve()
     elsewhere = {link for link in links if link != root and not link.resolve().is_relative_to(inside)}
     return (

@@ -99,48 +99,25 @@ def list_voc(
     annotations = Annotations(listed, f"{_LISTS} has lists for: {', '.join(listed)}")
     place = Path(os.path.relpath(devkit, root), _IMAGES)
     parts = {}
-    for split in progress(required, desc="reading labels", unit="split"):
-        ids = lists.ids(split)
-        paths = [os.path.normpath(place / lists.image(image_id)) for image_id in ids]
-        files, columns = map(lists.annotation, ids), class_files.get(split, {})
-        labels = {name: lists.labels(columns[name], ids) for name in listed if name in columns}
-        part = _read_part(ids, paths, files, annotations, labels)
-        parts[split] = _settled(part, split, listed)
+    for split in required:
+        ids, columns = lists.ids(split), class_files.get(split, {})
+        parts[split] = _Part(
+            ids,
+            tuple(os.path.normpath(place / lists.image(image_id)) for image_id in ids),
+            tuple(map(lists.annotation, ids)),
+            {name: lists.labels(columns[name], ids) for name in listed if name in columns},
+        )
     return _listings(parts, listed, annotations, devkit)
 
 
 def _list_annotated(root: Path, found: dict[str, str], splits: dict[str, list[str]]) -> dict[str, Listing]:
     """Listings of images that have an annotation, and no lists."""
     ids = short_ids(list(found))
-    annotations = Annotations()
     parts = {
-        split: _read_part([ids[p] for p in paths], paths, [root / found[p] for p in paths], annotations)
-        for split, paths in progress(splits.items(), desc="reading labels", unit="split")
+        split: _Part(tuple(ids[path] for path in paths), tuple(paths), tuple(root / found[p] for p in paths))
+        for split, paths in splits.items()
     }
-    return _listings(parts, (), annotations, root)
-
-
-def _listings(
-    parts: Mapping[str, _Part], listed: tuple[str, ...], annotations: Annotations, where: Path
-) -> dict[str, Listing]:
-    classes = listed or in_order({box.name for part in parts.values() for box in part.objects})
-    if not classes:
-        raise UserError(
-            f"{where}: neither class lists nor annotated objects; to do without, set dataset.kind: images"
-        )
-    return {
-        split: Listing(
-            split=split,
-            classes=classes,
-            ids=part.ids,
-            paths=part.paths,
-            labels=part.labels(classes),
-            objects=part.objects,
-            disagreements=part.disagreements(),
-            remarks=(*part.remarks, *annotations.remarks()),
-        )
-        for split, part in parts.items()
-    }
+    return _listings(parts, (), Annotations(), root)
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:
@@ -153,71 +130,46 @@ def in_order(names: Iterable[str]) -> tuple[str, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class _Part:
-    """A split's ids, with what the class lists and the annotations say."""
+    """A split's ids, the files of each, and a column of labels for each class that has a list."""
 
     ids: tuple[str, ...]
     paths: tuple[str, ...]
-    listed: Mapping[str, np.ndarray]  # a class's column of labels
-    objects: tuple[ObjectBox, ...]
-    annotated: frozenset[str]  # the ids that have an annotation
-    remarks: tuple[str, ...] = ()
+    annotations: tuple[Path | None, ...]
+    listed: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
-    def labels(self, classes: Sequence[str]) -> np.ndarray:
-        labels = self._from_objects(classes)
-        for column, name in enumerate(classes):
-            if name in self.listed:
-                labels[:, column] = self.listed[name]
-        return labels
 
-    def disagreements(self) -> tuple[Contradiction, ...]:
-        seen = self._from_objects(list(self.listed))
-        return tuple(
-            Contradiction(
-                id=self.ids[row], class_name=name, listed=int(labels[row]), annotated=int(seen[row, column])
-            )
-            for column, (name, labels) in enumerate(self.listed.items())
-            for row in np.flatnonzero(labels != seen[:, column])
-            if self.ids[row] in self.annotated
+def _listings(
+    parts: Mapping[str, _Part], listed: tuple[str, ...], annotations: Annotations, where: Path
+) -> dict[str, Listing]:
+    objects = {}
+    for split, part in progress(parts.items(), desc="reading labels", unit="split"):
+        files = zip(part.ids, part.annotations, strict=True)
+        objects[split] = [box for name, file in files if file for box in annotations.of(name, file)]
+    classes = listed or in_order({box.name for boxes in objects.values() for box in boxes})
+    listings = {
+        split: _listing(split, part, objects[split], classes, [c for c in listed if c not in part.listed])
+        for split, part in parts.items()
+    }
+    if not classes:
+        raise UserError(
+            f"{where}: neither class lists nor annotated objects; to do without, set dataset.kind: images"
         )
-
-    def zeros_mean_absent(self) -> bool:
-        """Whether the lists know no -1, and have a 0 for which no annotation shows a difficult instance."""
-        seen = self._from_objects(list(self.listed))
-        labels = np.reshape([*self.listed.values()], (-1, len(self.ids))).T
-        return not (labels == -1).any() and bool(((labels == 0) & (seen == -1)).any())
-
-    def _from_objects(self, classes: Sequence[str]) -> np.ndarray:
-        row_of = {image_id: row for row, image_id in enumerate(self.ids)}
-        column_of = {name: column for column, name in enumerate(classes)}
-        labels = np.full((len(self.ids), len(classes)), -1, dtype=np.int8)
-        for box in self.objects:
-            if box.name in column_of:
-                at = row_of[box.id], column_of[box.name]
-                labels[at] = max(labels[at], 0 if box.difficult else 1)
-        return labels
+    odd = annotations.remarks()
+    return {
+        split: dataclasses.replace(listing, remarks=(*listing.remarks, *odd))
+        for split, listing in listings.items()
+    }
 
 
-def _read_part(
-    ids: Sequence[str],
-    paths: Sequence[str],
-    files: Iterable[Path | None],
-    annotations: Annotations,
-    listed: Mapping[str, np.ndarray] | None = None,
-) -> _Part:
-    objects: list[ObjectBox] = []
-    annotated = set()
-    for image_id, file in zip(ids, files, strict=True):
-        if file is not None:
-            objects += annotations.of(image_id, file)
-            annotated.add(image_id)
-    return _Part(tuple(ids), tuple(paths), listed or {}, tuple(objects), frozenset(annotated))
+def _listing(
+    split: str, part: _Part, objects: Sequence[ObjectBox], classes: tuple[str, ...], missing: Sequence[str]
+) -> Listing:
+    """The split with a label of every image for every class, or a refusal: what is missing is not absent.
 
-
-def _settled(part: _Part, split: str, classes: tuple[str, ...]) -> _Part:
-    """The part with a label of every image for every class, or a refusal: what is missing is not absent."""
-    bare = next((image_id for image_id in part.ids if image_id not in part.annotated), None)
-    missing = [name for name in classes if name not in part.listed]
-    if bare and (missing or not classes):
+    `missing` are classes without a list, where there are lists.
+    """
+    bare = next((name for name, file in zip(part.ids, part.annotations, strict=True) if file is None), None)
+    if bare and (missing or not part.listed):
         whose = f" for {some_of(missing)}" if part.listed else ""
         raise UserError(
             f"split {split}: {bare} has no label{whose}: there is neither "
@@ -230,7 +182,12 @@ def _settled(part: _Part, split: str, classes: tuple[str, ...]) -> _Part:
             f"{_LISTS} has no list {some_of([f'{name}_{split}.txt' for name in missing], 5)}: what {split} "
             "shows of these classes is taken from the annotations"
         )
-    if part.zeros_mean_absent():
+    seen = _labels_of(objects, part.ids, classes)
+    labels = seen.copy()
+    for name, column in part.listed.items():
+        labels[:, classes.index(name)] = column
+    no_minus = all((column != -1).all() for column in part.listed.values())
+    if no_minus and ((labels == 0) & (seen == -1)).any():
         if bare:
             raise UserError(
                 f"{_LISTS}/*_{split}.txt: no -1 in any of the class lists, though 0 means that all objects "
@@ -240,12 +197,41 @@ def _settled(part: _Part, split: str, classes: tuple[str, ...]) -> _Part:
             f"{_LISTS}/*_{split}.txt have no -1, and 0 where the annotations show no difficult object: the "
             f"labels of {split} are taken from the annotations"
         )
-        part = dataclasses.replace(part, listed={})
-    found = part.disagreements()
-    if len({d.id for d in found}) == len(part.annotated) >= _A_SYSTEM:
+        labels = seen
+    found = _contradictions(split, part, classes, labels, seen)
+    return Listing(split, classes, part.ids, part.paths, labels, tuple(objects), found, tuple(remarks))
+
+
+def _labels_of(objects: Iterable[ObjectBox], ids: Sequence[str], classes: Sequence[str]) -> np.ndarray:
+    """What the annotations say: (N, C) int8."""
+    row_of = {image_id: row for row, image_id in enumerate(ids)}
+    column_of = {name: column for column, name in enumerate(classes)}
+    labels = np.full((len(ids), len(classes)), -1, dtype=np.int8)
+    for box in objects:
+        at = row_of[box.id], column_of[box.name]
+        labels[at] = max(labels[at], 0 if box.difficult else 1)
+    return labels
+
+
+def _contradictions(
+    split: str, part: _Part, classes: Sequence[str], labels: np.ndarray, seen: np.ndarray
+) -> tuple[Contradiction, ...]:
+    """Where lists and annotations differ; refused where they do in every annotated image of some."""
+    found = tuple(
+        Contradiction(
+            id=part.ids[row],
+            class_name=classes[column],
+            listed=int(labels[row, column]),
+            annotated=int(seen[row, column]),
+        )
+        for column, row in np.argwhere((labels != seen).T)
+        if part.annotations[row]
+    )
+    annotated = sum(file is not None for file in part.annotations)
+    if len({d.id for d in found}) == annotated >= _A_SYSTEM:
         raise UserError(
-            f"{_LISTS}/*_{split}.txt contradict the annotations of all {len(part.annotated)} images "
+            f"{_LISTS}/*_{split}.txt contradict the annotations of all {annotated} images "
             f"that have one, such as {found[0].id} ({found[0].class_name} {found[0].listed}, annotated "
             f"{found[0].annotated}); mend one of the two, or remove it"
         )
-    return dataclasses.replace(part, remarks=tuple(remarks))
+    return found

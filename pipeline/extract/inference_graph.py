@@ -32,7 +32,8 @@ def prepare(network: nn.Module, nodes: Sequence[str], *, fuse: bool) -> list[Lay
         Compute a convolution, the addition and the ReLU after it in one pass over memory, with the same
         values: for float32 on CPUs, whose caches do not hold an activation.
     """
-    bare = [node for node in nodes if _would_be_folded(network, node)]
+    names = get_graph_node_names(network)[1]
+    bare = [node for node in nodes if _would_be_folded(network, end_node(names, node) or node)]
     groups = [[node for node in nodes if node not in bare], bare]
     modules = [LayerExtractor(network, {node: node for node in group}) for group in groups if group]
     for module in modules:
@@ -47,8 +48,7 @@ def prepare(network: nn.Module, nodes: Sequence[str], *, fuse: bool) -> list[Lay
 
 
 def _would_be_folded(network: nn.Module, node: str) -> bool:
-    """Whether a node is a convolution that a batch normalisation follows in the network."""
-    node = end_node(get_graph_node_names(network)[1], node) or node
+    """Whether a node of the graph is a convolution that a batch normalisation follows in the network."""
     # a module that runs again is named with _1, _2, … at the end
     modules = dict(network.named_modules())
     if not any(isinstance(modules.get(n), nn.Conv2d) for n in (node, re.sub(r"_\d+$", "", node))):
