@@ -57,7 +57,14 @@ def names_of_files() -> Iterator[str]:
     """Where the parts of a project lie, as far as the name is the same in every project."""
     project = Project()
     for name in dir(Project):
-        if name.startswith("_") or name in ("root", "images", "row_cache"):
+        if name.startswith("_") or name in (
+            "root",
+            "images",
+            "row_cache",
+            "row_caches",
+            "set_aside",
+            "outputs_of",
+        ):
             continue
         path = getattr(project, name)
         if callable(path):

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
 
 import pool5
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = {"dvc", "faiss", "jinja2", "matplotlib", "openTSNE", "pandas", "pyarrow", "safetensors"}
-HEAVY |= {"sklearn", "torch", "tqdm"}
+HEAVY |= {"sklearn", "torch"}
 
 
 @pytest.fixture(scope="module")
@@ -143,17 +144,32 @@ def test_a_module_that_is_missing_by_our_own_fault_is_not_hidden() -> None:
 def test_the_base_names_no_package_of_an_extra(about: dict) -> None:
     base, extras = about["project"]["dependencies"], about["project"]["optional-dependencies"]
     assert not set(base) & {name for names in extras.values() for name in names}
-    assert set(extras) == {"pipeline", "dev"}
+    assert set(extras) == {"pipeline", "pipeline-cpu", "pipeline-without-faiss", "dev"}
+
+
+def test_without_a_gpu_the_same_packages_are_asked_for_but_faiss(about: dict) -> None:
+    extras = about["project"]["optional-dependencies"]
+    shared = "pool5[pipeline-without-faiss]"
+    assert extras["pipeline-cpu"] == [shared, "faiss-cpu"]
+    gpu, cpu = extras["pipeline"][1:]
+    for machine, system, wanted in (
+        ("x86_64", "linux", "gpu"),
+        ("aarch64", "linux", "cpu"),
+        ("arm64", "darwin", "cpu"),
+    ):
+        here = {"platform_machine": machine, "sys_platform": system}
+        chosen = [r.name for r in map(Requirement, (gpu, cpu)) if r.marker and r.marker.evaluate(here)]
+        assert chosen == [f"faiss-{wanted}"]
 
 
 def test_the_locks_pin_every_package_with_hashes(about: dict) -> None:
     users, tools = ((ROOT / name).read_text() for name in ("requirements.lock", "requirements-dev.lock"))
-    for text, wanted in (
-        (users, about["project"]["dependencies"] + about["project"]["optional-dependencies"]["pipeline"]),
-        (tools, about["project"]["optional-dependencies"]["dev"]),
-    ):
-        pinned = [part for part in text.split("\n") if "==" in part]
-        assert {name.lower() for name in wanted} <= {line.split("==")[0].lower() for line in pinned}
+    extras = about["project"]["optional-dependencies"]
+    pipeline = extras["pipeline"][1:] + extras["pipeline-without-faiss"]
+    for text, wanted in ((users, about["project"]["dependencies"] + pipeline), (tools, extras["dev"])):
+        pinned = [part for part in text.split("\n") if "==" in part and not part.startswith(" ")]
+        names = {Requirement(wish).name.lower() for wish in wanted}
+        assert names <= {line.split("==")[0].lower() for line in pinned}
         assert text.count(" \\\n    --hash=sha256:") >= len(pinned)
     assert "pytest==" not in users
 

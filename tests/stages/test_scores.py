@@ -187,7 +187,7 @@ def test_a_layer_of_nan_stops_the_probe_in_one_line_and_leaves_nothing(tmp_path,
 def test_ap_before_the_probe_says_which_stage_to_run(tmp_path, monkeypatch):
     put_project(tmp_path)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"data/probes/frozen\.h5: no such file") as caught:
+    with pytest.raises(UserError, match=r"data/probes/frozen\.h5: no such logits file") as caught:
         ap.main()
     assert caught.value.rerun == "probe"
 
