@@ -8,6 +8,7 @@ import pickle
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def read_checkpoint(path: Path, name: str) -> Checkpoint:
         # on damaged bytes torch.load raises nearly anything: RuntimeError, IndexError, AttributeError, …
         raise UserError(f"model {name}: {path}: {_what_is_wrong(error, safe)}") from None
     classes: tuple[str, ...] = ()
-    for level in _levels(found):
+    for level in islice(_levels(found), 9):  # one may hold itself
         named = (_names(level.get(key)) for key in _CLASS_NAMES)
         classes = classes or next(filter(None, named), ())
         found = level

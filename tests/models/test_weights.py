@@ -355,6 +355,14 @@ def test_no_order_is_told_of_outputs_that_are_not_taken(tmp_path, caplog):
     assert not caplog.records
 
 
+def test_a_checkpoint_that_holds_itself_holds_no_state_dict(tmp_path):
+    endless = {}
+    endless["model"] = endless
+    torch.save(endless, tmp_path / "net.pth")
+    with pytest.raises(UserError, match="holds no state dict"):
+        start_network("m", file_model(tmp_path / "net.pth"), CLASSES, tmp_path)
+
+
 def test_several_networks_in_one_checkpoint_are_refused(tmp_path):
     network = build_network("resnet18", 3, 64).state_dict()
     state = {f"{who}.{key}": value for who in ("student", "teacher") for key, value in network.items()}
