@@ -39,7 +39,8 @@ class Annotations:
 
     def __init__(self, known: Collection[str] = (), where: str = "") -> None:
         self._known, self._where = known, where
-        self._read: dict[Path, tuple[str, list[ObjectBox]]] = {}
+        self._owner: dict[Path, str] = {}
+        self._read: dict[str, list[ObjectBox]] = {}
         self._unread: Counter[str] = Counter()
         self._truncated: Counter[str] = Counter()
 
@@ -51,12 +52,12 @@ class Annotations:
         UserError
             If the file is no annotation, or another image's, or what decides a label is missing or wrong.
         """
-        if path not in self._read:
-            self._read[path] = image_id, self._boxes(image_id, path)
-        owner, boxes = self._read[path]
-        if owner != image_id:
+        owner = self._owner.setdefault(path, composed(image_id))
+        if owner != composed(image_id):
             raise UserError(f"{path}: {owner} and {image_id} are both named as it; give each its own")
-        return boxes
+        if image_id not in self._read:
+            self._read[image_id] = self._boxes(image_id, path)
+        return self._read[image_id]
 
     def remarks(self) -> tuple[str, ...]:
         """A sentence for each kind of oddity in what was read so far."""

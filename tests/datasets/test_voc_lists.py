@@ -195,6 +195,14 @@ def test_a_name_in_both_forms_of_unicode_is_two_images(tmp_path):
     assert part.paths == (f"JPEGImages/{decomposed}.jpg", f"JPEGImages/{composed}.jpg")
 
 
+def test_lists_may_have_a_name_in_either_form_of_unicode(tmp_path):
+    composed, decomposed = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    kit = named(tmp_path, {decomposed: composed})
+    write_list(kit, "val", [composed])
+    listings = list_voc(kit, "test", "val")
+    assert [part.labels.tolist() for part in listings.values()] == [[[1]], [[1]]]
+
+
 def test_a_name_twice_with_its_ending_and_without_is_twice(tmp_path):
     assert "a is listed twice" in refusal(named(tmp_path, {"a": "a", "a.jpg": "a"}))
 
