@@ -105,7 +105,7 @@ for words in ("query 000003 --model net --layer pooled", f"show {{file}}", "chec
     try:
         main()
     except SystemExit as done:
-        assert not done.code, words
+        assert not done.code or words == "check", words  # which misses the images that are not there
 """
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=False
