@@ -9,15 +9,16 @@ import sys
 from collections.abc import Callable
 
 from ..cli.telling import stop_at_once, told_in_one_line
+
+# as DVC calls it: what is imported next, here and by the stage, takes seconds, and is not in `run` yet
+if sys.argv[0] == "-m" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, stop_at_once)
+
 from ..cli.upkeep import check_recipes
 from ..errors import UserError
 from ..params.recipes import read_recipes
 from ..project import Project
 from ..store.unit_cache import UnitCache
-
-# as DVC calls it: what the stage's module imports next takes seconds, and is not in `run` yet
-if sys.argv[0] == "-m" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, stop_at_once)
 
 
 def run(main: Callable[..., None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 import os
 import re
 import shutil
@@ -98,7 +99,8 @@ class Project:
         return yaml.safe_load((self.folder / "params.yaml").read_text())
 
     def write_params(self, params: dict[str, Any]) -> None:
-        (self.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+        plain = json.loads(json.dumps(params))  # no two keys share a value: YAML would make aliases of it
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(plain, sort_keys=False))
 
     def set(self, **values: Any) -> None:
         """Set dotted keys of params.yaml, the dots written as `__`."""

@@ -142,6 +142,27 @@ def test_a_fresh_clone_that_pulls_recomputes_nothing(project, tmp_path):
 
 
 @pytest.mark.long
+def test_a_branch_with_other_params_and_a_worktree_of_it_are_put_back_by_checkout(project, tmp_path):
+    project.git("checkout", "--quiet", "-b", "wide")
+    project.set(tsne__perplexity=5)
+    assert project.repro("tsne").code == 0
+    project.commit("wide")
+    worktree = Project(tmp_path / "worktree")
+    try:
+        project.git("checkout", "--quiet", "main")
+        assert project.run("dvc", "checkout").code == 0
+        assert stale(project) == set()
+        project.git("worktree", "add", "--quiet", str(worktree.folder), "wide")
+        assert worktree.run("dvc", "cache", "dir", "--local", str(project.folder / ".dvc/cache")).code == 0
+        assert worktree.run("dvc", "checkout").code in (0, 1)  # the page of that branch was not asked for
+        assert stale(worktree) == {"report"}
+    finally:
+        project.git("worktree", "remove", "--force", str(worktree.folder))
+        project.git("checkout", "--quiet", "main")
+        project.run("dvc", "checkout")
+
+
+@pytest.mark.long
 def test_experiments_metrics_and_plots_work_as_a_dvc_user_expects(project):
     done = project.run("dvc", "exp", "run", "-S", "tsne.perplexity=3")
     assert done.code == 0, done.err
