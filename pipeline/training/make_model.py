@@ -44,7 +44,7 @@ def make_model(name: str, params: Params, project: Project) -> TrainingResult:
 
 
 def without(train: Manifest, held_out: Manifest) -> Manifest:
-    """The images of `train` that are not among `held_out`: by their bytes, as one name may be of two images."""
+    """The images of `train` whose bytes are not among `held_out`; one name may be of two images."""
     return train.take(~is_in(train.digests, held_out.digests))
 
 

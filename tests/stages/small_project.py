@@ -44,9 +44,7 @@ def put_split(
     Image.new("RGB", (8, 6), "gray").save(project.images("images") / f"{split}.png")
     sizes = np.tile(np.int32([8, 6]), (count, 1))
     labels = np.asarray(labels, np.int8).reshape(count, len(classes))
-    write_manifest(
-        Manifest(split, classes, ids, paths, digests, sizes, labels), project.manifest(split)
-    )
+    write_manifest(Manifest(split, classes, ids, paths, digests, sizes, labels), project.manifest(split))
     path = project.features("net", split)
     write_feature_file(
         path,

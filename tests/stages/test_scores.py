@@ -62,9 +62,7 @@ def put_split(
         **{"digests": digests, "labels": labels, "layers": layers, "keys": dict.fromkeys(layers, KEY)},
     )
     paths, sizes = np.array([f"{split}.png"] * n), np.tile([12, 9], (n, 1)).astype(np.int32)
-    write_manifest(
-        Manifest(split, classes, ids, paths, digests, sizes, labels), project.manifest(split)
-    )
+    write_manifest(Manifest(split, classes, ids, paths, digests, sizes, labels), project.manifest(split))
     project.images("images").mkdir(exist_ok=True)
     Image.new("RGB", (12, 9), "teal").save(project.images("images") / f"{split}.png")
 
