@@ -125,9 +125,10 @@ def _images(folder: Path) -> dict[str, Any]:
 def _dataset(folder: Path) -> dict[str, Any]:
     tables = {}
     for path in sorted((folder / "data/manifest").glob("*.csv")):
-        with path.open(newline="") as file:
-            next(file)  # the split, and a digest of what follows
-            tables[path.name] = thin(list(csv.DictReader(file)))
+        lines = path.read_text().splitlines()
+        if lines[0].startswith("#"):  # the split, and a digest of what follows
+            lines = lines[1:]
+        tables[path.name] = thin(list(csv.DictReader(lines)))
     return tables | _records(folder, "reports/metrics/dataset.json")
 
 
