@@ -31,6 +31,10 @@ class Project:
         return self.root / "recipes.yaml"
 
     @property
+    def plot_template(self) -> Path:
+        return self.root / ".dvc/plots/precision_recall.json"
+
+    @property
     def data(self) -> Path:
         """The folder of all that stages keep."""
         return self._data()

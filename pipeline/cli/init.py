@@ -98,6 +98,7 @@ def init(folder: Path, images: Path | None, update: bool) -> None:
     _renew(project, only_missing=True)
     _write_missing(folder / ".gitignore", _GITIGNORE)
     _start_dvc(folder)
+    _write_missing(project.plot_template, shipped("precision_recall.json"))
     where = "" if folder == Path() else f"cd {folder} && "
     click.echo(f"next: {where}dvc repro, then open reports/index.html")
 
