@@ -34,9 +34,9 @@ def look_beside(root: Path, paths: Iterable[str]) -> tuple[list[PassedOver], lis
         The latter are paths from `root`.
     """
     # by the real folder, as one may be reached through a link and be found beside it
-    real = functools.cache(lambda folder: os.path.realpath(root / folder))
+    real = functools.cache(os.path.realpath)
     listed = [os.path.split(path) for path in paths]
-    read = {(real(folder), name) for folder, name in listed}
+    read = {(real(os.path.join(root, folder)), name) for folder, name in listed}  # noqa: PTH118 - a text is cached
     top = root / os.path.commonpath({folder for folder, _ in listed})
     found: dict[tuple[str, str], list[str]] = {}
     links = [folder for folder in (top, *top.parents) if folder.is_symlink() and folder.is_relative_to(root)]

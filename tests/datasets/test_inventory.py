@@ -14,6 +14,7 @@ from PIL import Image
 from pool5.datasets.image_check import BadImage, ImageFact, check_images
 from pool5.datasets.inventory import take_inventory
 from pool5.datasets.manifest import read_manifest
+from pool5.datasets.passed_over import look_beside
 from pool5.errors import UserError
 from pool5.params import Dataset
 from pool5.project import Project
@@ -283,6 +284,13 @@ def test_a_folder_beside_the_splits_that_cannot_be_read_is_told(readable_by_othe
 def test_images_of_a_devkit_that_no_list_of_a_split_names_are_told(root):
     assert found(root, kind="voc").passed_over[0].reason == "in no split that is read"
     assert found(root, kind="voc", val="source").passed_over == ()
+
+
+def test_where_the_root_is_counted_from_makes_no_difference(root, monkeypatch):
+    pictures = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.jpg"))
+    monkeypatch.chdir(root.parent)
+    (part,), _ = look_beside(Path(root.name), pictures[1:])
+    assert (part.files, part.example) == (1, pictures[0])
 
 
 @pytest.mark.long
