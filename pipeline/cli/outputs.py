@@ -24,16 +24,28 @@ class Output:
 
 
 def outputs_of(root: Path) -> list[Output]:
-    """The outputs that are noted in a project's dvc.lock; none without one."""
-    if not (lock := root / "dvc.lock").is_file():
-        return []
-    stages: dict[str, Any] = yaml.safe_load(lock.read_text(encoding="utf-8")).get("stages") or {}
+    """The outputs that are noted in a project's dvc.lock; none without one.
+
+    DVC keeps what it noted of stages that dvc.yaml has no more; that is left out.
+    """
+    noted, graph = _stages(root / "dvc.lock"), _stages(root / "dvc.yaml")
     return [
         Output(stage, root / out["path"], out["md5"])
-        for stage, entry in stages.items()
+        for stage, entry in noted.items()
         for out in entry.get("outs", ())
-        if "md5" in out
+        if "md5" in out and (not graph or _is_in(graph, stage))
     ]
+
+
+def _is_in(graph: dict[str, Any], stage: str) -> bool:
+    name, at, _ = stage.partition("@")
+    return name in graph and bool(at) == ("foreach" in graph[name])
+
+
+def _stages(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    return yaml.safe_load(path.read_text(encoding="utf-8")).get("stages") or {}
 
 
 def changed(output: Output, root: Path) -> Iterator[tuple[Path, str]]:

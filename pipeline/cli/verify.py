@@ -35,7 +35,9 @@ def verify(files: tuple[Path, ...]) -> None:
             click.echo("\n".join(problems))
     if not files:
         _tell_unknown(Project())
-    checked = ", ".join(counted(count, kind) for kind, count in counts.items())
+    checked = ", ".join(
+        counted(count, kind, "indexes" if kind == "index" else None) for kind, count in counts.items()
+    )
     click.echo(f"checked {checked}: {f'{damaged} damaged' if damaged else 'sound'}", err=True)
     if damaged:
         raise SystemExit(1)

@@ -204,6 +204,18 @@ def test_verify_tells_what_was_edited_in_place_and_what_mends_it(tmp_path: Path,
     assert "run `dvc checkout --force data/linked.csv`" in pool5(tmp_path, "verify").stdout
 
 
+def test_verify_leaves_out_what_is_noted_of_stages_that_are_no_more(tmp_path: Path, file: Path) -> None:
+    for stage, name in (("index@net/fc", "old"), ("index", "new"), ("gone", "gone"), ("model@net", "net")):
+        (tmp_path / f"data/{name}").write_text("1")
+        locked(tmp_path, stage, f"data/{name}")
+        with (tmp_path / f"data/{name}").open("a") as changed:
+            changed.write("2")
+    graph = {"index": {"cmd": "true"}, "model": {"foreach": ["net"], "do": {"cmd": "true"}}}
+    (tmp_path / "dvc.yaml").write_text(json.dumps({"stages": graph}))
+    told = pool5(tmp_path, "verify").stdout
+    assert sorted(line.split(":")[0] for line in told.splitlines()) == ["data/net", "data/new"]
+
+
 def test_verify_compares_a_folder_file_by_file(tmp_path: Path, file: Path) -> None:
     folder = tmp_path / "data/manifest"
     folder.mkdir()
