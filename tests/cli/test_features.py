@@ -206,7 +206,7 @@ def test_verify_tells_what_was_edited_in_place_and_what_mends_it(tmp_path: Path,
 
 def test_verify_leaves_out_what_is_noted_of_stages_that_are_no_more(tmp_path: Path, file: Path) -> None:
     for stage, name in (("index@net/fc", "old"), ("index", "new"), ("gone", "gone"), ("model@net", "net")):
-        (tmp_path / f"data/{name}").write_text("1")
+        (tmp_path / f"data/{name}").write_text(name)
         locked(tmp_path, stage, f"data/{name}")
         with (tmp_path / f"data/{name}").open("a") as changed:
             changed.write("2")
