@@ -53,6 +53,7 @@ ap: {of: [mobilenet_v2-probe]}
 """
 _GITIGNORE = """\
 /.cache/
+/dvc_plots/
 /.venv/
 /data/
 /exports/
