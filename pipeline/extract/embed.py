@@ -14,7 +14,7 @@ from ..params import Params
 from ..project import Project
 from .decoding import ImageTask
 from .extract_layers import reading_of
-from .extractor import BATCH_STEP
+from .extractor import rounded_batch
 from .forward import load_forward
 from .reader import read_batches
 
@@ -63,7 +63,7 @@ def embed_images(
     rows: dict[str, list[np.ndarray]] = {node: [] for node in nodes}
     batches = read_batches(
         tasks,
-        batch_size=min(reading.batch_size, -(-max(len(paths), 1) // BATCH_STEP) * BATCH_STEP),
+        batch_size=min(reading.batch_size, rounded_batch(len(paths))),
         preprocess=reading.preprocess,
         workers=0,
         memory_gb=reading.memory_gb,

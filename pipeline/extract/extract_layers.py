@@ -20,7 +20,7 @@ from ..store.feature_key import FeatureKey
 from ..store.feature_writer import FileHead
 from ..store.publish import publish, publishing_to
 from ..store.row_cache import RowCache, StoredRows, is_in
-from .extractor import BATCH_STEP, ImageFiles, Network, Outcome, Reading, compute_missing
+from .extractor import ImageFiles, Network, Outcome, Reading, compute_missing, rounded_batch
 from .keys import feature_keys
 from .reader import available_workers
 
@@ -93,9 +93,7 @@ def extract_layers(
     nodes = {key.node: key for key in job.keys.values()}  # two layers may name one node
     paths = [str(job.root / path) for manifest in job.manifests for path in manifest.paths]
     images = ImageFiles(paths, np.concatenate([manifest.digests for manifest in job.manifests]))
-    cache = RowCache(
-        project.row_cache(extract.cache), [project.row_cache(name) for name in extract.read_also]
-    )
+    cache = RowCache(*project.row_caches(extract.cache, extract.read_also))
     with cache.writer() as writer:
         stored, outcome = compute_missing(
             writer,
@@ -119,9 +117,9 @@ def extract_layers(
 def reading_of(extract: Extract, preprocess: Preprocess) -> Reading:
     """How `extract` says that images are read.
 
-    The batch is rounded up to a multiple of `BATCH_STEP`.
+    The batch is rounded up, see `rounded_batch`.
     """
-    batch_size = -(-extract.batch_size // BATCH_STEP) * BATCH_STEP
+    batch_size = rounded_batch(extract.batch_size)
     workers = available_workers() if extract.workers == "auto" else extract.workers
     return Reading(preprocess, batch_size, workers, _NICENESS, extract.memory_gb)
 

@@ -21,9 +21,7 @@ from ..store.row_cache import CacheWriter, StoredRows
 from .decoding import Failure, ImageTask
 from .reader import Batch, read_batches
 
-# Batches of a multiple of 16 give the same bits as each other, smaller ones do not (on CPUs, fp32 and bf16,
-# measured with torch 2.12).
-BATCH_STEP = 16
+_BATCH_STEP = 16
 FLUSH_SECONDS = 30.0  # of work that a kill may cost; half of the minute that is promised
 FLUSH_BYTES = 64 << 20
 _CLAIM_SECONDS = 15.0
@@ -145,6 +143,15 @@ def compute_missing(
     return run.stored, run.outcome
 
 
+def rounded_batch(images: int) -> int:
+    """The batch size for some images: the next multiple of 16.
+
+    Such batches give the same bits as each other, smaller ones do not (on CPUs, fp32 and bf16, measured with
+    torch 2.12).
+    """
+    return -(-max(images, 1) // _BATCH_STEP) * _BATCH_STEP
+
+
 class _Run:
     def __init__(
         self,
@@ -163,8 +170,8 @@ class _Run:
             writer.check(stored, digests)
         lacking = [stored.find(digests)[:, 0] < 0 for stored in self.stored.values()]
         self.pending = np.flatnonzero(np.any(lacking, axis=0)) if lacking else np.empty(0, np.int64)
-        most = -(-max(len(self.pending), 1) // BATCH_STEP) * BATCH_STEP
-        self.reading = dataclasses.replace(reading, batch_size=min(reading.batch_size, most))
+        batch_size = min(reading.batch_size, rounded_batch(len(self.pending)))
+        self.reading = dataclasses.replace(reading, batch_size=batch_size)
         self._claims: dict[Path, set[int]] = {}  # what is taken and not yet stored
         self._waiting = self._waited = 0
         # (numbers, places, wait) of batches in flight
