@@ -22,6 +22,14 @@ HOW = (
     "models.*.train.device",
 )
 
+# settings that came later: left out where they have their defaults, so that an upgrade reruns nothing
+_LATER: dict[str, Any] = {
+    "models.*.classes": (),
+    "models.*.arguments": {},
+    "models.*.preprocess.mode": "crop",
+    "models.*.preprocess.fill": (0, 0, 0),
+}
+
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A line of recipes.yaml.
@@ -58,7 +66,8 @@ def deciding_values(params: Params, recipe: Recipe, item: str | None = None) -> 
     """{key: value} of all parameters that the recipe names, defaults filled in, as plain JSON values."""
     plain = without_how(params) | {"trained_on": params.trained_on}
     whole = msgspec.to_builtins(params)  # the stage that looks for the images is decided by where they lie
-    return {key: _value(whole if key in HOW else plain, key.split("."), item) for key in recipe.params}
+    values = {key: _value(whole if key in HOW else plain, key.split("."), item) for key in recipe.params}
+    return {key: value for key, value in values.items() if key not in _LATER or value != _LATER[key]}
 
 
 def without_how(params: Params) -> dict[str, Any]:
@@ -66,6 +75,9 @@ def without_how(params: Params) -> dict[str, Any]:
     plain: dict[str, Any] = msgspec.to_builtins(params)
     for how in HOW:
         _remove(plain, how.split("."))
+    for later, default in _LATER.items():
+        if later.count(".") > 2:
+            _remove(plain, later.split("."), default)
     return plain
 
 
@@ -76,12 +88,14 @@ def _value(plain: dict[str, Any], steps: list[str], item: str | None) -> Any:
     return value
 
 
-def _remove(plain: dict[str, Any] | None, steps: list[str]) -> None:
+def _remove(plain: Any, steps: list[str], value: Any = ...) -> None:
+    """Remove what is there, or only `value`."""
     first, *rest = steps
-    if plain is None:
+    if not isinstance(plain, dict):
         return
     if not rest:
-        plain.pop(first, None)
+        if value is ... or plain.get(first) == value:
+            plain.pop(first, None)
         return
     for name in plain if first == "*" else [first]:
-        _remove(plain[name], rest)
+        _remove(plain[name], rest, value)

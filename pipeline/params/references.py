@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from .sections import NAME, NAME_IN_WORDS, Dataset, Model, Params, Train
+from .sections import NAME, NAME_IN_WORDS, Dataset, Model, Params, Preprocess, Train
 
 # of weights that are neither a file nor another model's; each has a folder in data/models, which says this
 ORIGINS = {
@@ -15,6 +15,10 @@ ORIGINS = {
 `weights: imagenet` starts a model from torchvision's ImageNet weights. They are fetched once into torch's own
 cache (`$TORCH_HOME/hub/checkpoints`, by default `~/.cache/torch/hub/checkpoints`) and checked against the
 hash in their name. Without a network, put the file there by hand; the error message names it.""",
+    "pretrained": """\
+`weights: pretrained` starts a model from the weights that its architecture's name means in the library that it
+comes from. They are fetched once into that library's own cache. Without a network, put the file there by hand;
+the error message names it.""",
 }
 _ITEM_IN_WORDS = "letters, digits, '_' and '-', the first a letter or digit"
 _OBJECTS = "objects"  # its file lies beside the manifests of the splits
@@ -67,14 +71,14 @@ def _of_layers(params: Params) -> Iterator[str]:
 def _of_model(params: Params, name: str, model: Model) -> Iterator[str]:
     key = f"models.{name}"
     if name in ORIGINS or not _is_item(name):
-        yield _line(key, "not a name for a model", [_ITEM_IN_WORDS + ", but random and imagenet"])
+        yield _line(key, "not a name for a model", [f"{_ITEM_IN_WORDS}, but {', '.join(ORIGINS)}"])
     for layer in model.layers:
         if not re.fullmatch(NAME, layer):
             yield _line(f"{key}.layers.{layer}", "not a name for a layer", [NAME_IN_WORDS])
     yield from _of_weights(params, name, model)
-    if model.preprocess.crop > model.preprocess.resize:
-        problem = f"{model.preprocess.crop} is larger than resize"
-        yield _line(f"{key}.preprocess.crop", problem, [f"1 to {model.preprocess.resize}"])
+    if isinstance(given := model.preprocess, Preprocess) and given.crop > given.resize and given.mode != "pad":
+        problem = f"{given.crop} is larger than resize"
+        yield _line(f"{key}.preprocess.crop", problem, [f"1 to {given.resize}"])
     if model.train:
         yield from _of_training(f"{key}.train", model.train, params.dataset)
 

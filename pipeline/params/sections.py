@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -15,6 +15,7 @@ Positive = Annotated[float, Meta(gt=0, le=_MOST)]
 NonNegative = Annotated[float, Meta(ge=0, le=_MOST)]
 Count = Annotated[int, Meta(ge=1)]
 Seed = Annotated[int, Meta(ge=0, lt=2**32)]
+Byte = Annotated[int, Meta(ge=0, le=255)]
 Device = Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 NAME = r"^\w[\w.-]*\Z"  # of a file or folder: no path, not . or ..
 NAME_IN_WORDS = "letters, digits, '_', '-' and '.', the first a letter or digit"
@@ -25,6 +26,7 @@ LayerRefs = tuple[LayerRef, ...]
 Precision = Literal["fp32", "bf16", "fp16"]
 Metric = Literal["cosine", "l2", "ip"]
 Protocol = Literal["voc2007", "area", "sklearn"]
+Pool = Literal["flatten", "cls", "mean", "max", "gem"]
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,13 +56,15 @@ class Dataset(_Section, frozen=True, kw_only=True):
 
 
 class Preprocess(_Section, frozen=True, kw_only=True):
-    """What is done to an image before the network sees it: resize the short side, crop the centre."""
+    """What is done to an image before the network sees it: resized, then the centre cropped, or padded."""
 
     resize: Count
     crop: Count
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    interpolation: Literal["bilinear", "bicubic", "lanczos"] = "bilinear"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
+    mode: Literal["crop", "squash", "pad"] = "crop"  # `resize` is of the short side, of both, of the long side
+    fill: tuple[Byte, Byte, Byte] = (0, 0, 0)  # the colour of what `pad` adds
 
 
 class Augment(_Section, frozen=True, kw_only=True):
@@ -101,15 +105,41 @@ class Train(_Section, frozen=True, kw_only=True):
     device: Device = "auto"
 
 
+class Layer(_Section, frozen=True, kw_only=True):
+    """A node of a network's graph, and what is made of its value for one image."""
+
+    node: str
+    pool: Pool = "flatten"
+
+    def __str__(self) -> str:
+        return self.node if self.pool == "flatten" else f"{self.node}, {self.pool}"
+
+
 class Model(_Section, frozen=True, kw_only=True):
     """An architecture, where its weights come from, and the layers to store."""
 
     architecture: str
-    weights: str  # random | imagenet | the name of another model | a file in data/models
+    weights: str  # random | imagenet | pretrained | the name of another model | a file in data/models
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None = None
-    layers: Annotated[dict[str, str], Meta(min_length=1)]
-    preprocess: Preprocess
+    classes: tuple[Annotated[str, Meta(min_length=1)], ...] = ()  # of a file's outputs, in their order
+    arguments: dict[str, Any] = {}  # of the function that builds the network
+    layers: Annotated[dict[str, str | Layer], Meta(min_length=1)]
+    preprocess: Preprocess | Literal["auto"] = "auto"  # auto: what the weights were trained with
     train: Train | None = None
+
+    @property
+    def nodes(self) -> dict[str, Layer]:
+        """What each layer is."""
+        return {
+            name: layer if isinstance(layer, Layer) else Layer(node=layer)
+            for name, layer in self.layers.items()
+        }
+
+    @property
+    def transform(self) -> Preprocess:
+        """`preprocess` of a model whose `auto` has been settled (`models.preprocessing`)."""
+        assert isinstance(self.preprocess, Preprocess)
+        return self.preprocess
 
     @property
     def weights_are_a_file(self) -> bool:
@@ -180,11 +210,17 @@ class Tsne(_Section, frozen=True, kw_only=True):
 
 
 class Probe(_Section, frozen=True, kw_only=True):
-    """A linear classifier on one stored layer."""
+    """A classifier on one stored layer."""
 
     of: LayerRef
-    C: Annotated[tuple[Positive, ...], Meta(min_length=1)] = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
-    folds: Annotated[int, Meta(ge=2, le=100)] = 5
+    kind: Literal["linear", "knn", "zeroshot"] = "linear"
+    C: Annotated[tuple[Positive, ...], Meta(min_length=1)] = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)  # linear
+    folds: Annotated[int, Meta(ge=2, le=100)] = 5  # linear
+    k: Count = 20  # knn
+    temperature: Positive = 0.07  # knn
+    templates: Annotated[tuple[str, ...], Meta(min_length=1)] = ("a photo of a {}.",)  # zeroshot
+    shots: tuple[Count, ...] = ()  # linear and knn: measured again with so many examples a class
+    repeats: Count = 5  # of each number of shots
     seed: Seed = 0
 
 
