@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from ..params.sections import Pool
+
 
 @dataclasses.dataclass(frozen=True)
 class FeatureKey:
@@ -35,6 +37,9 @@ class FeatureKey:
         That the values are stored in: float32 or float16.
     recipe_version : int
         Raised with every change of the code that changes values.
+    pool : str
+        What was made of the node's value: flatten, cls, mean, max or gem. It came later: keys of layers that
+        are flattened are as they were without it.
     """
 
     architecture: str
@@ -44,6 +49,7 @@ class FeatureKey:
     precision: str
     dtype: Literal["float32", "float16"]
     recipe_version: int
+    pool: Pool = "flatten"
 
     def __post_init__(self) -> None:
         # checked, and copied, once: what is hashed is what is shown, whatever happens to the argument later
@@ -55,6 +61,8 @@ class FeatureKey:
     def json(self) -> str:
         """The key as canonical JSON: keys sorted, no spaces, every value of a plain type."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        if self.pool == "flatten":
+            del fields["pool"]
         return _canonical(fields, "feature key")
 
     @functools.cached_property

@@ -21,6 +21,7 @@ from ..machine import take_space
 from .checksums import CHECKSUM_BYTES, block_checksums, rows_per_block
 from .feature_key import FeatureKey
 from .header import FEATURES, header_size, write_header
+from .layer_shape import LayerShape
 from .plain_hdf5 import check_names
 
 _FILL_BYTES = 16 << 20  # asked of a source at once
@@ -53,7 +54,7 @@ class FileHead:
 
 @dataclasses.dataclass(frozen=True)
 class LayerSource:
-    """A layer to be written: its key, its width, and where its rows come from.
+    """A layer to be written: its key, its width, where its rows come from, and what each is as an array.
 
     `rows(start, stop)` gives a (stop - start, width) array of the key's dtype.
     """
@@ -61,6 +62,7 @@ class LayerSource:
     key: FeatureKey
     width: int
     rows: Callable[[int, int], np.ndarray]
+    shape: LayerShape | None = None
 
 
 def write_feature_file(
@@ -75,6 +77,7 @@ def write_feature_file(
     labels: np.ndarray,
     layers: Mapping[str, np.ndarray],
     keys: Mapping[str, FeatureKey],
+    shapes: Mapping[str, LayerShape] | None = None,
 ) -> None:
     """Write a feature file from arrays in memory; whole or not at all.
 
@@ -85,6 +88,8 @@ def write_feature_file(
     labels : (N, C) int8
     layers : {layer: (N, D) array of its key's dtype}
     keys : {layer: FeatureKey}
+    shapes : {layer: LayerShape}, optional
+        Of those layers where it is known.
 
     Raises
     ------
@@ -101,12 +106,15 @@ def write_feature_file(
             raise ValueError(
                 f"layer {name}: {array.dtype} {array.shape}, {len(head.ids)} ids, key of {keys[name].dtype}"
             )
-    sources = {name: _source_of(array, keys[name]) for name, array in layers.items()}
-    stream_feature_file(path, head, sources)
+    stream_feature_file(
+        path,
+        head,
+        {name: _source_of(array, keys[name], (shapes or {}).get(name)) for name, array in layers.items()},
+    )
 
 
-def _source_of(array: np.ndarray, key: FeatureKey) -> LayerSource:
-    return LayerSource(key, array.shape[1], lambda start, stop: array[start:stop])
+def _source_of(array: np.ndarray, key: FeatureKey, shape: LayerShape | None) -> LayerSource:
+    return LayerSource(key, array.shape[1], lambda start, stop: array[start:stop], shape)
 
 
 def stream_feature_file(path: Path | str, head: FileHead, layers: Mapping[str, LayerSource]) -> None:

@@ -36,7 +36,9 @@ def _source(layer: str, stored: StoredRows, head: FileHead) -> LayerSource:
     if (places < 0).any():
         lost = head.ids[places[:, 0] < 0][0]
         raise UserError(f"{stored.folder}: the row of {lost} ({layer}) is gone from the cache; run again")
-    return LayerSource(stored.key, stored.width or 0, lambda start, stop: stored.gather(places[start:stop]))
+    return LayerSource(
+        stored.key, stored.width or 0, lambda start, stop: stored.gather(places[start:stop]), stored.shape
+    )
 
 
 @contextlib.contextmanager

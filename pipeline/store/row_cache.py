@@ -1,6 +1,7 @@
 """The row cache: every row that was ever computed, found again by (feature key, digest of the image file).
 
     <root>/rows/<feature key>/<content>.rows   immutable shards (row_shard.py)
+    <root>/rows/<feature key>/shape.json       what a row is, seen as an array (row_shape.py)
     <root>/writers/<writer>/                   a running extraction: its lock, claims and unfinished shard
 
 A shard is written in its writer's folder, synced, and renamed into place, so it is whole or not there. A
@@ -20,7 +21,7 @@ import os
 import shutil
 import socket
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,8 @@ from ..errors import UserError
 from ..files.atomic import sync_directory
 from ..files.locks import locked, take_lock
 from .feature_key import FeatureKey
+from .layer_shape import LayerShape
+from .row_shape import read_shape, write_shape
 from .row_shard import SUFFIX, DamagedShard, Shard, read_shard, write_shard
 
 _DAMAGED = ".damaged"
@@ -126,6 +129,12 @@ class StoredRows:
         """Values of a row; None where there is none yet."""
         return self.shards[0].width if self.shards else None
 
+    @property
+    def shape(self) -> LayerShape | None:
+        """What a row is, seen as an array; None where no cache says so, or what it says is damaged."""
+        shapes = (read_shape(folder, self.key.hex) for folder in self._folders)
+        return next((shape for shape in shapes if shape and self.width in (None, shape.width)), None)
+
     def gather(self, places: np.ndarray) -> np.ndarray:
         """Rows from their places, as `find` gives them: (n, width) array of the key's dtype.
 
@@ -173,8 +182,12 @@ class RowCache:
 
     def rows(self, key: FeatureKey) -> StoredRows:
         """The rows of a feature key, as they are now."""
-        folder, *others = (root / "rows" / key.hex for root in (self.root, *self.read_also))
+        folder, *others = self.folders_of(key)
         return StoredRows(folder, key, others)
+
+    def folders_of(self, key: FeatureKey) -> list[Path]:
+        """Where a key's rows are, if there are any: this cache's own folder, then those of `read_also`."""
+        return [root / "rows" / key.hex for root in (self.root, *self.read_also)]
 
     @contextlib.contextmanager
     def writer(self) -> Iterator[CacheWriter]:
@@ -263,13 +276,22 @@ class CacheWriter:
         """
         if len(rows) == 0:
             return
+        self._put(key, lambda temporary: write_shard(temporary, key, digests, rows))
+
+    def keep_shape(self, key: FeatureKey, shape: LayerShape) -> None:
+        """Keep what a row of a key is, for runs that ask no network."""
+        if all(read_shape(folder, key.hex) != shape for folder in self._cache.folders_of(key)):
+            self._put(key, lambda temporary: write_shape(temporary, key, shape))
+
+    def _put(self, key: FeatureKey, write: Callable[[Path], str]) -> None:
+        """Put a file beside a key's shards, whole or not at all, under the name that `write` gives."""
         folder = self.root / "rows" / key.hex
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
             sync_directory(folder.parent)
-        temporary = self._folder / "shard.tmp"
+        temporary = self._folder / "unfinished.tmp"
         try:
-            name = write_shard(temporary, key, digests, rows)
+            name = write(temporary)
             temporary.replace(folder / name)
         except OSError as error:
             temporary.unlink(missing_ok=True)
