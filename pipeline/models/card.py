@@ -56,7 +56,7 @@ class ModelCard:
     origin: str
     missing: tuple[str, ...] = ()
     recipe: dict[str, Any] | None = None
-    options: dict[str, bool] = dataclasses.field(default_factory=dict)
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
     preprocess: dict[str, Any] | None = None
     trained_with: dict[str, Any] | None = None
     order_assumed: bool = False

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import collections
 import functools
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import torch
@@ -17,8 +19,30 @@ from ..files.digests import sha256_of_file
 from .card import WEIGHTS_FILE, ModelCard, read_card
 from .sources import source_of
 
+Options = Mapping[str, Any]
+_HEADS = "head_names"  # the attribute that keeps what the source says
 
-def check_buildable(architecture: str, crop: int) -> None:
+
+def options_of(
+    architecture: str, arguments: Options, root: Path = Path(), sha256: str | None = None
+) -> dict[str, Any]:
+    """What a network is built with beside its name: the source's options, and `models.<name>.arguments`.
+
+    Parameters
+    ----------
+    sha256 : str, optional
+        Of the checkpoint; by default the options are those of drawn weights.
+    """
+    options = source_of(architecture, root).options(architecture, sha256)
+    further = {name: value for name, value in arguments.items() if name not in options}
+    known = {name: arguments.get(name, value) for name, value in options.items()}
+    # apart, so that they are not taken for parts of the preprocessing beside which they stand in a key
+    return known | ({"arguments": further} if further else {})
+
+
+def check_buildable(
+    architecture: str, crop: int, options: Options | None = None, root: Path = Path()
+) -> None:
     """Refuse a name that no source knows, and a crop that the network cannot take.
 
     Raises
@@ -26,9 +50,9 @@ def check_buildable(architecture: str, crop: int) -> None:
     UserError
         Names the nearest architectures, or the next larger crop that works.
     """
-    source_of(architecture)
-    if not takes_crop(architecture, crop):
-        larger = (c for c in range(crop + 1, 1025) if takes_crop(architecture, c))
+    source_of(architecture, root)
+    if not takes_crop(architecture, crop, options, root):
+        larger = (c for c in range(crop + 1, 1025) if takes_crop(architecture, c, options, root))
         hint = f"the next larger size that works is {next(larger, 'above 1024')} px"
         raise UserError(
             f"architecture {architecture}: cannot take images of {crop} px (preprocess.crop); {hint}"
@@ -36,7 +60,11 @@ def check_buildable(architecture: str, crop: int) -> None:
 
 
 def build_network(
-    architecture: str, num_outputs: int, crop: int = 224, options: Mapping[str, bool] | None = None
+    architecture: str,
+    num_outputs: int,
+    crop: int = 224,
+    options: Options | None = None,
+    root: Path = Path(),
 ) -> nn.Module:
     """A network with random weights from torch's global generator, in training mode.
 
@@ -49,63 +77,83 @@ def build_network(
     crop : int
         Side in pixels of the images it will see.
     options : mapping, optional
-        As the source's `options`; by default those of drawn weights.
+        As `options_of`; by default those of drawn weights.
+    root : Path
+        The project's folder.
 
     Raises
     ------
     UserError
         As `check_buildable`.
     """
-    check_buildable(architecture, crop)
-    return _construct(architecture, num_outputs, crop, options)
+    check_buildable(architecture, crop, options, root)
+    return _construct(architecture, num_outputs, crop, options, root)
+
+
+def takes_crop(architecture: str, crop: int, options: Options | None = None, root: Path = Path()) -> bool:
+    """Whether a square image of `crop` pixels goes through; tried on shapes alone, nothing is computed."""
+    return _takes_crop(architecture, crop, json.dumps(options), root)
 
 
 @functools.cache
-def takes_crop(architecture: str, crop: int) -> bool:
-    """Whether a square image of `crop` pixels goes through; tried on shapes alone, nothing is computed."""
+def _takes_crop(architecture: str, crop: int, options: str, root: Path) -> bool:
     try:
-        on_shapes_alone(architecture, 10, crop)(torch.empty(2, 3, crop, crop, device="meta"))
+        network = on_shapes_alone(architecture, 10, crop, json.loads(options), root)
+        network(torch.empty(2, 3, crop, crop, device="meta"))
     except (RuntimeError, AssertionError, ValueError):
         return False
     return True
 
 
 def on_shapes_alone(
-    architecture: str, num_outputs: int, crop: int, options: Mapping[str, bool] | None = None
+    architecture: str,
+    num_outputs: int,
+    crop: int,
+    options: Options | None = None,
+    root: Path = Path(),
 ) -> nn.Module:
     """The network in eval mode on the meta device: its graph and its shapes, without memory for weights."""
     with torch.random.fork_rng(devices=[]):
         try:
             with torch.device("meta"):
-                return _construct(architecture, num_outputs, crop, options).eval()
-        except NotImplementedError:
+                return _construct(architecture, num_outputs, crop, options, root).eval()
+        except (NotImplementedError, RuntimeError):
             # RegNet, Swin and others compute their own plan with tensors, which have no values there
-            return _construct(architecture, num_outputs, crop, options).eval().to("meta")
+            return _construct(architecture, num_outputs, crop, options, root).eval().to("meta")
 
 
 def _construct(
-    architecture: str, num_outputs: int, crop: int, options: Mapping[str, bool] | None
+    architecture: str, num_outputs: int, crop: int, options: Options | None, root: Path
 ) -> nn.Module:
-    source = source_of(architecture)
-    options = source.options(architecture) if options is None else options
-    return source.build(architecture, num_outputs, crop, **options)
+    source = source_of(architecture, root)
+    told = dict(source.options(architecture) if options is None else options)
+    arguments = told.pop("arguments", {})
+    try:
+        network = source.build(architecture, num_outputs, crop, **told | arguments)
+    except TypeError as error:
+        if not arguments:
+            raise
+        raise UserError(f"architecture {architecture}: arguments {arguments}: {error}") from None
+    setattr(network, _HEADS, source.heads(architecture, network))
+    return network
 
 
-def head_name(network: nn.Module) -> str:
-    """Name of the classifier: the last linear (SqueezeNet: convolution) layer of the network."""
-    names = [name for name, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
-    return str(names[-1])
+def head_names(network: nn.Module) -> tuple[str, ...]:
+    """Names of a built network's classifiers, that of its logits first; none where it gives no logits."""
+    names: tuple[str, ...] = getattr(network, _HEADS)
+    return names
 
 
 def num_outputs(network: nn.Module) -> int:
-    """Width of the last layer."""
-    weight = network.get_submodule(head_name(network)).weight
-    assert isinstance(weight, torch.Tensor)
-    return weight.shape[0]
+    """Width of a built network's logits; 0 where it gives none."""
+    heads = head_names(network)
+    return len(network.get_parameter(f"{heads[0]}.weight")) if heads else 0
 
 
-def load_network(model_dir: Path | str) -> nn.Module:
+def load_network(model_dir: Path | str, root: Path = Path()) -> nn.Module:
     """The network of a model's folder (`data/models/<name>`) with its weights, in eval mode on the CPU.
+
+    `root` is the project's folder.
 
     Weights that the card calls missing are NaN, so that nothing computed from them can pass for a value.
 
@@ -118,7 +166,7 @@ def load_network(model_dir: Path | str) -> nn.Module:
     card = read_card(model_dir)
     weights = read_own_weights(model_dir, card)
     # on shapes alone, so that no weights are drawn only to be replaced
-    network = on_shapes_alone(card.architecture, card.outputs, card.crop, card.options)
+    network = on_shapes_alone(card.architecture, card.outputs, card.crop, card.options, root)
     state = network.state_dict()
     for name in card.missing:
         weights[name] = torch.full_like(state[name], float("nan"), device="cpu")
@@ -128,7 +176,7 @@ def load_network(model_dir: Path | str) -> nn.Module:
         raise _unlike_card(model_dir, f"not the weights of a {card.architecture}") from None
     if any(value.is_meta for value in network.buffers()):  # values that no state dict has
         with torch.random.fork_rng(devices=[]):
-            network = build_network(card.architecture, card.outputs, card.crop, card.options)
+            network = build_network(card.architecture, card.outputs, card.crop, card.options, root)
         load_weights(network, weights)
     return network.eval()
 

@@ -4,12 +4,54 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from ..params import Preprocess
-from .card import as_plain
+import msgspec
+
+from ..errors import UserError
+from ..params import ORIGINS, Model, Preprocess
+from .card import ModelCard, as_plain
+from .sources import source_of
 
 _log = logging.getLogger(__name__)
+
+
+def settled(name: str, models: Mapping[str, Model], root: Path = Path()) -> Model:
+    """`models.<name>` with its `preprocess` written out, where params.yaml says `auto`.
+
+    That is what its weights were trained with: as their source has it, or the model that they come from. Of
+    weights that are drawn, or in a file of the user's, it is what those are trained with that the source
+    publishes under the same name.
+
+    Raises
+    ------
+    UserError
+        If nobody says; names the keys to write.
+    """
+    model = models[name]
+    if isinstance(model.preprocess, Preprocess):
+        return model
+    if model.weights in models:
+        preprocess = settled(model.weights, models, root).transform
+    else:
+        tag = model.weights if model.weights in ORIGINS and model.weights != "random" else "pretrained"
+        source = source_of(model.architecture, root)
+        found = source.preprocessing(model.architecture, tag)
+        if found is None:
+            raise UserError(
+                f"models.{name}.preprocess: auto, but nobody says what {model.architecture} was trained with; "
+                "give resize and crop, and mean and std where they are not ImageNet's"
+            )
+        preprocess = msgspec.convert(found, Preprocess)
+    return msgspec.structs.replace(model, preprocess=preprocess)
+
+
+def settled_by(card: ModelCard, model: Model) -> Model:
+    """The same for a model that has been made, from its card."""
+    if isinstance(model.preprocess, Preprocess):
+        return model
+    return msgspec.structs.replace(model, preprocess=msgspec.convert(card.preprocess, Preprocess))
 
 
 def tell_if_other(

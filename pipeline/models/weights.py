@@ -16,15 +16,17 @@ from ..errors import UserError
 from ..files.atomic import atomic_write
 from ..files.digests import sha256_of_file
 from ..files.hints import some_of
-from ..params import Model
+from ..params import ORIGINS, Model
 from .card import CARD_FILE, WEIGHTS_FILE, ModelCard, as_plain, read_card, recipe_of, write_card
 from .checkpoint_file import prefixes, read_checkpoint
 from .network import (
     build_network,
     check_buildable,
-    head_name,
+    head_names,
     load_weights,
+    num_outputs,
     on_shapes_alone,
+    options_of,
     read_own_weights,
 )
 from .preprocessing import tell_if_other
@@ -44,7 +46,9 @@ class Start:
     card: ModelCard
 
 
-def start_network(name: str, model: Model, classes: tuple[str, ...], models_dir: Path | str) -> Start:
+def start_network(
+    name: str, model: Model, classes: tuple[str, ...], models_dir: Path | str, root: Path = Path()
+) -> Start:
     """The network of `models.<name>` before any training.
 
     Without a recipe the weights are taken whole, the head with them. With one the network gets an output
@@ -56,11 +60,13 @@ def start_network(name: str, model: Model, classes: tuple[str, ...], models_dir:
     name : str
         The model's key in params.yaml, for messages.
     model : Model
-        Its section.
+        Its section, its preprocessing settled.
     classes : tuple of str
         Of the data set.
     models_dir : path
         Where other models' folders and the user's files are.
+    root : Path
+        The project's folder.
 
     Raises
     ------
@@ -69,30 +75,37 @@ def start_network(name: str, model: Model, classes: tuple[str, ...], models_dir:
     """
     seed = model.train.seed if model.train else 0
     width = max(len(classes), 1)  # of unlabelled images: there must be an output, though it means nothing
-    _check_buildable(name, model)
+    _check_buildable(name, model, root)
+    options = options_of(model.architecture, model.arguments, root)
+    bare = on_shapes_alone(model.architecture, 1, model.transform.crop, options, root)
+    heads, own = head_names(bare), bare.state_dict()
+    if model.train and not heads:
+        raise UserError(
+            f"models.{name}.train: {model.architecture} has no classifier to train; write train: null, and a "
+            "probe on its features"
+        )
     if model.weights == "random":
-        options = source_of(model.architecture).options(model.architecture)
-        card = _card(model, classes, f"drawn at random from seed {seed}", options)
-        return Start(_drawn(model, width, seed, options), dataclasses.replace(card, outputs=width))
-    bare = on_shapes_alone(model.architecture, 1, model.preprocess.crop)
-    head, own = head_name(bare), bare.state_dict()
-    state, card = _origin(name, model, own, Path(models_dir))
-    tell_if_other(name, model.preprocess, card.trained_with, card.origin)
-    trained_on = _width(state, head)
+        network = _drawn(model, width, seed, options, root)
+        card = _card(model, classes if heads else (), f"drawn at random from seed {seed}", options)
+        return Start(network, dataclasses.replace(card, outputs=num_outputs(network)))
+    prefixes_of_heads = tuple(f"{head}." for head in heads)
+    state, card = _origin(name, model, bare, Path(models_dir), root)
+    tell_if_other(name, model.transform, card.trained_with, card.origin)
+    trained_on = _width(state, heads)
     if model.train and (trained_on != width or not model.weights_are_a_file):
-        state = {key: value for key, value in state.items() if not key.startswith(f"{head}.")}
-    _check_names_and_shapes(name, model, state, own, head, card.origin)
-    if _width(state, head) == len(classes):
-        card = _bring_into_order(name, classes, state, head, card)
-    outputs = width if model.train or trained_on is None else trained_on
-    network = _drawn(model, outputs, seed, card.options)
+        state = {key: value for key, value in state.items() if not key.startswith(prefixes_of_heads)}
+    _check_names_and_shapes(name, model, state, own, prefixes_of_heads, card.origin)
+    if heads and _width(state, heads) == len(classes):
+        card = _bring_into_order(name, classes, state, prefixes_of_heads, card)
+    outputs = (width if model.train or trained_on is None else trained_on) if heads else 0
+    network = _drawn(model, outputs, seed, card.options, root)
     load_weights(network, state, strict=False)
     if model.train:
         named, assumed, missing = classes, False, set()
     else:
         named = card.classes if len(card.classes) == outputs else ()
-        assumed = card.order_assumed or (not named and trained_on == len(classes))
-        named = named or (classes if assumed or trained_on is None else ())
+        assumed = card.order_assumed or (bool(heads) and not named and trained_on == len(classes))
+        named = named or (classes if assumed or (heads and trained_on is None) else ())
         # checkpoints from before torch 0.4.1 have no batch counters, which nothing is computed from
         missing = {key for key in own if key not in state and not key.endswith("num_batches_tracked")}
         missing.update(card.missing)
@@ -137,32 +150,37 @@ def write_model(model_dir: Path | str, state: Mapping[str, torch.Tensor], card: 
     return card
 
 
-def _check_buildable(name: str, model: Model) -> None:
+def _check_buildable(name: str, model: Model, root: Path) -> None:
     try:
-        check_buildable(model.architecture, model.preprocess.crop)
+        options = options_of(model.architecture, model.arguments, root)
+        check_buildable(model.architecture, model.transform.crop, options, root)
     except UserError as error:
-        raise UserError(f"model {name}: {error}") from None
+        raise UserError(f"model {name}: {error}", rerun=error.rerun) from None
 
 
-def _drawn(model: Model, outputs: int, seed: int, options: Mapping[str, bool]) -> nn.Module:
+def _drawn(model: Model, outputs: int, seed: int, options: Mapping[str, Any], root: Path) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return build_network(model.architecture, outputs, model.preprocess.crop, options)
+        return build_network(model.architecture, outputs, model.transform.crop, options, root)
 
 
-def _width(state: Mapping[str, torch.Tensor], head: str) -> int | None:
-    weight = state.get(f"{head}.weight")
+def _width(state: Mapping[str, torch.Tensor], heads: tuple[str, ...]) -> int | None:
+    weight = state.get(f"{heads[0]}.weight") if heads else None
     return None if weight is None or weight.ndim == 0 else weight.shape[0]
 
 
 def _bring_into_order(
-    name: str, classes: tuple[str, ...], state: dict[str, torch.Tensor], head: str, card: ModelCard
+    name: str,
+    classes: tuple[str, ...],
+    state: dict[str, torch.Tensor],
+    heads: tuple[str, ...],
+    card: ModelCard,
 ) -> ModelCard:
     """Put outputs that the checkpoint has in another order into the data set's, in `state` itself."""
     if card.classes == classes or sorted(card.classes) != sorted(classes):
         return card
     order = [card.classes.index(each) for each in classes]
-    state.update({key: value[order] for key, value in state.items() if key.startswith(f"{head}.")})
+    state.update({key: value[order] for key, value in state.items() if key.startswith(heads)})
     told = "outputs put in the data set's order of the classes"
     _log.warning("model %s: %s has the classes in another order; %s", name, card.origin, told)
     return dataclasses.replace(card, classes=classes, origin=f"{card.origin}, {told}")
@@ -172,32 +190,32 @@ def _card(
     model: Model,
     classes: tuple[str, ...],
     origin: str,
-    options: dict[str, bool],
+    options: dict[str, Any],
     trained_with: dict[str, Any] | None = None,
 ) -> ModelCard:
     """What is known of weights from where they come."""
     return ModelCard(
         architecture=model.architecture,
         outputs=0,
-        crop=model.preprocess.crop,
+        crop=model.transform.crop,
         classes=classes,
         weights_sha256="",
         origin=origin,
         recipe=recipe_of(model),
         options=options,
-        preprocess=as_plain(model.preprocess),
+        preprocess=as_plain(model.transform),
         trained_with=trained_with,
     )
 
 
 def _origin(
-    name: str, model: Model, own: Mapping[str, torch.Tensor], models_dir: Path
+    name: str, model: Model, bare: nn.Module, models_dir: Path, root: Path
 ) -> tuple[dict[str, torch.Tensor], ModelCard]:
     """A state dict under the network's names; the card's classes are those that the checkpoint names."""
-    if model.weights == "imagenet":
-        return _published(name, model)
+    if model.weights in ORIGINS:
+        return _published(name, model, bare, root)
     if model.weights_are_a_file:
-        return _file(name, model, own, models_dir / model.weights)
+        return _file(name, model, bare, models_dir / model.weights, root)
     folder = models_dir / model.weights
     found = read_card(folder)
     if found.architecture != model.architecture:
@@ -212,7 +230,7 @@ def _origin(
 
 
 def _file(
-    name: str, model: Model, own: Mapping[str, torch.Tensor], path: Path
+    name: str, model: Model, bare: nn.Module, path: Path, root: Path
 ) -> tuple[dict[str, torch.Tensor], ModelCard]:
     try:
         found = sha256_of_file(path)
@@ -223,9 +241,10 @@ def _file(
             f"models.{name}.sha256: {path} has {found}, not {model.sha256}; fetch the file again or, "
             "if you trust it, write its sha256 there"
         )
-    source = source_of(model.architecture)
+    source = source_of(model.architecture, root)
     checkpoint = read_checkpoint(path, name)
-    state = source.own_names(model.architecture, checkpoint.state)
+    own = bare.state_dict()
+    state = source.own_names(model.architecture, checkpoint.state, bare)
     origin = f"file {model.weights}, sha256 {found}"
     prefix, *others = prefixes(state, own)
     if others:
@@ -237,13 +256,16 @@ def _file(
         under = {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
         left_out = f", {len(state) - len(under)} other arrays left out" if len(under) < len(state) else ""
         _log.warning(f"model {name}: {origin}: taken what stands under {prefix}{left_out}")
-        state = source.own_names(model.architecture, under)
+        state = source.own_names(model.architecture, under, bare)
         origin += f", under {prefix}"
-    return state, _card(model, checkpoint.classes, origin, source.options(model.architecture, found))
+    options = options_of(model.architecture, model.arguments, root, found)
+    return state, _card(model, checkpoint.classes, origin, options)
 
 
-def _published(name: str, model: Model) -> tuple[dict[str, torch.Tensor], ModelCard]:
-    source, architecture = source_of(model.architecture), model.architecture
+def _published(
+    name: str, model: Model, bare: nn.Module, root: Path
+) -> tuple[dict[str, torch.Tensor], ModelCard]:
+    source, architecture = source_of(model.architecture, root), model.architecture
     try:
         weights = source.weights(architecture, model.weights)
     except UserError as error:
@@ -253,10 +275,10 @@ def _published(name: str, model: Model) -> tuple[dict[str, torch.Tensor], ModelC
         model,
         weights.classes,
         f"{weights.origin}, sha256 {sha256}",
-        source.options(architecture, sha256),
+        options_of(architecture, model.arguments, root, sha256),
         source.preprocessing(architecture, model.weights),
     )
-    return source.own_names(architecture, read_checkpoint(weights.path, name).state), card
+    return source.own_names(architecture, read_checkpoint(weights.path, name).state, bare), card
 
 
 def _check_names_and_shapes(
@@ -264,23 +286,24 @@ def _check_names_and_shapes(
     model: Model,
     state: Mapping[str, torch.Tensor],
     own: Mapping[str, torch.Tensor],
-    head: str,
+    heads: tuple[str, ...],
     origin: str,
 ) -> None:
     """Refuse a state dict that is none of the network's; `own` has a head of width 1."""
-    wanted = f"{model.architecture} at {model.preprocess.crop} px"
+    wanted = f"{model.architecture} at {model.transform.crop} px"
     for key, value in state.items():
         if key not in own:
             raise UserError(
                 f"model {name}: {origin} is of another architecture: it has {key}, which a {wanted} has not"
             )
-        free = key.startswith(f"{head}.")  # but for its width
+        free = key.startswith(heads)  # but for its width
         if (value.ndim, value.shape[free:]) != (own[key].ndim, own[key].shape[free:]):
             raise UserError(
                 f"model {name}: {origin} is of another architecture: {key} is {tuple(value.shape)}, "
                 f"{tuple(own[key].shape)} in a {wanted}"
             )
-    if len({value.shape[0] for key, value in state.items() if key.startswith(f"{head}.")}) > 1:
-        raise UserError(f"model {name}: {origin}: {head}.weight and {head}.bias are of different widths")
+    if len({value.shape[0] for key, value in state.items() if key.startswith(heads)}) > 1:
+        told = " and ".join(key for key in state if key.startswith(heads))
+        raise UserError(f"model {name}: {origin}: {told} are of different widths")
     if not any(key in state for key in own):
         raise UserError(f"model {name}: {origin} has none of the weights of a {wanted}")

@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..datasets.image_file import read_image, resize_and_crop
+from ..datasets.image_file import read_image
+from ..datasets.transform import crop_or_pad, resize, resize_and_crop
 from ..machine import cores
 from ..params import Preprocess
 from ..progress import progress
 
 _LONGEST = 4  # times the short side; a panorama's middle is enough, its ends would fill the memory
 _AHEAD = 256  # images that are decoded before they are kept
-_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 def decode_for_training(paths: Sequence[Path], preprocess: Preprocess, scratch: Path) -> list[np.ndarray]:
-    """Every image with its short side at `preprocess.resize`, uncropped, as (H, W, 3) uint8.
+    """Every image as `resized_for_training` gives it: (H, W, 3) uint8, no side shorter than the crop.
 
     Kept in memory; where half of what is free would not hold them, in an unnamed file in the folder
     `scratch`, mapped into memory.
@@ -34,9 +34,9 @@ def decode_for_training(paths: Sequence[Path], preprocess: Preprocess, scratch: 
     """
 
     def resized(path: Path) -> np.ndarray:
-        return resize_short_side(read_image(path), preprocess)
+        return resized_for_training(read_image(path), preprocess)
 
-    return _decode(paths, resized, scratch, preprocess.resize**2 * 4)
+    return _decode(paths, resized, scratch, max(preprocess.resize, preprocess.crop) ** 2 * 4)
 
 
 def decode_for_testing(paths: Sequence[Path], preprocess: Preprocess, scratch: Path) -> list[np.ndarray]:
@@ -48,16 +48,19 @@ def decode_for_testing(paths: Sequence[Path], preprocess: Preprocess, scratch: P
     return _decode(paths, cropped, scratch, preprocess.crop**2 * 3)
 
 
-def resize_short_side(image: np.ndarray, preprocess: Preprocess) -> np.ndarray:
-    """Resize (H, W, 3) uint8 so that the short side is `preprocess.resize`, antialiased."""
+def resized_for_training(image: np.ndarray, preprocess: Preprocess) -> np.ndarray:
+    """Resize (H, W, 3) uint8 as `preprocess.mode` says, antialiased; the crop is left to the augmentation.
+
+    `pad` adds around the image what a side lacks to the crop.
+    """
     height, width = image.shape[:2]
     short = min(height, width)
-    if max(height, width) > _LONGEST * short:
+    if preprocess.mode == "crop" and max(height, width) > _LONGEST * short:
         top, left = (max(0, side - _LONGEST * short) // 2 for side in (height, width))
         image = image[top : top + _LONGEST * short, left : left + _LONGEST * short]
-        height, width = image.shape[:2]
-    size = (preprocess.resize * width // short, preprocess.resize * height // short)
-    return np.asarray(Image.fromarray(image).resize(size, _FILTERS[preprocess.interpolation]))
+    resized = resize(Image.fromarray(image), preprocess)
+    at_least = [max(side, preprocess.crop) for side in resized.size]
+    return np.asarray(crop_or_pad(resized, (at_least[0], at_least[1]), preprocess.fill))
 
 
 def _decode(

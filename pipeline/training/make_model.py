@@ -6,6 +6,7 @@ import logging
 
 from ..datasets.manifest import Manifest, read_manifest
 from ..errors import UserError
+from ..models.preprocessing import settled
 from ..models.weights import start_network, store_start
 from ..params import Params
 from ..project import Project
@@ -25,7 +26,8 @@ def make_model(name: str, params: Params, project: Project) -> TrainingResult:
     UserError
         If the weights are not to be had, or there is nothing to learn from.
     """
-    model, dataset = params.model(name), params.dataset
+    params.model(name)
+    model, dataset = settled(name, params.models, project.root), params.dataset
     recipe = model.train
     split = (recipe.split if recipe else None) or dataset.train
     train = read_manifest(project.manifest(split))
@@ -35,7 +37,7 @@ def make_model(name: str, params: Params, project: Project) -> TrainingResult:
             held_out = read_manifest(project.manifest(dataset.val))
             train = without(train, held_out)
         check_labels(name, train)
-    start = start_network(name, model, train.classes, project.models)
+    start = start_network(name, model, train.classes, project.models, project.root)
     if recipe is None:
         card = store_start(name, start, project.model(name))
         write_curves(project.report("training", name), [])

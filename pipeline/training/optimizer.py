@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..models.network import head_name
+from ..models.network import head_names
 from ..params import Train
 
 
@@ -16,11 +16,11 @@ def build_optimizer(network: nn.Module, recipe: Train) -> torch.optim.Optimizer:
     2019, "Bag of tricks"); they are the parameters of fewer than two dimensions. The head's rate is
     `head_lr_factor` times the trunk's.
     """
-    head = head_name(network)
+    heads = tuple(f"{head}." for head in head_names(network))
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            in_head = name.startswith(f"{head}.")
+            in_head = name.startswith(heads)
             groups.setdefault((in_head, parameter.ndim > 1), []).append(parameter)
     settings = []
     for (in_head, decays), parameters in sorted(groups.items(), key=lambda item: item[0]):

@@ -34,6 +34,7 @@ def training_digest(
         "loop": _LOOP_VERSION,
         "torch": torch.__version__,
         "architecture": model.architecture,
+        "arguments": model.arguments,
         "preprocess": msgspec.to_builtins(model.preprocess),
         "recipe": recipe_of(model),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",

@@ -18,7 +18,7 @@ from ..datasets.manifest import Manifest
 from ..errors import UserError
 from ..measures.average_precision import mean_average_precision
 from ..models.device import choose_device, has_bf16
-from ..models.network import head_name
+from ..models.network import head_names
 from ..models.weights import Start, write_model
 from ..params import Model, Train
 from ..progress import progress
@@ -124,13 +124,14 @@ class _Run:
     ) -> None:
         assert model.train is not None
         self.name, self.classes = name, start.card.classes
-        self.recipe, self.preprocess = model.train, model.preprocess
+        self.recipe, self.preprocess = model.train, model.transform
         self.device, self.bf16, self.checkpoints = device, bf16, checkpoints
         network = start.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.head = network.get_submodule(head_name(network))
+        self.heads = [network.get_submodule(name) for name in head_names(network)]
         if self.recipe.freeze == "trunk":
             network.requires_grad_(False)
-            self.head.requires_grad_(True)
+            for head in self.heads:
+                head.requires_grad_(True)
         average = moving_average(network, self.recipe.ema) if self.recipe.ema else None
         self.state = State(network, build_optimizer(network, self.recipe), average)
 
@@ -225,7 +226,8 @@ class _Run:
         network, recipe = self.state.network, self.recipe
         head_alone = recipe.freeze == "trunk" or epoch < recipe.head_epochs
         network.train(not head_alone).requires_grad_(not head_alone)
-        self.head.train().requires_grad_(True)
+        for head in self.heads:
+            head.train().requires_grad_(True)
         if recipe.freeze == "statistics":
             for module in network.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):

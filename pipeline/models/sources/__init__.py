@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ...errors import UserError
-from ...files.hints import did_you_mean
 from .caffenet import CaffeNetSource
+from .open_clip import OpenClipSource
+from .own import OwnSource
 from .source import ModelSource, PublishedWeights
+from .timm import TimmSource
 from .torchvision import TorchvisionSource
 
-__all__ = ["SOURCES", "ModelSource", "PublishedWeights", "architectures", "source_of"]
+__all__ = ["SOURCES", "ModelSource", "PublishedWeights", "source_of"]
 
-SOURCES: tuple[ModelSource, ...] = (CaffeNetSource(), TorchvisionSource())
+SOURCES: tuple[type[ModelSource], ...] = (
+    CaffeNetSource,
+    TorchvisionSource,
+    TimmSource,
+    OpenClipSource,
+    OwnSource,
+)
 
 
-def architectures() -> list[str]:
-    """Every name that a source knows."""
-    return [name for source in SOURCES for name in source.architectures()]
+def source_of(architecture: str, root: Path = Path()) -> ModelSource:
+    """The source that knows an architecture; `UserError` names the nearest where none does.
 
-
-def source_of(architecture: str) -> ModelSource:
-    """The source that knows an architecture; `UserError` names the nearest where none does."""
-    for source in SOURCES:
-        if architecture in source.architectures():
+    Parameters
+    ----------
+    root : Path
+        The project's folder.
+    """
+    for kind in SOURCES:
+        source = kind(root)
+        if source.spells(architecture):
+            source.check(architecture)
             return source
-    known = architectures()
-    hint = did_you_mean(architecture, known, most=3) or f"; there are {', '.join(known)}"
-    kinds = " and no ".join(source.name for source in SOURCES)
-    raise UserError(f"architecture {architecture}: not {kinds}{hint}")
+    raise UserError(
+        f"architecture {architecture}: write caffenet, a network of torchvision, timm/<name>, "
+        "open_clip/<name>, or <file>.py:<function>"
+    )

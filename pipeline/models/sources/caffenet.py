@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import torch
 from torch import nn
 
 from ...errors import UserError
+from .source import ModelSource
 
 
-class CaffeNetSource:
+class CaffeNetSource(ModelSource):
     """As `ModelSource` says; there are no published weights."""
 
-    name = "caffenet"
+    name: ClassVar[str] = "CaffeNet"
+
+    def spells(self, architecture: str) -> bool:
+        """The one name."""
+        return architecture == "caffenet"
 
     def architectures(self) -> tuple[str, ...]:
         """The one name."""
         return ("caffenet",)
 
-    def build(self, architecture: str, num_outputs: int, crop: int, **options: bool) -> nn.Module:
+    def build(self, architecture: str, num_outputs: int, crop: int, **options: Any) -> nn.Module:
         """As `CaffeNet`, which draws the weights."""
-        return CaffeNet(num_outputs, crop)
-
-    def options(self, architecture: str, sha256: str | None = None) -> dict[str, bool]:
-        """None."""
-        return {}
-
-    def preprocessing(self, architecture: str, tag: str) -> NoReturn:
-        """Refused, as the weights."""
-        self.weights(architecture, tag)
+        return CaffeNet(num_outputs, crop, **options)
 
     def weights(self, architecture: str, tag: str) -> NoReturn:
         """Refused."""
-        raise UserError("weights: there are no ImageNet weights of caffenet; alexnet has some")
-
-    def own_names(self, architecture: str, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """As they are."""
-        return dict(state)
+        raise UserError(f"weights: there are no {tag} weights of caffenet; alexnet has some")
 
 
 class CaffeNet(nn.Module):
