@@ -3,81 +3,47 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
-from pathlib import Path
+from importlib.metadata import version
 from typing import Any
 
-import msgspec
 import numpy as np
-from safetensors.numpy import save
 
-from ..files.atomic import atomic_write
-from ..files.digests import sha256_of_file
 from ..files.hints import some_of
 from ..params import Probe as ProbeParams
-from ..params import split_reference
 from ..results.ap import or_none
-from ..results.probe import ProbedClass, ProbeResult, TrainedProbe
-from ..results.record import save_record
-from ..search.vectors import check_finite
-from ..store.feature_file import FeatureFile
-from ..store.logits_file import LogitsFile, write_logits
+from ..results.probe import ProbedClass, TrainedProbe
+from .kind import Logits, Probe, ProbeTask
 from .logistic_regression import LinearClassifier, LogisticRegression
 from .regularisation import choose_regularisation
 
-LOGITS, WEIGHTS, RECORD = "logits.h5", "weights.safetensors", "probe.json"
+FEW_SHOT_C = 10.0
 _TOLERANCE = 1e-5
 
 
-@dataclasses.dataclass(frozen=True)
-class Probe:
-    """A trained probe.
-
-    Attributes
-    ----------
-    classifier : LinearClassifier
-        On L2-normalised features, a row of weights a class. A class that was not trained has no weights: its
-        logit is the same for every image.
-    record : TrainedProbe
-        What is told of it.
-    """
-
-    classifier: LinearClassifier
-    record: TrainedProbe
-
-    def logits(self, features: np.ndarray) -> np.ndarray:
-        """(N, K) float32 logits of (N, D) features as they are stored."""
-        return self.classifier.logits(normalise(features)).astype(np.float32)
+def decided_by(task: ProbeTask) -> dict[str, Any]:
+    """The grid of C, the folds, their seed, and the library that finds the principal directions."""
+    settings = task.settings
+    return {
+        "C": settings.C,
+        "folds": settings.folds,
+        "seed": settings.seed,
+        "scikit-learn": version("scikit-learn"),
+    }
 
 
-def probe_layer(
-    name: str, settings: ProbeParams, train: FeatureFile, test: FeatureFile, folder: Path
-) -> None:
-    """Train a probe on a stored layer and write its logits, weights and record into `folder`.
+def train(task: ProbeTask) -> Probe:
+    """A logistic regression a class, its C chosen by cross-validation."""
+    file = task.train
+    probe = train_probe(file.layer(task.layer), file.labels, file.classes, task.settings, task.name)
+    return dataclasses.replace(probe, gaps=gaps_of(probe.record, file.split))
 
-    Raises
-    ------
-    UserError
-        If the layer holds values that are not finite.
-    """
-    _, layer = split_reference(settings.of)
-    for file in (train, test):
-        check_finite(file.layer(layer), file.ids, file.model, f"{settings.of} on {file.split}")
-    probe = train_probe(train.layer(layer), train.labels, train.classes, settings, name)
-    write_weights(folder / WEIGHTS, probe, train.key(layer))
-    logits = LogitsFile(
-        of=settings.of,
-        split=test.split,
-        key=test.key(layer),
-        classes=test.classes,
-        ids=test.ids,
-        labels=test.labels,
-        logits=probe.logits(test.layer(layer)),
-    )
-    write_logits(folder / LOGITS, logits)
-    record = msgspec.structs.replace(probe.record, weights_sha256=sha256_of_file(folder / WEIGHTS))
-    save_record(ProbeResult(probes=(record,), gaps=gaps_of(record, train.split)), folder / RECORD)
+
+def train_few(features: np.ndarray, labels: np.ndarray, settings: ProbeParams) -> Logits:
+    """A logistic regression a class at `FEW_SHOT_C`; see `ProbeKind.train_few`."""
+    positives, negatives = _counts(labels)
+    C = np.where((positives >= 1) & (negatives >= 1), FEW_SHOT_C, np.nan)
+    return _logits(_fit(normalise(features), labels, C))
 
 
 def train_probe(
@@ -97,17 +63,20 @@ def train_probe(
     classes : sequence of K str
     settings : ProbeParams
         The grid of C, the number of folds and their seed.
+
+    Returns
+    -------
+    Probe
+        With `weight` (K, D) and `bias` (K,) for L2-normalised features. A class that was not trained has no
+        weights: its logit is the same for every image.
     """
     rows = normalise(features)
-    positives, negatives = (labels == 1).sum(axis=0), (labels == -1).sum(axis=0)
-    trained = np.flatnonzero((positives >= 1) & (negatives >= 1))
+    positives, negatives = _counts(labels)
+    trained = (positives >= 1) & (negatives >= 1)
     validated = np.flatnonzero((positives >= 2) & (negatives >= 2))
-    # log-odds with half an image added on each side, which stay finite
-    bias = np.log((positives + 0.5) / (negatives + 0.5)).astype(rows.dtype)
-    weight = np.zeros((len(classes), rows.shape[1]), rows.dtype)
     C, cv_ap = np.full(len(classes), np.nan), np.full(len(classes), np.nan)
     unsolved = np.zeros(len(classes), bool)
-    shared, losses = None, {}
+    model, shared, losses = None, None, {}
     if len(validated):
         model = LogisticRegression(rows)
         choice = choose_regularisation(
@@ -116,17 +85,20 @@ def train_probe(
         shared = choice.shared
         C[trained] = shared
         C[validated], cv_ap[validated] = choice.C, choice.ap
-        fit = model.fit(labels[:, trained], C[trained], tolerance=_TOLERANCE)
-        weight[trained], bias[trained] = fit.weight, fit.bias
         unsolved[validated] = choice.unsolved
-        unsolved[trained[list(fit.unsolved)]] = True
         losses = {f"{c:g}": loss for c, loss in zip(settings.C, choice.log_loss.tolist(), strict=True)}
+    classifier = _fit(rows, labels, C, model)
+    unsolved[list(classifier.unsolved)] = True
     by_class = tuple(
         ProbedClass(class_name=name, C=or_none(c), cv_ap=or_none(ap), converged=not left)
         for name, c, ap, left in zip(classes, C, cv_ap, unsolved.tolist(), strict=True)
     )
-    record = TrainedProbe(name=name, of=settings.of, classes=by_class, shared_C=shared, cv_log_loss=losses)
-    return Probe(LinearClassifier(weight, bias), record)
+    return Probe(
+        logits=_logits(classifier),
+        tensors={"bias": classifier.bias, "weight": classifier.weight},
+        about={"C": {each.class_name: each.C for each in by_class}, "features": "L2-normalised"},
+        record=TrainedProbe(name=name, of=settings.of, classes=by_class, shared_C=shared, cv_log_loss=losses),
+    )
 
 
 def gaps_of(record: TrainedProbe, split: str) -> tuple[str, ...]:
@@ -147,7 +119,7 @@ def gaps_of(record: TrainedProbe, split: str) -> tuple[str, ...]:
             f"the regression of {some_of(unsolved)} had not converged after 500 steps, in the last fit or a "
             f"fold, and its last step is taken; other values in probe.{record.name}.C may converge"
         )
-    return tuple(f"probe {record.name}: {gap}" for gap in gaps)
+    return tuple(gaps)
 
 
 def normalise(features: np.ndarray) -> np.ndarray:
@@ -157,17 +129,30 @@ def normalise(features: np.ndarray) -> np.ndarray:
     return np.asarray(rows / np.where(lengths > 0, lengths, 1))
 
 
-def write_weights(path: Path | str, probe: Probe, key: dict[str, Any]) -> None:
-    """Write `weight` (K, D) and `bias` (K,) as safetensors, with what they belong to in the header."""
-    about = {
-        "C": {each.class_name: each.C for each in probe.record.classes},
-        "classes": [each.class_name for each in probe.record.classes],
-        "feature_key": key,
-        "features": "L2-normalised",
-        "of": probe.record.of,
-    }
-    # one entry only: safetensors writes several in an order that differs from run to run
-    metadata = {"pool5": json.dumps(about, sort_keys=True)}
-    tensors = {"bias": probe.classifier.bias, "weight": probe.classifier.weight}
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(save(tensors, metadata))
+def _counts(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positives and negatives of each class, (K,)."""
+    return (labels == 1).sum(axis=0), (labels == -1).sum(axis=0)
+
+
+def _fit(
+    rows: np.ndarray, labels: np.ndarray, C: np.ndarray, model: LogisticRegression | None = None
+) -> LinearClassifier:
+    """A regression of each class at its C; a class whose C is NaN has no weights.
+
+    `model` is prepared on `rows`, where it is there already.
+    """
+    positives, negatives = _counts(labels)
+    # log-odds with half an image added on each side, which stay finite
+    bias = np.log((positives + 0.5) / (negatives + 0.5)).astype(rows.dtype)
+    weight = np.zeros((labels.shape[1], rows.shape[1]), rows.dtype)
+    trained = np.flatnonzero(~np.isnan(C))
+    if not len(trained):
+        return LinearClassifier(weight, bias)
+    model = model or LogisticRegression(rows)
+    fit = model.fit(labels[:, trained], C[trained], tolerance=_TOLERANCE)
+    weight[trained], bias[trained] = fit.weight, fit.bias
+    return LinearClassifier(weight, bias, tuple(trained[list(fit.unsolved)].tolist()))
+
+
+def _logits(classifier: LinearClassifier) -> Logits:
+    return lambda features: classifier.logits(normalise(features)).astype(np.float32)

@@ -1,14 +1,15 @@
-"""What the stage `probe` tells of its classifiers: how each class was regularised, and its held-out AP."""
+"""What the stage `probe` tells of its classifiers: how each was made, and what few examples are worth."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from ..errors import UserError
 from ..files.digests import sha256_of_file
+from .few_shot import FewShotCurve
 from .record import Part, Record, load_record
 
 
@@ -19,21 +20,25 @@ class ProbedClass(Part, frozen=True):
     ----------
     C : float or None
         Inverse strength of the penalty; None for a class that was not trained, as all or none of the
-        training images show it: its logits are constant.
+        training images show it: its logits are constant. None as well for a kind that has no penalty.
     cv_ap : float or None
-        Held-out AP(sklearn); None for a class with fewer than two positive or two negative images.
+        Held-out AP(sklearn); None for a class with fewer than two positive or two negative images, and for a
+        kind that was not cross-validated.
     converged : bool
         Whether every fit of the class reached its minimum within its steps.
+    texts : tuple of str
+        What was asked for the class, in words.
     """
 
     class_name: str
-    C: float | None
-    cv_ap: float | None
+    C: float | None = None
+    cv_ap: float | None = None
     converged: bool = True
+    texts: tuple[str, ...] = ()
 
 
 class TrainedProbe(Part, frozen=True):
-    """One probe.
+    """One probe; a field that its kind knows nothing of has its default.
 
     Attributes
     ----------
@@ -44,6 +49,10 @@ class TrainedProbe(Part, frozen=True):
         cross-validated.
     cv_log_loss : {C, as text: float}
         Held-out log-loss, mean over classes.
+    k : int or None
+        How many neighbors vote.
+    temperature : float or None
+        Of their votes.
     weights_sha256 : str
         Of the safetensors file beside its logits.
     """
@@ -51,8 +60,11 @@ class TrainedProbe(Part, frozen=True):
     name: str
     of: str
     classes: tuple[ProbedClass, ...]
-    shared_C: float | None  # noqa: N815 (the field's word)
-    cv_log_loss: dict[str, float]
+    kind: Literal["linear", "knn", "zeroshot"] = "linear"
+    shared_C: float | None = None  # noqa: N815 (the field's word)
+    cv_log_loss: dict[str, float] = {}
+    k: int | None = None
+    temperature: float | None = None
     weights_sha256: str = ""
 
     @property
@@ -63,6 +75,8 @@ class TrainedProbe(Part, frozen=True):
 
     def metrics(self) -> dict[str, Any]:
         """What DVC compares; None where there is no value."""
+        if self.kind != "linear":
+            return {}
         return {
             "C": {each.class_name: each.C for each in self.classes},
             "cv_ap": {each.class_name: each.cv_ap for each in self.classes},
@@ -73,20 +87,35 @@ class TrainedProbe(Part, frozen=True):
 
 
 class ProbeResult(Record, frozen=True):
-    """All probes of params.yaml; `gaps` says what they could not learn, and why."""
+    """All probes of params.yaml; `gaps` says what they could not learn, and why.
+
+    Attributes
+    ----------
+    few_shot : tuple of FewShotCurve
+        Of the probes that have `shots`.
+    """
 
     stage: ClassVar[str] = "probe"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     probes: tuple[TrainedProbe, ...]
+    few_shot: tuple[FewShotCurve, ...] = ()
     gaps: tuple[str, ...] = ()
+
+    def metrics(self) -> dict[str, Any]:
+        """By probe: what DVC compares."""
+        curves = {curve.probe: {"few_shot": curve.metrics()} for curve in self.few_shot}
+        return {probe.name: probe.metrics() | curves.get(probe.name, {}) for probe in self.probes}
 
 
 def one_record(parts: Sequence[ProbeResult]) -> ProbeResult:
     """The record of several probes."""
     probes = tuple(probe for part in parts for probe in part.probes)
+    curves = tuple(curve for part in parts for curve in part.few_shot)
     gaps = tuple(gap for part in parts for gap in part.gaps)
-    return ProbeResult(probes=probes, gaps=gaps if probes else ("params.yaml names no probe",))
+    return ProbeResult(
+        probes=probes, few_shot=curves, gaps=gaps if probes else ("params.yaml names no probe",)
+    )
 
 
 def verify_weights(path: Path, record: Path) -> list[str]:

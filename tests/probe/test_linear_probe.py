@@ -8,7 +8,8 @@ from safetensors import safe_open
 from pool5.errors import UserError
 from pool5.params import Probe
 from pool5.probe import logistic_regression
-from pool5.probe.linear_probe import gaps_of, normalise, train_probe, write_weights
+from pool5.probe.kinds import write_tensors
+from pool5.probe.linear_probe import gaps_of, normalise, train_probe
 from pool5.search.vectors import check_finite
 
 CLASSES = ("cat", "dog", "emu", "fox")
@@ -35,7 +36,7 @@ def probe(data):
 def test_a_class_without_positives_has_constant_logits_and_is_named(data, probe):
     logits = probe.logits(data[0])
     assert gaps_of(probe.record, "train") == (
-        "probe frozen: dog on none or on all of the images of train; the logits of that class say nothing",
+        "dog on none or on all of the images of train; the logits of that class say nothing",
     )
     assert np.ptp(logits[:, 1]) == 0
     assert logits[0, 1] == pytest.approx(np.log(0.5 / ((data[1][:, 1] == -1).sum() + 0.5)), rel=1e-6)
@@ -69,7 +70,7 @@ def test_an_image_of_zeros_has_finite_logits(probe):
 def test_the_weights_file_gives_the_same_logits_and_the_same_bytes(tmp_path, data, probe):
     again = train_probe(*data, CLASSES, SETTINGS, "frozen")
     for name, content in (("a", probe), ("b", again)):
-        write_weights(tmp_path / name, content, {"node": "flatten", "architecture": "resnet18"})
+        write_tensors(tmp_path / name, content, {"node": "flatten", "architecture": "resnet18"})
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     with safe_open(tmp_path / "a", "np") as file:
         about = json.loads(file.metadata()["pool5"])
@@ -88,8 +89,7 @@ def test_labels_that_teach_nothing_leave_constant_logits_and_say_so(data, labels
     assert np.isfinite(logits).all()
     assert (np.ptp(logits, axis=0) == 0).all()
     assert gaps_of(probe.record, "train") == (
-        "probe frozen: no class has two images of train that show it and two that do not; "
-        "its logits say nothing",
+        "no class has two images of train that show it and two that do not; its logits say nothing",
     )
     assert probe.record.metrics()["cv_map"] is None
 
@@ -97,7 +97,7 @@ def test_labels_that_teach_nothing_leave_constant_logits_and_say_so(data, labels
 def test_without_classes_the_logits_have_no_column_and_the_files_can_be_written(tmp_path, data):
     probe = train_probe(data[0], np.empty((300, 0), np.int8), (), SETTINGS, "frozen")
     assert probe.logits(data[0]).shape == (300, 0)
-    write_weights(tmp_path / "w", probe, {})
+    write_tensors(tmp_path / "w", probe, {})
     assert "the data set has no classes" in gaps_of(probe.record, "train")[0]
 
 
@@ -115,12 +115,12 @@ def test_a_regression_that_does_not_converge_keeps_its_last_step_and_says_so(C, 
     features = np.repeat(rng.normal(size=(5, 20)), 20, axis=0)
     labels = np.where(rng.random((100, 4)) < 0.3, 1, -1)
     probe = train_probe(features, labels, list("abcd"), Probe(of="m/fc7", C=C, folds=3), "p")
-    assert np.isfinite(probe.classifier.weight).all()
-    assert np.isfinite(probe.classifier.bias).all()
+    assert np.isfinite(probe.tensors["weight"]).all()
+    assert np.isfinite(probe.tensors["bias"]).all()
     unsolved = [each.class_name for each in probe.record.classes if not each.converged]
     assert unsolved
     (gap,) = gaps_of(probe.record, "train")
-    assert gap.startswith(f"probe p: the regression of {', '.join(unsolved)} had not converged")
+    assert gap.startswith(f"the regression of {', '.join(unsolved)} had not converged")
 
 
 @pytest.mark.perf
