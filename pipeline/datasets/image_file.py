@@ -1,4 +1,4 @@
-"""An image file of any kind, turned into the 8-bit RGB array that a network expects."""
+"""An image file of any kind, decoded to an upright 8-bit RGB image."""
 
 from __future__ import annotations
 
@@ -18,11 +18,9 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from ..errors import UserError
-from ..params import Preprocess
 
 # Named one by one: Pillow would otherwise hand an EPS to Ghostscript, which is a program in itself.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
-_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 _GB = 10**9
 # What is bounded is the memory (see `Budget`), not the pixels, and not a colour profile or a generator's
 # settings, of which Pillow takes 1 MB each.
@@ -110,22 +108,6 @@ def read_image(path: Path | str, budget: Budget = Budget()) -> np.ndarray:
         If the file is missing, damaged, truncated or no image; `TooLarge` if `budget` does not allow it.
     """
     return np.asarray(decode(read_bytes(path, budget), path, budget))
-
-
-def resize_and_crop(image: np.ndarray, preprocess: Preprocess) -> np.ndarray:
-    """Resize the short side to `preprocess.resize` (antialiased) and crop the centre.
-
-    The same geometry as torchvision's `Resize(resize)` and `CenterCrop(crop)` on a PIL image.
-
-    Parameters
-    ----------
-    image : (H, W, 3) uint8
-
-    Returns
-    -------
-    (crop, crop, 3) uint8
-    """
-    return np.asarray(crop_centre(Image.fromarray(image), preprocess))
 
 
 def read_bytes(path: Path | str, budget: Budget = Budget()) -> bytes:
@@ -243,21 +225,3 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
     return image.convert("RGB")
-
-
-def crop_centre(image: Image.Image, preprocess: Preprocess) -> Image.Image:
-    """`resize_and_crop` on a PIL image."""
-    width, height = image.size
-    short = min(width, height)
-    new_width, new_height = preprocess.resize * width // short, preprocess.resize * height // short
-    left, top = round((new_width - preprocess.crop) / 2), round((new_height - preprocess.crop) / 2)
-    # Resampling only what the crop keeps gives the same pixels for half of the work, and makes a
-    # panorama of 10000 x 10 pixels as cheap as any other image.
-    x, y = width / new_width, height / new_height
-    box = (
-        left * x,
-        top * y,
-        min((left + preprocess.crop) * x, width),
-        min((top + preprocess.crop) * y, height),
-    )
-    return image.resize((preprocess.crop, preprocess.crop), _FILTERS[preprocess.interpolation], box=box)

@@ -9,7 +9,8 @@ import mmap
 
 import numpy as np
 
-from ..datasets.image_file import Budget, TooLarge, UnreadableImage, crop_centre, decode, read_bytes
+from ..datasets.image_file import Budget, TooLarge, UnreadableImage, decode, read_bytes
+from ..datasets.transform import crop_centre
 from ..params import Preprocess
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-import torchvision
 from PIL import Image, PngImagePlugin
 
 from pool5.datasets.image_file import (
@@ -22,9 +21,7 @@ from pool5.datasets.image_file import (
     decode_whole,
     read_bytes,
     read_image,
-    resize_and_crop,
 )
-from pool5.params import Preprocess
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -332,21 +329,3 @@ def test_damaged_exif_around_a_sound_image_does_no_harm(tmp_path: Path) -> None:
 def test_the_reason_survives_the_way_between_processes() -> None:
     error = pickle.loads(pickle.dumps(UnreadableImage("a.jpg", "empty file")))  # noqa: S301
     assert (error.path, error.reason) == ("a.jpg", "empty file")
-
-
-@pytest.mark.parametrize(
-    "size", [(500, 375), (375, 500), (333, 500), (256, 256), (100, 90), (1000, 30), (31, 997)]
-)
-@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
-def test_geometry_and_values_are_those_of_torchvision(size: tuple[int, int], interpolation: str) -> None:
-    noise = np.random.default_rng(0).integers(64, 192, (size[1] // 5, size[0] // 5, 3), dtype=np.uint8)
-    image = np.asarray(Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC))
-    transforms = torchvision.transforms
-    mode = transforms.InterpolationMode[interpolation.upper()]
-    expected = transforms.CenterCrop(224)(transforms.Resize(256, mode)(Image.fromarray(image)))
-    found = resize_and_crop(image, Preprocess(resize=256, crop=224, interpolation=interpolation))
-    assert found.shape == (224, 224, 3)
-    # Pillow may resample a box in the other order of axes, and rounds to 8 bits between the two
-    difference = np.abs(found.astype(int) - np.asarray(expected))
-    assert np.percentile(difference, 99.5) <= 1
-    assert difference.mean() < 0.3

@@ -8,9 +8,10 @@ from PIL import Image
 from torchvision.transforms import v2
 
 import pool5.training.images as module
-from pool5.datasets.image_file import UnreadableImage, read_image, resize_and_crop
+from pool5.datasets.image_file import UnreadableImage, read_image
+from pool5.datasets.transform import resize_and_crop
 from pool5.params import Preprocess
-from pool5.training.images import decode_for_testing, decode_for_training, resize_short_side
+from pool5.training.images import decode_for_testing, decode_for_training, resized_for_training
 
 PREPROCESS = Preprocess(resize=40, crop=32)
 
@@ -52,5 +53,5 @@ def test_an_image_damaged_since_the_manifest_stops_it(toy, tmp_path):
 
 def test_a_panorama_costs_no_more_than_four_squares():
     wide = np.zeros((10, 3000, 3), np.uint8)
-    assert resize_short_side(wide, PREPROCESS).shape == (40, 160, 3)
-    assert resize_short_side(wide.transpose(1, 0, 2), PREPROCESS).shape == (160, 40, 3)
+    assert resized_for_training(wide, PREPROCESS).shape == (40, 160, 3)
+    assert resized_for_training(wide.transpose(1, 0, 2), PREPROCESS).shape == (160, 40, 3)
