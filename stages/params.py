@@ -13,7 +13,10 @@ import logging
 import shutil
 from pathlib import Path
 
+from ..cli.upkeep import unnoticed_files
+from ..errors import UserError
 from ..files.atomic import write_text
+from ..files.digests import sha256_of_file
 from ..files.json_file import write_json
 from ..params import ORIGINS, Params, load_params
 from ..params.recipes import deciding_values, read_recipes
@@ -26,14 +29,26 @@ _log = logging.getLogger(__name__)
 def main() -> None:
     project = Project()
     params = load_params(project.params)
+    for problem in unnoticed_files(params, project):
+        raise UserError(problem)
     for stage, recipe in read_recipes(project.recipes).items():
         for item in params.models if recipe.has_items else [None]:
             decided = {"recipe_version": recipe.version, "params": deciding_values(params, recipe, item)}
+            if item and "models.*.architecture" in recipe.params and (file := params.models[item].file):
+                decided["file_sha256"] = _digest(project, item, file)
             write_json(project.resolved(stage, item), decided)
     for origin, told in ORIGINS.items():
         folder = "Nothing is stored here; the folder stands for that origin in the pipeline's graph.\n"
         write_text(project.model(origin) / "README.md", f"{told}\n{folder}")
     put_aside_removed_models(project, params)
+
+
+def _digest(project: Project, model: str, file: str) -> str:
+    try:
+        return sha256_of_file(project.root / file)
+    except OSError as error:
+        path = project.root / file
+        raise UserError(f"models.{model}.architecture: {path} cannot be read ({error.strerror})") from None
 
 
 def put_aside_removed_models(project: Project, params: Params) -> None:

@@ -34,10 +34,9 @@ dataset:
 
 models:
   mobilenet_v2:
-    architecture: mobilenet_v2  # or any classification network of torchvision
+    architecture: mobilenet_v2  # or any network of torchvision, timm/<name>, open_clip/<name>
     weights: imagenet
     layers: {{pooled: flatten}}
-    preprocess: {{resize: 256, crop: 224}}
 
 index: {{of: [mobilenet_v2/pooled]}}
 neighbors: {{of: [mobilenet_v2/pooled]}}

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.resources import files
 
+import yaml
+
 from ..errors import UserError
+from ..params import Params
 from ..project import Project
 
 
@@ -29,6 +32,18 @@ def check_recipes(project: Project) -> None:
         raise UserError(
             f"{path}: of another version of pool5 than the installed one; run `pool5 init --update`"
         )
+
+
+def unnoticed_files(params: Params, project: Project) -> Iterator[str]:
+    """Files that architectures are made from and whose changes DVC would not notice."""
+    graph = yaml.safe_load(project.graph.read_bytes()) if project.graph.is_file() else {}
+    noticed = graph.get("stages", {}).get("params", {}).get("deps", [])
+    for name, model in params.models.items():
+        if model.file and model.file not in noticed:
+            yield (
+                f"models.{name}.architecture: add {model.file} to the deps of the stage params in "
+                f"{project.graph}, so that a change of it is noticed"
+            )
 
 
 def unwritten_files(project: Project) -> Iterator[str]:

@@ -84,6 +84,15 @@ def read_card(model_dir: Path | str) -> ModelCard:
         raise UserError(f"{path}: not a model card", rerun=f"model@{path.parent.name}", force=True) from None
 
 
+def settled_by(card: ModelCard, model: Model) -> Model:
+    """A section of params.yaml with its `preprocess: auto` written out, as the made model's card has it."""
+    if isinstance(model.preprocess, Preprocess):
+        return model
+    if card.preprocess is None:
+        raise UserError("the model was made before preprocess: auto was known", rerun="model", force=True)
+    return msgspec.structs.replace(model, preprocess=msgspec.convert(card.preprocess, Preprocess))
+
+
 def as_plain(section: Preprocess | Train) -> dict[str, Any]:
     """As plain JSON values."""
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(section))

@@ -11,7 +11,7 @@ import msgspec
 
 from ..errors import UserError
 from ..params import ORIGINS, Model, Preprocess
-from .card import ModelCard, as_plain
+from .card import as_plain
 from .sources import source_of
 
 _log = logging.getLogger(__name__)
@@ -40,18 +40,11 @@ def settled(name: str, models: Mapping[str, Model], root: Path = Path()) -> Mode
         found = source.preprocessing(model.architecture, tag)
         if found is None:
             raise UserError(
-                f"models.{name}.preprocess: auto, but nobody says what {model.architecture} was trained with; "
+                f"models.{name}.preprocess: auto, but nobody says what {model.architecture} is trained on; "
                 "give resize and crop, and mean and std where they are not ImageNet's"
             )
         preprocess = msgspec.convert(found, Preprocess)
     return msgspec.structs.replace(model, preprocess=preprocess)
-
-
-def settled_by(card: ModelCard, model: Model) -> Model:
-    """The same for a model that has been made, from its card."""
-    if isinstance(model.preprocess, Preprocess):
-        return model
-    return msgspec.structs.replace(model, preprocess=msgspec.convert(card.preprocess, Preprocess))
 
 
 def tell_if_other(

@@ -16,9 +16,9 @@ ORIGINS = {
 cache (`$TORCH_HOME/hub/checkpoints`, by default `~/.cache/torch/hub/checkpoints`) and checked against the
 hash in their name. Without a network, put the file there by hand; the error message names it.""",
     "pretrained": """\
-`weights: pretrained` starts a model from the weights that its architecture's name means in the library that it
-comes from. They are fetched once into that library's own cache. Without a network, put the file there by hand;
-the error message names it.""",
+`weights: pretrained` starts a model from the weights that its architecture's name means in the library that
+it comes from. They are fetched once into that library's own cache. Without a network, put the file there by
+hand; the error message names it.""",
 }
 _ITEM_IN_WORDS = "letters, digits, '_' and '-', the first a letter or digit"
 _OBJECTS = "objects"  # its file lies beside the manifests of the splits
@@ -40,6 +40,8 @@ def problems_of(params: Params) -> Iterator[str]:
             yield _line(key, "a model has this name already", ["any other name"])
         if not _is_item(name):
             yield _line(key, "not a name for a probe", [_ITEM_IN_WORDS])
+        if params.probe[name].kind == "zeroshot" and params.probe[name].shots:
+            yield f"{key}.shots: a zero-shot probe learns from no image; leave shots out"
     scored = [m for m, spec in params.models.items() if "logits" in spec.layers] + list(params.probe)
     for name in params.ap.of:
         if name not in scored:
@@ -76,7 +78,11 @@ def _of_model(params: Params, name: str, model: Model) -> Iterator[str]:
         if not re.fullmatch(NAME, layer):
             yield _line(f"{key}.layers.{layer}", "not a name for a layer", [NAME_IN_WORDS])
     yield from _of_weights(params, name, model)
-    if isinstance(given := model.preprocess, Preprocess) and given.crop > given.resize and given.mode != "pad":
+    if (
+        isinstance(given := model.preprocess, Preprocess)
+        and given.crop > given.resize
+        and given.mode != "pad"
+    ):
         problem = f"{given.crop} is larger than resize"
         yield _line(f"{key}.preprocess.crop", problem, [f"1 to {given.resize}"])
     if model.train:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -63,7 +64,9 @@ class Preprocess(_Section, frozen=True, kw_only=True):
     interpolation: Literal["bilinear", "bicubic", "lanczos"] = "bilinear"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
-    mode: Literal["crop", "squash", "pad"] = "crop"  # `resize` is of the short side, of both, of the long side
+    mode: Literal["crop", "squash", "pad"] = (
+        "crop"  # `resize`: of the short side, both, the long side
+    )
     fill: tuple[Byte, Byte, Byte] = (0, 0, 0)  # the colour of what `pad` adds
 
 
@@ -126,6 +129,12 @@ class Model(_Section, frozen=True, kw_only=True):
     layers: Annotated[dict[str, str | Layer], Meta(min_length=1)]
     preprocess: Preprocess | Literal["auto"] = "auto"  # auto: what the weights were trained with
     train: Train | None = None
+
+    @property
+    def file(self) -> str | None:
+        """The file of the project that the architecture is made from, where there is one."""
+        found = re.fullmatch(r"(?:(.+\.py):\w+|open_clip/(.+\.json))", self.architecture)
+        return (found[1] or found[2]) if found else None
 
     @property
     def nodes(self) -> dict[str, Layer]:

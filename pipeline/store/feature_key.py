@@ -38,8 +38,10 @@ class FeatureKey:
     recipe_version : int
         Raised with every change of the code that changes values.
     pool : str
-        What was made of the node's value: flatten, cls, mean, max or gem. It came later: keys of layers that
-        are flattened are as they were without it.
+        What was made of the node's value: flatten, cls, mean, max or gem.
+    network : dict
+        What the network is built with beside its name; plain JSON values only. This and `pool` came later:
+        where they have their defaults a key is as it was without them.
     """
 
     architecture: str
@@ -50,19 +52,20 @@ class FeatureKey:
     dtype: Literal["float32", "float16"]
     recipe_version: int
     pool: Pool = "flatten"
+    network: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # checked, and copied, once: what is hashed is what is shown, whatever happens to the argument later
-        object.__setattr__(
-            self, "preprocessing", json.loads(_canonical(dict(self.preprocessing), "preprocessing"))
-        )
+        for name in ("preprocessing", "network"):
+            object.__setattr__(self, name, json.loads(_canonical(dict(getattr(self, name)), name)))
         self.json()
 
     def json(self) -> str:
         """The key as canonical JSON: keys sorted, no spaces, every value of a plain type."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        if self.pool == "flatten":
-            del fields["pool"]
+        for name, default in (("pool", "flatten"), ("network", {})):
+            if fields[name] == default:
+                del fields[name]
         return _canonical(fields, "feature key")
 
     @functools.cached_property
