@@ -41,6 +41,7 @@ class ProbeTask:
 
     @property
     def layer(self) -> str:
+        """The name of the layer in its model's files."""
         return split_reference(self.settings.of)[1]
 
 

@@ -100,10 +100,8 @@ def _gaps(task: ProbeTask) -> tuple[str, ...]:
     file, k, gaps = task.train, task.settings.k, []
     if k > len(file.ids):
         gaps.append(f"k is {k}, and {file.split} has {len(file.ids)} images: all of them vote")
-    shown, absent = (file.labels == 1).any(axis=0), (file.labels == -1).any(axis=0)
-    constant = [
-        name for name, known in zip(file.classes, (shown & absent).tolist(), strict=True) if not known
-    ]
+    known = (file.labels == 1).any(axis=0) & (file.labels == -1).any(axis=0)
+    constant = [name for name, differs in zip(file.classes, known.tolist(), strict=True) if not differs]
     if not file.classes:
         gaps.append("the data set has no classes, so there is nothing to learn")
     elif constant:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from .record import Part
+import msgspec
+
+from .record import Part, Record
 
 LEVEL = 0.95  # of the intervals
 
@@ -39,7 +41,7 @@ class FewShotRow(Part, frozen=True):
     positives: float | None
 
 
-class FewShotCurve(Part, frozen=True):
+class FewShotResult(Record, frozen=True):
     """All rows of one probe: measure by measure, class by class with the mean last, fewest examples first.
 
     Attributes
@@ -57,7 +59,13 @@ class FewShotCurve(Part, frozen=True):
         Draws of each number of examples.
     images : {shots, as text: float}
         Training images together, mean over the draws.
+    rows : tuple of FewShotRow
+        None where there is nothing to draw.
+    gaps : tuple of str
+        What the draws lack, and why.
     """
+
+    stage: ClassVar[str] = "probe"
 
     probe: str
     of: str
@@ -67,12 +75,19 @@ class FewShotCurve(Part, frozen=True):
     shots: tuple[int, ...]
     repeats: int
     seed: int
-    images: dict[str, float]
-    rows: tuple[FewShotRow, ...]
+    images: dict[str, float] = msgspec.field(default_factory=dict)
+    rows: tuple[FewShotRow, ...] = ()
+    gaps: tuple[str, ...] = ()
 
     @property
     def measures(self) -> tuple[str, ...]:
+        """The measures, in order."""
         return tuple(dict.fromkeys(row.measure for row in self.rows))
+
+    @property
+    def has_values(self) -> bool:
+        """Whether any class has an AP."""
+        return any(row.ap is not None for row in self.rows)
 
     def by_class(self, measure: str) -> dict[str | None, tuple[FewShotRow, ...]]:
         """The rows of one measure by class, the mean (None) last, fewest examples first."""
@@ -83,7 +98,7 @@ class FewShotCurve(Part, frozen=True):
         return {name: tuple(rows) for name, rows in found.items()}
 
     def metrics(self) -> dict[str, Any]:
-        """mAP by measure and number of examples, as DVC compares them."""
+        """What DVC compares: the mAP by measure and number of examples."""
         return {
             measure: {str(row.shots or "all"): row.ap for row in self.by_class(measure)[None]}
             for measure in self.measures

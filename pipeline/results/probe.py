@@ -7,9 +7,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, ClassVar, Literal
 
+import msgspec
+
 from ..errors import UserError
 from ..files.digests import sha256_of_file
-from .few_shot import FewShotCurve
+from .few_shot import FewShotResult
 from .record import Part, Record, load_record
 
 
@@ -62,7 +64,7 @@ class TrainedProbe(Part, frozen=True):
     classes: tuple[ProbedClass, ...]
     kind: Literal["linear", "knn", "zeroshot"] = "linear"
     shared_C: float | None = None  # noqa: N815 (the field's word)
-    cv_log_loss: dict[str, float] = {}
+    cv_log_loss: dict[str, float] = msgspec.field(default_factory=dict)
     k: int | None = None
     temperature: float | None = None
     weights_sha256: str = ""
@@ -91,7 +93,7 @@ class ProbeResult(Record, frozen=True):
 
     Attributes
     ----------
-    few_shot : tuple of FewShotCurve
+    few_shot : tuple of FewShotResult
         Of the probes that have `shots`.
     """
 
@@ -99,22 +101,23 @@ class ProbeResult(Record, frozen=True):
     version: ClassVar[int] = 3
 
     probes: tuple[TrainedProbe, ...]
-    few_shot: tuple[FewShotCurve, ...] = ()
+    few_shot: tuple[FewShotResult, ...] = ()
     gaps: tuple[str, ...] = ()
 
     def metrics(self) -> dict[str, Any]:
         """By probe: what DVC compares."""
-        curves = {curve.probe: {"few_shot": curve.metrics()} for curve in self.few_shot}
-        return {probe.name: probe.metrics() | curves.get(probe.name, {}) for probe in self.probes}
+        few = {each.probe: {"few_shot": each.metrics()} for each in self.few_shot}
+        return {probe.name: probe.metrics() | few.get(probe.name, {}) for probe in self.probes}
 
 
-def one_record(parts: Sequence[ProbeResult]) -> ProbeResult:
+def one_record(parts: Sequence[ProbeResult], few_shot: Sequence[FewShotResult] = ()) -> ProbeResult:
     """The record of several probes."""
     probes = tuple(probe for part in parts for probe in part.probes)
-    curves = tuple(curve for part in parts for curve in part.few_shot)
     gaps = tuple(gap for part in parts for gap in part.gaps)
     return ProbeResult(
-        probes=probes, few_shot=curves, gaps=gaps if probes else ("params.yaml names no probe",)
+        probes=probes,
+        few_shot=tuple(few_shot),
+        gaps=gaps if probes else ("params.yaml names no probe",),
     )
 
 
