@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import pickle
 import re
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,58 +15,69 @@ import safetensors
 import torch
 
 from ..errors import UserError
+from .foreign_file import SAVE_INSTEAD, foreign_format, holds_pickled_modules
 
-_WRAPPERS = ("state_dict", "model", "model_state_dict")
 _CLASS_NAMES = ("classes", "class_names", "categories", "class_to_idx", "idx_to_class", "names")
 
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """A state dict, and the names of the classes where the file has them; else no names."""
+    """What a file holds.
 
-    state: dict[str, torch.Tensor]
+    Attributes
+    ----------
+    states : dict
+        {where in the file: state dict}, `{"": …}` of a file that is one, `{"student": …, "teacher": …}`.
+    classes : tuple of str
+        Names of the outputs, in order; none where the file has none.
+    """
+
+    states: dict[str, dict[str, torch.Tensor]]
     classes: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> dict[str, torch.Tensor]:
+        """The largest of its state dicts."""
+        return max(self.states.values(), key=len)
 
 
 def read_checkpoint(path: Path, name: str) -> Checkpoint:
-    """The state dict in a .safetensors or a torch file; a pickle can give tensors and run nothing.
+    """The state dicts in a .safetensors or a torch file; a pickle can give tensors and run nothing.
+
+    Beside what torch itself reads with `weights_only`, `argparse.Namespace` is read: DINO, MAE and timm keep
+    their settings in one. It is a bag of attributes, made without a call of any code, and is not looked at.
 
     Raises
     ------
     UserError
-        If the file is damaged, holds code, or holds no state dict.
+        If the file is damaged, holds code, is of another format, or holds no state dict.
     """
-    safe = path.suffix == ".safetensors"
+    if kind := foreign_format(path):
+        raise UserError(f"model {name}: {path}: {kind}, not a state dict; {SAVE_INSTEAD}")
+    safe = path.suffix == ".safetensors" or _is_safetensors(path)
     try:
-        found = _read_safetensors(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
+        found = _read_safetensors(path) if safe else _read_torch(path)
     except Exception as error:
         # on damaged bytes torch.load raises nearly anything: RuntimeError, IndexError, AttributeError, …
-        raise UserError(f"model {name}: {path}: {_what_is_wrong(error, safe)}") from None
+        raise UserError(f"model {name}: {path}: {_what_is_wrong(error, path, safe)}") from None
+    states: dict[str, dict[str, torch.Tensor]] = {}
     classes: tuple[str, ...] = ()
-    for level in islice(_levels(found), 9):  # one may hold itself
-        named = (_names(level.get(key)) for key in _CLASS_NAMES)
-        classes = classes or next(filter(None, named), ())
-        found = level
-    if not isinstance(found, Mapping) or not found or not all(map(_is_plain, found.values())):
-        raise UserError(
-            f"model {name}: {path}: holds no state dict; save network.state_dict() and nothing else"
-        )
-    return Checkpoint({str(key): value for key, value in found.items()}, classes)
+    for where, mapping in _mappings(found):
+        classes = classes or next(filter(None, (_names(mapping.get(key)) for key in _CLASS_NAMES)), ())
+        if state := {str(key): value for key, value in mapping.items() if isinstance(value, torch.Tensor)}:
+            states[where] = state
+    if not states:
+        raise UserError(f"model {name}: {path}: holds no state dict; {SAVE_INSTEAD}")
+    if odd := [key for state in states.values() for key, value in state.items() if not _is_plain(value)]:
+        raise UserError(f"model {name}: {path}: holds no state dict: {odd[0]} is no array of real numbers")
+    return Checkpoint(states, classes)
 
 
-def prefixes(names: Iterable[str], own: Collection[str]) -> list[str]:
-    """Under what a checkpoint has a network's `own` names: `module.`, `_orig_mod.`, `model.`, …
-
-    Each prefix under which there are at least half of them, the best first; `[""]` where none is better.
-    """
-    found: Counter[str] = Counter()
-    for name in names:
-        steps = name.split(".")
-        for rest in (".".join(steps[i:]) for i in range(len(steps))):
-            if rest in own:
-                found[name.removesuffix(rest)] += 1
-    fits = [prefix for prefix, count in found.most_common() if 2 * count >= len(own)]
-    return fits if fits and found[fits[0]] > found[""] else [""]
+def _is_safetensors(path: Path) -> bool:
+    """Whether a file begins as the format does: the length of its JSON header, and the header."""
+    with path.open("rb") as file:
+        length, brace = file.read(8), file.read(1)
+    return brace == b"{" and int.from_bytes(length, "little") < path.stat().st_size
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:
@@ -76,24 +86,30 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         return {**(file.metadata() or {}), "state_dict": state}
 
 
-def _what_is_wrong(error: Exception, safe: bool) -> str:
+def _read_torch(path: Path) -> object:
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _what_is_wrong(error: Exception, path: Path, safe: bool) -> str:
     if safe:
         return f"not a safetensors file ({error}); fetch it again"
     if isinstance(error, pickle.UnpicklingError):
         if blocked := re.search(r"GLOBAL ([\w.]+)", str(error)):
-            return (
-                f"refused, because reading it would run code ({blocked[1]}); "
-                "save the state dict alone, best as safetensors"
-            )
+            code = "a network pickled whole, " if holds_pickled_modules(path) else ""
+            return f"refused, because reading it would run code ({code}{blocked[1]}); {SAVE_INSTEAD}"
         return "not a torch checkpoint; fetch or save it again"
     return "a damaged torch checkpoint; fetch or save it again"
 
 
-def _levels(found: object) -> Iterator[Mapping[Any, Any]]:
-    """The mappings from the file's own down to the state dict."""
-    while isinstance(found, Mapping):
-        yield found
-        found = next((found[key] for key in _WRAPPERS if isinstance(found.get(key), Mapping)), None)
+def _mappings(found: object) -> Iterator[tuple[str, Mapping[Any, Any]]]:
+    """Every mapping in a file and where it stands, outer ones first; each once, as one may hold itself."""
+    waiting, seen = [("", found)], set()
+    for where, value in waiting:
+        if isinstance(value, Mapping) and id(value) not in seen:
+            seen.add(id(value))
+            yield where, value
+            waiting += [(f"{where}.{key}" if where else str(key), each) for key, each in value.items()]
 
 
 def _is_plain(value: object) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from torch import nn
 from ..errors import UserError
 from ..files.atomic import atomic_write
 from ..files.digests import sha256_of_file
-from ..files.hints import some_of
+from ..files.hints import counted, some_of
 from ..params import ORIGINS, Model
 from .card import CARD_FILE, WEIGHTS_FILE, ModelCard, as_plain, read_card, recipe_of, write_card
-from .checkpoint_file import prefixes, read_checkpoint
+from .checkpoint_file import read_checkpoint
+from .checkpoint_network import find_network
 from .network import (
     build_network,
     check_buildable,
@@ -88,10 +90,11 @@ def start_network(
         network = _drawn(model, width, seed, options, root)
         card = _card(model, classes if heads else (), f"drawn at random from seed {seed}", options)
         return Start(network, dataclasses.replace(card, outputs=num_outputs(network)))
-    prefixes_of_heads = tuple(f"{head}." for head in heads)
+    prefixes_of_heads = _heads(bare)
     state, card = _origin(name, model, bare, Path(models_dir), root)
     tell_if_other(name, model.transform, card.trained_with, card.origin)
     trained_on = _width(state, heads)
+    _check_outputs(name, model, trained_on, card.origin)
     if model.train and (trained_on != width or not model.weights_are_a_file):
         state = {key: value for key, value in state.items() if not key.startswith(prefixes_of_heads)}
     _check_names_and_shapes(name, model, state, own, prefixes_of_heads, card.origin)
@@ -115,6 +118,27 @@ def start_network(
             card, outputs=outputs, classes=named, missing=tuple(sorted(missing)), order_assumed=assumed
         ),
     )
+
+
+def checkpoint_problems(
+    name: str, model: Model, models_dir: Path | str, root: Path = Path()
+) -> Iterator[str]:
+    """What is wrong with the file of `models.<name>.weights`, as `start_network` says it: a line, or none.
+
+    None for weights that are no file, or one that is not there. The model's preprocessing is settled.
+    """
+    path = Path(models_dir) / model.weights
+    if not model.weights_are_a_file or not path.is_file():
+        return
+    try:
+        _check_buildable(name, model, root)
+        options = options_of(model.architecture, model.arguments, root)
+        bare = on_shapes_alone(model.architecture, 1, model.transform.crop, options, root)
+        state, card = _file(name, model, bare, path, root)
+        _check_names_and_shapes(name, model, state, bare.state_dict(), _heads(bare), card.origin)
+        _check_outputs(name, model, _width(state, head_names(bare)), card.origin)
+    except UserError as error:
+        yield str(error)
 
 
 def store_start(name: str, start: Start, model_dir: Path | str) -> ModelCard:
@@ -243,23 +267,22 @@ def _file(
         )
     source = source_of(model.architecture, root)
     checkpoint = read_checkpoint(path, name)
-    own = bare.state_dict()
-    state = source.own_names(model.architecture, checkpoint.state, bare)
     origin = f"file {model.weights}, sha256 {found}"
-    prefix, *others = prefixes(state, own)
-    if others:
-        raise UserError(
-            f"model {name}: {origin} holds several networks, under {', '.join([prefix, *others])}; "
-            "save the state dict of the one that is meant"
+    try:
+        network = find_network(
+            checkpoint.states,
+            bare.state_dict(),
+            _heads(bare),
+            lambda state: source.own_names(model.architecture, state, bare),
         )
-    if prefix:
-        under = {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
-        left_out = f", {len(state) - len(under)} other arrays left out" if len(under) < len(state) else ""
-        _log.warning(f"model {name}: {origin}: taken what stands under {prefix}{left_out}")
-        state = source.own_names(model.architecture, under, bare)
-        origin += f", under {prefix}"
+    except UserError as error:
+        raise UserError(f"model {name}: {origin} {error}") from None
+    if told := str(network):
+        _log.warning(f"model {name}: {origin}: {told}")
+    if network.where:
+        origin += f", under {network.where}"
     options = options_of(model.architecture, model.arguments, root, found)
-    return state, _card(model, checkpoint.classes, origin, options)
+    return network.state, _card(model, _named(name, model, checkpoint.classes, origin), origin, options)
 
 
 def _published(
@@ -271,14 +294,41 @@ def _published(
     except UserError as error:
         raise UserError(f"model {name}: {error}") from None
     sha256 = sha256_of_file(weights.path)
+    origin = f"{weights.origin}, sha256 {sha256}"
     card = _card(
         model,
-        weights.classes,
-        f"{weights.origin}, sha256 {sha256}",
+        _named(name, model, weights.classes, origin),
+        origin,
         options_of(architecture, model.arguments, root, sha256),
         source.preprocessing(architecture, model.weights),
     )
     return source.own_names(architecture, read_checkpoint(weights.path, name).state, bare), card
+
+
+def _named(name: str, model: Model, found: tuple[str, ...], origin: str) -> tuple[str, ...]:
+    """The names of a checkpoint's outputs: those that it has, or those that params.yaml gives."""
+    if model.classes and found and model.classes != found:
+        pairs = itertools.zip_longest(found, model.classes)
+        i, (own, given) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
+        raise UserError(
+            f"models.{name}.classes: {origin} names its outputs itself, and otherwise: output {i} is "
+            f"{own or 'none'}, not {given or 'none'}; leave classes out"
+        )
+    return model.classes or found
+
+
+def _check_outputs(name: str, model: Model, outputs: int | None, origin: str) -> None:
+    if model.classes and len(model.classes) != outputs:
+        there = counted(outputs, "output") if outputs else "no outputs"
+        raise UserError(
+            f"models.{name}.classes: {counted(len(model.classes), 'name')}, but {origin} has {there}; "
+            "name each output, in order"
+        )
+
+
+def _heads(network: nn.Module) -> tuple[str, ...]:
+    """What the names of its heads' weights begin with."""
+    return tuple(f"{head}." for head in head_names(network))
 
 
 def _check_names_and_shapes(
