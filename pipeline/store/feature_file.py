@@ -20,6 +20,7 @@ from .checksums import CHECKSUM_BYTES, block_checksums, rows_per_block
 from .feature_key import FeatureKey
 from .feature_writer import ids_digest, labels_digest, layer_digest, write_feature_file
 from .header import FEATURES, Ranges, check_header, check_places
+from .layer_shape import LayerShape
 from .plain_hdf5 import (
     Spec,
     check_exactly,
@@ -39,6 +40,7 @@ __all__ = ["FeatureFile", "write_feature_file"]
 _ATTRIBUTES = frozenset(
     ["format", "format_version", "dataset", "split", "model", "classes", "ids_digest", "labels_digest"]
 )
+_OF_A_LAYER = {1: ("feature_key",), 2: ("feature_key", "shape")}  # by the version of the format
 _CANDIDATES = 20_000  # ids that a mistyped one is compared with
 
 
@@ -103,6 +105,13 @@ class FeatureFile:
             if name.startswith("layers/")
         }
         self._keys = {name: FeatureKey.from_json(attributes[f"feature_key.{name}"]) for name in self.layers}
+        self._shapes = {
+            name: LayerShape.from_json(attributes[f"shape.{name}"])
+            for name in self.layers
+            if f"shape.{name}" in attributes
+        }
+        for name, shape in self._shapes.items():
+            shape.check_fits(self.layers[name].shape[1], self._keys[name].pool)
 
     @classmethod
     def open(cls, path: Path | str) -> FeatureFile:
@@ -116,9 +125,11 @@ class FeatureFile:
         """
         path = Path(path)
         with told_in_a_line(path, FEATURES.stage, FEATURES.called), path.open("rb") as file:
-            head = check_header(file, path)
+            version, head = check_header(file, path)
             with open_hdf5(file) as h5:
                 attributes = plain_attributes(h5)
+                if (attributes.get("format"), attributes.get("format_version")) != (FEATURES.format, version):
+                    raise ValueError("its attributes are of another format")
                 return cls(path, attributes, _arrays(file, h5, attributes, head))
 
     def __len__(self) -> int:
@@ -164,6 +175,11 @@ class FeatureFile:
         if name not in self.layers:
             raise UserError(f"{self.path}: no layer {name}; it has {', '.join(self.layers)}")
         return self.layers[name]
+
+    def shape(self, layer: str) -> LayerShape | None:
+        """What a row of a layer is, seen as an array; None in files of version 1, which do not say."""
+        self.layer(layer)
+        return self._shapes.get(layer)
 
     def rows(self, ids: Iterable[str] | str) -> np.ndarray:
         """The (n,) int64 row numbers of some ids, in their order; `UserError` for an id that is not there."""
@@ -220,9 +236,8 @@ def _arrays(
     """The file's datasets, each exactly as the format says; `ValueError` if one is not."""
     found = plain_datasets(h5)
     layers = sorted(name.removeprefix("layers/") for name in found if name.startswith("layers/"))
-    check_exactly(attributes, {*_ATTRIBUTES, *(f"feature_key.{name}" for name in layers)}, "the attribute")
-    if (attributes["format"], attributes["format_version"]) != (FEATURES.format, FEATURES.version):
-        raise ValueError("its attributes are of another format")
+    of_layers = {f"{what}.{name}" for what in _OF_A_LAYER[attributes["format_version"]] for name in layers}
+    check_exactly(attributes, {*_ATTRIBUTES, *of_layers}, "the attribute")
     check_names(**{name: attributes[name] for name in ("dataset", "split", "model")})
     specified = _specified(found, layers, attributes)
     check_exactly(found, {*specified, *(f"checksums/{name}" for name in specified)}, "the dataset")

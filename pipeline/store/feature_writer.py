@@ -197,16 +197,7 @@ def _lay_out(
         f"layers/{name}": (np.dtype(layers[name].key.dtype), (n, layers[name].width), layers[name].rows)
         for name in sorted(layers)
     }
-    attributes = {
-        "classes": json.dumps(list(head.classes), ensure_ascii=False),
-        "dataset": head.dataset,
-        "format": FEATURES.format,
-        "format_version": FEATURES.version,
-        "ids_digest": ids_digest(ids),
-        "labels_digest": labels_digest(labels),
-        "model": head.model,
-        "split": head.split,
-    } | {f"feature_key.{name}": layers[name].key.json() for name in layers}
+    attributes = _attributes(head, ids, layers)
     size = header_size(2 * len(tables))
     places = {}
     with h5py.File(
@@ -231,6 +222,24 @@ def _lay_out(
                 size, data.id.get_offset() or 0, data.nbytes, sums.id.get_offset() or 0, block_rows, n, rows
             )
     return places
+
+
+def _attributes(head: FileHead, ids: np.ndarray, layers: Mapping[str, LayerSource]) -> dict[str, str | int]:
+    attributes: dict[str, str | int] = {
+        "classes": json.dumps(list(head.classes), ensure_ascii=False),
+        "dataset": head.dataset,
+        "format": FEATURES.format,
+        "format_version": FEATURES.version,
+        "ids_digest": ids_digest(ids),
+        "labels_digest": labels_digest(np.asarray(head.labels, np.int8)),
+        "model": head.model,
+        "split": head.split,
+    }
+    for name, layer in layers.items():
+        shape = layer.shape or LayerShape((layer.width,))
+        shape.check_fits(layer.width, layer.key.pool)
+        attributes |= {f"feature_key.{name}": layer.key.json(), f"shape.{name}": shape.json()}
+    return attributes
 
 
 def _allocate(file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype) -> h5py.Dataset:

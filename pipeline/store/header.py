@@ -31,19 +31,23 @@ Ranges = list[tuple[int, int]]
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """A kind of file: its format and version, what it is called, and the stage that writes it."""
+    """A kind of file: its format and version, what it is called, and the stage that writes it.
+
+    Files of the `older` versions are read as well, and never written.
+    """
 
     format: str
     version: int
     called: str
     stage: str
+    older: tuple[int, ...] = ()
 
     def refusal(self, problem: str) -> UserError:
         """The file has to be written again."""
         return UserError(problem, rerun=self.stage, force=True)
 
 
-FEATURES = Kind("pool5-features", 1, "feature file", "extract")
+FEATURES = Kind("pool5-features", 2, "feature file", "extract", older=(1,))
 
 
 class _Fields(msgspec.Struct, forbid_unknown_fields=True):
@@ -83,12 +87,13 @@ def write_header(file: BinaryIO, size: int, rows: Ranges, kind: Kind = FEATURES)
     file.flush()
 
 
-def check_header(file: BinaryIO, path: Path, kind: Kind = FEATURES) -> Ranges:
+def check_header(file: BinaryIO, path: Path, kind: Kind = FEATURES) -> tuple[int, Ranges]:
     """Refuse what is no such file, one of another version, a truncated or a damaged one.
 
     Returns
     -------
-    list of (start, stop)
+    version : int
+    head : list of (start, stop)
         The byte ranges that the header answers for; the others must be the rows of datasets.
 
     Raises
@@ -99,8 +104,9 @@ def check_header(file: BinaryIO, path: Path, kind: Kind = FEATURES) -> Ranges:
     if first is None or first[1] != kind.format.encode():
         raise kind.refusal(f"{path}: not a {kind.called}, or its first bytes are damaged")
     version, size = int(first[2]), int(first[3])
-    if version != kind.version:
-        raise kind.refusal(f"{path}: format version {version}, but this program reads {kind.version}")
+    if version not in (readable := (*kind.older, kind.version)):
+        known = " and ".join(map(str, readable))
+        raise kind.refusal(f"{path}: format version {version}, but this program reads {known}")
     file.seek(0)
     header = file.read(min(size, _LARGEST))
     body, digest = header[:-_DIGEST_BYTES], header[-_DIGEST_BYTES:]
@@ -116,7 +122,7 @@ def check_header(file: BinaryIO, path: Path, kind: Kind = FEATURES) -> Ranges:
         raise kind.refusal(f"{path}: the header is damaged")
     for part in _parts(file, fields.head):
         check_heaps(part)
-    return fields.head
+    return version, fields.head
 
 
 def check_places(head: Ranges, maps: Iterable[np.ndarray], start: int) -> None:

@@ -83,6 +83,15 @@ class LayerShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def _lengths(self) -> dict[str, int]:
         return dict(zip(self.axes.split(","), self.shape, strict=False)) if self.axes else {}
 
+    def check_fits(self, width: int, pool: str) -> None:
+        """`ValueError` unless this may be the shape of rows of that width, which were pooled in that way."""
+        if self.width != width:
+            raise ValueError(f"rows of {width} values are not {self}")
+        if self.pooled_from and pool == "flatten":
+            raise ValueError(
+                f"{self} of {self.pooled_from} is pooled, and its feature key says that it is not"
+            )
+
     def json(self) -> str:
         """The shape as canonical JSON: keys sorted, no spaces, every field."""
         return msgspec.json.encode(self, order="sorted").decode()

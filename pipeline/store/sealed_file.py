@@ -86,13 +86,10 @@ class SealedFile:
             If it is not there, of another format or version, damaged, or anything in it is not as specified.
         """
         with told_in_a_line(path, kind.stage, kind.called), path.open("rb") as file:
-            head = check_header(file, path, kind)
+            version, head = check_header(file, path, kind)
             with open_hdf5(file) as h5:
                 attributes, found = plain_attributes(h5), plain_datasets(h5)
-                if (attributes.pop("format"), attributes.pop("format_version")) != (
-                    kind.format,
-                    kind.version,
-                ):
+                if (attributes.pop("format"), attributes.pop("format_version")) != (kind.format, version):
                     raise ValueError("its attributes are of another format")
                 sums = msgspec.json.decode(attributes.pop("sha256_of_datasets"), type=dict[str, str])
                 specified = specify(attributes, found)

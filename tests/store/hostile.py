@@ -1,50 +1,39 @@
 """Files with a valid seal that nobody wrote in good faith: made, opened and read, as a program of its own.
 
-`python hostile.py FOLDER SEED COUNT` changes bytes of the heads of a feature file, a neighbor graph and a
-logits file, seals each anew, and reads it. It tells the number of each change first: a crash is known.
+`python -m tests.store.hostile FOLDER SEED COUNT` changes bytes of the heads of a feature file, a neighbor
+graph and a logits file, seals each anew, and reads it. It tells the number of each change first: a crash is
+known.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 import sys
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from pool5.errors import UserError
-from pool5.store.feature_file import FeatureFile, write_feature_file
-from pool5.store.feature_key import FeatureKey
-from pool5.store.header import FEATURES, Kind, write_header
+from pool5.store.feature_file import FeatureFile
+from pool5.store.header import FEATURES
+from pool5.store.layer_shape import LayerShape
 from pool5.store.logits_file import KIND as LOGITS
 from pool5.store.logits_file import LogitsFile, read_logits, write_logits
 from pool5.store.neighbor_file import KIND as NEIGHBORS
 from pool5.store.neighbor_file import GraphHead, GraphSplit, NeighborFile, write_neighbors
 from pool5.store.verify import verify_feature_file
+from tests.store.small_file import content, seal, write_small
 
-HEADER = 4096
 ROWS = 60
 
 
 def write_features(path: Path) -> None:
-    rng = np.random.default_rng(0)
-    widths = {"fc": ("float32", 5), "pool": ("float16", 3)}
-    write_feature_file(
-        path,
-        dataset="d",
-        split="test",
-        model="m",
-        classes=("cat", "dog"),
-        ids=np.array([f"{number:06d}" for number in range(ROWS)]),
-        digests=rng.integers(0, 256, (ROWS, 16), dtype=np.uint8),
-        labels=rng.integers(-1, 2, (ROWS, 2)).astype(np.int8),
-        layers={
-            name: rng.normal(size=(ROWS, width)).astype(dtype) for name, (dtype, width) in widths.items()
-        },
-        keys={n: FeatureKey("net", "0" * 64, n, {"crop": 224}, "fp32", d, 1) for n, (d, _) in widths.items()},
-    )
+    shapes = {"fc": LayerShape((5,), "C", pooled_from=LayerShape((4, 5), "tokens,C", 1))}
+    keys = content()["keys"]
+    keys["fc"] = dataclasses.replace(keys["fc"], pool="cls")
+    write_small(path, ROWS, keys=keys, shapes=shapes)
 
 
 def write_graph(path: Path) -> None:
@@ -61,27 +50,12 @@ def write_scores(path: Path) -> None:
     )
 
 
-def seal(path: Path, kind: Kind = FEATURES, rows: list | None = None) -> None:
-    """Seal a file anew: `rows` are its datasets' places, by default those that h5py tells."""
-    if rows is None:
-        with h5py.File(path) as file:
-            rows = []
-            file.visititems(lambda name, each: rows.extend(place(each)) if "checksums" not in name else None)
-    with path.open("r+b") as file:
-        write_header(file, HEADER, rows, kind)
-
-
-def place(each: h5py.HLObject) -> list[tuple[int, int]]:
-    offset = each.id.get_offset() if isinstance(each, h5py.Dataset) else None
-    return [(offset, offset + each.nbytes)] if offset is not None and each.nbytes else []
-
-
 def values_of_features(path: Path) -> dict[str, np.ndarray]:
     file = FeatureFile.open(path)
     if problems := verify_feature_file(path):
         raise UserError(problems[0])
-    file.key_digest(next(iter(file.layers)))
-    return {"ids": file.ids, "digests": file.digests, "labels": file.labels, **file.layers}
+    shapes = {f"shape of {layer}": np.array(str(file.shape(layer))) for layer in file.layers}
+    return {"ids": file.ids, "digests": file.digests, "labels": file.labels, **file.layers, **shapes}
 
 
 def values_of_graph(path: Path) -> dict[str, np.ndarray]:

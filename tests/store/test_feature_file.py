@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -15,27 +16,9 @@ from hypothesis import strategies as st
 from pool5.errors import UserError
 from pool5.store.feature_file import FeatureFile, write_feature_file
 from pool5.store.feature_key import FeatureKey
+from pool5.store.layer_shape import LayerShape
 from pool5.store.verify import verify_feature_file
-
-
-def content(rows: int = 7, seed: int = 0) -> dict:
-    rng = np.random.default_rng(seed)
-    key = FeatureKey("net", "0" * 64, "fc", {"crop": 224}, "fp32", "float32", 1)
-    half = FeatureKey("net", "0" * 64, "pool", {"crop": 224}, "fp32", "float16", 1)
-    return {
-        "dataset": "d",
-        "split": "test",
-        "model": "m",
-        "classes": ("cat", "dog"),
-        "ids": np.array([f"{number:06d}" for number in range(rows)]),
-        "digests": rng.integers(0, 256, (rows, 16), dtype=np.uint8),
-        "labels": rng.integers(-1, 2, (rows, 2)).astype(np.int8),
-        "layers": {
-            "fc": rng.normal(size=(rows, 5)).astype("f4"),
-            "pool": rng.normal(size=(rows, 3)).astype("f2"),
-        },
-        "keys": {"fc": key, "pool": half},
-    }
+from tests.store.small_file import VERSION_1, content, write_small
 
 
 @pytest.fixture
@@ -78,7 +61,7 @@ def test_plain_h5py_reads_it_by_the_names_of_the_contract(written: tuple[Path, d
         np.testing.assert_array_equal(plain["labels"], given_["labels"])
         np.testing.assert_array_equal(plain["layers/pool"], given_["layers"]["pool"])
         assert json.loads(plain.attrs["classes"]) == ["cat", "dog"]
-        assert plain.attrs["format_version"] == 1
+        assert plain.attrs["format_version"] == 2
         assert json.loads(plain.attrs["feature_key.fc"])["node"] == "fc"
         assert list(plain.attrs) == sorted(plain.attrs)
 
@@ -137,8 +120,8 @@ def test_a_file_cut_short_or_longer_is_refused(written: tuple[Path, dict], lost:
 
 def test_another_format_version_is_refused_by_its_number(written: tuple[Path, dict]) -> None:
     path, _ = written
-    path.write_bytes(path.read_bytes().replace(b"pool5-features 1 ", b"pool5-features 2 ", 1))
-    with pytest.raises(UserError, match="format version 2, but this program reads 1"):
+    path.write_bytes(path.read_bytes().replace(b"pool5-features 2 ", b"pool5-features 3 ", 1))
+    with pytest.raises(UserError, match="format version 3, but this program reads 1 and 2"):
         FeatureFile.open(path)
 
 
@@ -245,3 +228,53 @@ def test_blocks_of_rows_have_checksums_of_their_own(tmp_path: Path) -> None:
         file.write(bytes(4))
     (problem,) = verify_feature_file(tmp_path / "test.h5")
     assert "rows 256 to 511" in problem
+
+
+TOKENS = LayerShape((261, 4), "tokens,C", 5)
+POOLED = LayerShape((4,), "C", pooled_from=TOKENS)
+
+
+def test_the_shape_of_a_layer_and_the_meaning_of_its_axes_are_read_again(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(2, 12)).astype("f4")
+    key = content()["keys"]["fc"]
+    shapes = {"map": LayerShape((3, 2, 2), "C,H,W"), "mean": POOLED}
+    write_small(
+        tmp_path / "test.h5",
+        2,
+        layers={"map": rows, "mean": rows[:, :4], "fc": rows},
+        keys={"map": key, "mean": dataclasses.replace(key, pool="mean"), "fc": key},
+        shapes=shapes,
+    )
+    file = FeatureFile.open(tmp_path / "test.h5")
+    assert {layer: file.shape(layer) for layer in file.layers} == shapes | {"fc": LayerShape((12,))}
+    with h5py.File(tmp_path / "test.h5") as plain:
+        found = json.loads(plain.attrs["shape.map"])
+        assert (found["axes"], found["shape"]) == ("C,H,W", [3, 2, 2])
+        assert json.loads(plain.attrs["shape.mean"])["pooled_from"]["prefix_tokens"] == 5
+        assert plain["layers/map"][1].reshape(found["shape"])[2, 1, 0] == rows[1, 10]
+
+
+@pytest.mark.parametrize(
+    "shape", [LayerShape((4,)), LayerShape((5,), "C", pooled_from=LayerShape((5,), "C"))]
+)
+def test_a_shape_that_is_not_that_of_the_rows_is_not_written(tmp_path: Path, shape: LayerShape) -> None:
+    with pytest.raises(ValueError, match=r"rows of 5 values|is pooled"):
+        write_small(tmp_path / "test.h5", shapes={"fc": shape})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_of_version_1_is_read_and_its_digests_are_those_of_version_2(
+    tmp_path: Path,
+) -> None:
+    old, now = FeatureFile.open(VERSION_1), FeatureFile.open(write_small(tmp_path / "test.h5", 60))
+    assert verify_feature_file(VERSION_1) == []
+    assert [old.shape(layer) for layer in old.layers] == [None, None]
+    np.testing.assert_array_equal(old.ids, now.ids)
+    np.testing.assert_array_equal(old.labels, now.labels)
+    for layer in ("fc", "pool"):
+        np.testing.assert_array_equal(old.layer(layer), now.layer(layer))
+        assert old.feature_key(layer) == now.feature_key(layer)
+        assert old.layer_digest(layer) == now.layer_digest(layer)
+    # what indexes, neighbor graphs and kept units go by
+    assert now.layer_digest("fc") == "1fa4efa983f6f7c33862c8c5f1a8bb79"
+    assert now.key_digest("fc") == "bcc0d3174591da5383b8a66b3782f9b2"

@@ -30,14 +30,24 @@ def test_the_digest_is_that_of_the_readable_json() -> None:
     )
     assert KEY.json() == text
     assert KEY.digest == hashlib.blake2b(text.encode(), digest_size=16).digest()
+    assert KEY.hex == "950a24605a809537dd0cac5a78393687"  # as it was before keys had `pool`
     assert FeatureKey.from_json(text) == KEY
+
+
+def test_what_is_pooled_stands_in_the_key_and_what_is_flattened_does_not() -> None:
+    pooled = dataclasses.replace(KEY, pool="mean")
+    assert json.loads(pooled.json()) == json.loads(KEY.json()) | {"pool": "mean"}
+    assert FeatureKey.from_json(pooled.json()) == pooled != KEY
+    assert FeatureKey.from_json(json.dumps(json.loads(KEY.json()) | {"pool": "flatten"})).hex == KEY.hex
+    with pytest.raises(ValueError, match="no feature key: Invalid enum value 'sum'"):
+        FeatureKey.from_json(pooled.json().replace('mean","pre', 'sum","pre'))
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(FeatureKey)])
 def test_every_field_decides(field: str) -> None:
-    other = {"preprocessing": {"resize": 255, "mean": [0.485, 0.5]}, "recipe_version": 4}.get(
-        field, "another"
-    )
+    preprocessing = {"resize": 255, "mean": [0.485, 0.5]}
+    others = {"preprocessing": preprocessing, "recipe_version": 4, "network": {"depth": 3}}
+    other = others.get(field, "another")
     assert dataclasses.replace(KEY, **{field: other}).digest != KEY.digest
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,13 +15,13 @@ import pytest
 
 from pool5.errors import UserError
 from pool5.store.feature_file import FeatureFile
+from pool5.store.header import FEATURES
 from pool5.store.logits_file import KIND as LOGITS
 from pool5.store.logits_file import read_logits
 from pool5.store.neighbor_file import KIND as NEIGHBORS
 from pool5.store.neighbor_file import NeighborFile
-
-sys.path.insert(0, str(Path(__file__).parent))
-from hostile import HEADER, ROWS, seal, write_features, write_graph, write_scores
+from tests.store.hostile import ROWS, write_features, write_graph, write_scores
+from tests.store.small_file import HEADER, VERSION_1, seal
 
 
 def put(name: str, **how: object) -> Callable[[h5py.File], None]:
@@ -56,6 +58,13 @@ def loop(file: h5py.File) -> None:
     file["layers/again"] = file["/"]
 
 
+def shape(**changes: object) -> Callable[[h5py.File], None]:
+    whole = {"axes": "tokens,C", "pooled_from": None, "prefix_tokens": 1, "shape": [4, 5]}
+    sound = {"axes": "C", "pooled_from": whole, "prefix_tokens": 0, "shape": [5]}
+    return attribute("shape.fc", json.dumps(sound | changes))
+
+
+ROOT = Path(__file__).parents[2]
 WIDE = np.zeros((ROWS, 5), "f4")
 HOSTILE = {
     "references": put("layers/fc", shape=(ROWS, 5), dtype=h5py.ref_dtype),
@@ -99,6 +108,29 @@ HOSTILE = {
     "a key that is none": attribute("feature_key.fc", "[" * 100_000),
     "a key of another type": attribute("feature_key.fc", '{"architecture": 1}'),
     "another version": attribute("format_version", 7),
+    "a version that is not the header's": attribute("format_version", 1),
+    "a layer without a shape": lambda file: file.attrs.__delitem__("shape.fc"),
+    "a shape of no layer": attribute("shape.fc7", '{"shape": [5]}'),
+    "a shape that is none": attribute("shape.fc", "[" * 100_000),
+    "a shape that is a number": attribute("shape.fc", 5),
+    "a shape of another width": shape(shape=[6]),
+    "lengths below 1": shape(axes="", pooled_from=None, shape=[-1, -5]),
+    "lengths without end": shape(axes="", pooled_from=None, shape=[5, *[1] * 100_000]),
+    "a length that is huge": shape(axes="", pooled_from=None, shape=[10**18, 10**18]),
+    "a length that is no number": shape(shape=[True]),
+    "axes that are none": shape(axes="C,C"),
+    "axes without lengths": shape(axes="H,W,C"),
+    "more prefix tokens than tokens": shape(
+        pooled_from={"axes": "tokens,C", "prefix_tokens": 9, "shape": [4, 5]}
+    ),
+    "channels that pooling cannot give": shape(pooled_from={"axes": "tokens,C", "shape": [5, 4]}),
+    "pooled twice": shape(
+        pooled_from={"axes": "C", "shape": [5], "pooled_from": {"axes": "C", "shape": [5]}}
+    ),
+    "a field more": shape(note="hello"),
+    "pooled, under a key that is not": attribute(
+        "shape.pool", '{"axes": "C", "shape": [3], "pooled_from": {"axes": "C", "shape": [3]}}'
+    ),
 }
 
 
@@ -115,6 +147,20 @@ def test_what_is_not_as_the_format_says_is_refused_in_one_line(tmp_path: Path, c
         FeatureFile.open(path)
     assert len(str(told.value).splitlines()) == 1
     assert told.value.rerun == "extract"
+
+
+def test_a_header_of_version_1_over_what_version_2_has_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "test.h5"
+    write_features(path)
+    seal(path, dataclasses.replace(FEATURES, version=1))
+    with pytest.raises(UserError, match="of another format"):
+        FeatureFile.open(path)
+    path.write_bytes(VERSION_1.read_bytes())
+    with h5py.File(path, "r+") as file:
+        file.attrs["shape.fc"] = '{"shape": [5]}'
+    seal(path, dataclasses.replace(FEATURES, version=1))
+    with pytest.raises(UserError, match=r"the attribute shape\.fc has no place here"):
+        FeatureFile.open(path)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +220,7 @@ def test_graphs_and_logits_are_looked_at_in_the_same_way(tmp_path: Path) -> None
 
 
 def test_a_neighbor_that_is_no_row_is_refused(tmp_path: Path) -> None:
-    from hostile import GraphHead, GraphSplit, write_neighbors
+    from tests.store.hostile import GraphHead, GraphSplit, write_neighbors
 
     head = GraphHead("d", "m/fc", "l2", 1, (GraphSplit("test", 2, "", ""),))
     write_neighbors(tmp_path / "x.h5", head, [("test", "test", np.array([[1], [9]]), np.zeros((2, 1)))])
@@ -188,10 +234,11 @@ def test_no_change_of_a_sealed_head_crashes_hangs_or_goes_unseen(
 ) -> None:
     program = [
         sys.executable,
-        str(Path(__file__).with_name("hostile.py")),
+        "-m",
+        "tests.store.hostile",
         str(tmp_path),
         str(seed),
         str(count),
     ]
-    done = subprocess.run(program, capture_output=True, text=True, timeout=30 + count, check=False)
+    done = subprocess.run(program, capture_output=True, text=True, timeout=30 + count, check=False, cwd=ROOT)
     assert done.stdout.endswith("all seen\n"), (done.returncode, done.stdout[-200:], done.stderr[-2000:])
