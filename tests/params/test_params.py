@@ -113,6 +113,13 @@ def test_a_missing_key_is_named(edited):
         ),
         ("models.caffenet.weights", "caffenet.pth", "models.caffenet.sha256: required beside a checkpoint"),
         ("models.caffenet.weights", "/etc/x.pth", "put or link the checkpoint into data/models"),
+        ("models.caffenet.weights", "net.onnx", "net.onnx: no state dict of torch; save torch.save(model."),
+        ("models.caffenet.classes", ["a", "b", "a"], "models.caffenet.classes: a stands there twice"),
+        (
+            "models.caffenet.classes",
+            ["a", "b"],
+            "models.caffenet.classes: the outputs of random have the names",
+        ),
         ("models.resnet18-source.weights", "resnet18-finetuned", "start from each other"),
         (
             "models.caffenet.preprocess.crop",
@@ -123,6 +130,15 @@ def test_a_missing_key_is_named(edited):
 )
 def test_a_dangling_reference_is_one_line_that_names_the_key(edited, key, value, named):
     assert named in error_of(edited, **{key: value})
+
+
+def test_a_crop_larger_than_the_image_is_for_padding_alone(edited):
+    given = {"resize": 48, "crop": 64}
+    for mode in ("crop", "squash"):
+        message = error_of(edited, models__caffenet__preprocess=given | {"mode": mode})
+        assert "models.caffenet.preprocess.crop: 64 is larger than resize; allowed: 1 to 48" in message
+    padded = edited(models__caffenet__preprocess=given | {"mode": "pad"})
+    assert padded.models["caffenet"].transform.mode == "pad"
 
 
 @pytest.mark.parametrize(

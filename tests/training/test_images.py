@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from torchvision.transforms import v2
 
 import pool5.training.images as module
 from pool5.datasets.image_file import UnreadableImage, read_image
 from pool5.datasets.transform import resize_and_crop
-from pool5.params import Preprocess
+from pool5.params import Augment, Preprocess
+from pool5.training.augmentation import augmented_batch, draw_changes
 from pool5.training.images import decode_for_testing, decode_for_training, resized_for_training
 
 PREPROCESS = Preprocess(resize=40, crop=32)
@@ -55,3 +57,35 @@ def test_a_panorama_costs_no_more_than_four_squares():
     wide = np.zeros((10, 3000, 3), np.uint8)
     assert resized_for_training(wide, PREPROCESS).shape == (40, 160, 3)
     assert resized_for_training(wide.transpose(1, 0, 2), PREPROCESS).shape == (160, 40, 3)
+
+
+def test_squashed_and_padded_images_are_those_of_extraction_before_the_crop():
+    image = np.random.default_rng(0).integers(0, 256, (30, 90, 3), dtype=np.uint8)
+    for mode in ("squash", "pad"):
+        whole = Preprocess(resize=32, crop=32, mode=mode, fill=(9, 8, 7))
+        np.testing.assert_array_equal(resized_for_training(image, whole), resize_and_crop(image, whole))
+    squashed = Preprocess(resize=40, crop=32, mode="squash")
+    np.testing.assert_array_equal(
+        resized_for_training(image, squashed), np.asarray(v2.Resize((40, 40))(Image.fromarray(image)))
+    )
+
+
+@pytest.mark.parametrize("mode", ["crop", "squash", "pad"])
+@pytest.mark.parametrize("resize", [32, 40])
+@pytest.mark.parametrize("size", [(30, 90), (90, 30), (1, 50), (32, 32)])
+def test_a_random_crop_fits_into_every_image(mode, resize, size):
+    preprocess = Preprocess(resize=resize, crop=32, mode=mode)
+    image = resized_for_training(np.zeros((*size, 3), np.uint8), preprocess)
+    sizes = torch.tensor([image.shape[:2]])
+    assert (sizes >= 32).all()
+    changes = draw_changes(sizes, Augment(), 32, torch.Generator().manual_seed(0))
+    assert augmented_batch([image], changes, preprocess, torch.device("cpu")).shape == (1, 3, 32, 32)
+
+
+def test_a_padding_has_its_colour_around_the_middle():
+    image = np.full((10, 40, 3), 200, np.uint8)
+    padded = resized_for_training(image, Preprocess(resize=40, crop=32, mode="pad", fill=(1, 2, 3)))
+    assert padded.shape == (32, 40, 3)
+    assert (padded[11:21] == 200).all()
+    assert (padded[:11] == (1, 2, 3)).all()
+    assert (padded[21:] == (1, 2, 3)).all()
