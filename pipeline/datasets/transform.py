@@ -25,10 +25,11 @@ def resize_and_crop(image: np.ndarray, preprocess: Preprocess) -> np.ndarray:
     `pad`: the long side to `resize`, then what lacks to `crop` is added around it in the color `fill`, and
     what is too much is cropped: timm's `border`, open_clip's `longest`.
 
-    On a PIL image the pixels are those of these libraries, bit for bit, with two exceptions. A bilinear
-    `crop` resamples the part that is kept, for two thirds of the time; Pillow rounds the edges of that part,
-    and may resample the columns first, so that some values are off by one level, the odd one by a few. So
-    does a panorama in mode `crop` whose whole would not fit `_MOST_PIXELS`.
+    On a PIL image the pixels are those of these libraries, bit for bit, with two exceptions. Of a bilinear
+    `crop` only the part that is kept is resampled, in three fifths of the time; Pillow rounds the edges of
+    that part to float32, and may take the columns before the rows, so that on photographs 2 to 3 % of the
+    values are one level off, the odd one two. The same is done to a `crop` of a panorama that would have
+    more than `_MOST_PIXELS` before it is cropped.
 
     Parameters
     ----------
