@@ -15,7 +15,8 @@ import safetensors
 import torch
 
 from ..errors import UserError
-from .foreign_file import SAVE_INSTEAD, foreign_format, holds_pickled_modules
+from ..params.references import SAVE_INSTEAD
+from .foreign_file import foreign_format, holds_pickled_modules
 
 _CLASS_NAMES = ("classes", "class_names", "categories", "class_to_idx", "idx_to_class", "names")
 

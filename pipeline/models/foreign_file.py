@@ -6,8 +6,6 @@ import re
 import zipfile
 from pathlib import Path
 
-SAVE_INSTEAD = "save torch.save(model.state_dict(), 'net.pth') instead, best as safetensors"
-
 _BEGINS = (  # what stands first in the file, and what it then is
     (rb"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras writes"),
     (rb"\x93NUMPY", "a NumPy array"),

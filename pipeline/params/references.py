@@ -20,6 +20,8 @@ hash in their name. Without a network, put the file there by hand; the error mes
 it comes from. They are fetched once into that library's own cache. Without a network, put the file there by
 hand; the error message names it.""",
 }
+_FOREIGN = (".onnx", ".h5", ".hdf5", ".keras", ".npz", ".npy", ".pb", ".tflite", ".pt2", ".pkl", ".msgpack")
+SAVE_INSTEAD = "save torch.save(model.state_dict(), 'net.pth') instead, best as safetensors"  # of a network
 _ITEM_IN_WORDS = "letters, digits, '_' and '-', the first a letter or digit"
 _OBJECTS = "objects"  # its file lies beside the manifests of the splits
 
@@ -78,6 +80,7 @@ def _of_model(params: Params, name: str, model: Model) -> Iterator[str]:
         if not re.fullmatch(NAME, layer):
             yield _line(f"{key}.layers.{layer}", "not a name for a layer", [NAME_IN_WORDS])
     yield from _of_weights(params, name, model)
+    yield from _of_classes(f"{key}.classes", model)
     if (
         isinstance(given := model.preprocess, Preprocess)
         and given.crop > given.resize
@@ -94,6 +97,9 @@ def _of_weights(params: Params, name: str, model: Model) -> Iterator[str]:
     others = [m for m in params.models if m != name]
     if not model.weights_are_a_file:
         if model.weights not in (*ORIGINS, *others):
+            if model.weights.endswith(_FOREIGN):
+                yield f"{key}.weights: {model.weights}: no state dict of torch; {SAVE_INSTEAD}"
+                return
             allowed = [*ORIGINS, *others, "a .pth, .ckpt or .safetensors file in data/models"]
             yield _line(f"{key}.weights", f"no such origin: {model.weights}", allowed)
         return
@@ -104,6 +110,18 @@ def _of_weights(params: Params, name: str, model: Model) -> Iterator[str]:
         )
     elif model.sha256 is None:
         yield f"{key}.sha256: required beside a checkpoint; run sha256sum data/models/{model.weights}"
+
+
+def _of_classes(key: str, model: Model) -> Iterator[str]:
+    """Names given to the outputs of weights that came with none."""
+    if len(set(model.classes)) < len(model.classes):
+        twice = next(name for i, name in enumerate(model.classes) if name in model.classes[:i])
+        yield f"{key}: {twice} stands there twice; name each output once, in order"
+    if model.classes and not (model.weights_are_a_file or model.weights in ("imagenet", "pretrained")):
+        yield (
+            f"{key}: the outputs of {model.weights} have the names that they were made with; give classes "
+            "beside a checkpoint, or leave them out"
+        )
 
 
 def _of_training(key: str, recipe: Train, dataset: Dataset) -> Iterator[str]:
