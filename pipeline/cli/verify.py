@@ -62,10 +62,12 @@ def _stored(project: Project) -> _Checked:
     from ..results.record import verify_record
     from ..search.index_card import verify_index
     from ..store.verify import (
+        shapes_of,
         shards_of,
         verify_feature_file,
         verify_logits_file,
         verify_neighbor_file,
+        verify_shape,
         verify_shard,
     )
 
@@ -92,8 +94,11 @@ def _stored(project: Project) -> _Checked:
         if not mended:
             yield "output", output.path, []
     if project.params.is_file():
-        for path in shards_of(project.row_cache(load_params(project.params).extract.cache)):
+        cache = project.row_cache(load_params(project.params).extract.cache)
+        for path in shards_of(cache):
             yield "shard", path, verify_shard(path)
+        for path in shapes_of(cache):
+            yield "layer's shape", path, verify_shape(path)
 
 
 def _verify_model(card: Path) -> list[str]:

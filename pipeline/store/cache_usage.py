@@ -9,7 +9,10 @@ from pathlib import Path
 
 from .feature_key import FeatureKey
 from .row_cache import RowCache
+from .row_shape import FILE as SHAPE
 from .row_shard import SUFFIX, DamagedShard, read_shard
+
+_ASIDE = ".damaged"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +27,7 @@ class KeyUse:
         None where no shard can be read.
     rows, shards : int
     size : int
-        Bytes, with those of shards that have been set aside.
+        Bytes, with those of shards that have been set aside, and of the rows' shape.
     last_used : float
         Seconds since the epoch.
     """
@@ -50,7 +53,9 @@ def cache_usage(root: Path | str) -> list[KeyUse]:
     uses = []
     for folder in _folders_of(RowCache(root)):
         key, rows, shards = None, 0, 0
-        stats = [path.stat() for path in _shards_in(folder)]
+        if not _shards_in(folder):  # a shape alone: the rows are in another cache
+            continue
+        stats = [path.stat() for path in _files_in(folder)]
         for path in (p for p in _shards_in(folder) if p.suffix == SUFFIX):
             try:
                 shard = read_shard(path)
@@ -80,8 +85,8 @@ def remove_unused(root: Path | str, in_use: Collection[str]) -> Removed:
         return _remove(
             path
             for folder in _folders_of(cache)
-            for path in _shards_in(folder)
-            if folder.name not in in_use or path.suffix != SUFFIX
+            for path in _files_in(folder)
+            if folder.name not in in_use or path.suffix == _ASIDE
         )
 
 
@@ -95,8 +100,9 @@ def shrink_to(root: Path | str, size: int) -> Removed:
     """
     cache = RowCache(root)
     with cache.exclusively():
-        files = [(path, path.stat()) for folder in _folders_of(cache) for path in _shards_in(folder)]
-        files.sort(key=lambda item: (item[0].suffix == SUFFIX, item[1].st_mtime, item[0].name))
+        files = [(path, path.stat()) for folder in _folders_of(cache) for path in _files_in(folder)]
+        order = [_ASIDE, SUFFIX, Path(SHAPE).suffix]
+        files.sort(key=lambda item: (order.index(item[0].suffix), item[1].st_mtime, item[0].name))
         excess = sum(stat.st_size for _, stat in files) - size
         doomed = []
         for path, stat in files:
@@ -113,16 +119,26 @@ def _folders_of(cache: RowCache) -> list[Path]:
 
 def _shards_in(folder: Path) -> list[Path]:
     """The shards in a folder, those that have been set aside among them, by their names."""
-    shard = re.compile(rf"[0-9a-f]{{16}}{re.escape(SUFFIX)}(\.damaged)?")
+    shard = re.compile(rf"[0-9a-f]{{16}}{re.escape(SUFFIX)}({re.escape(_ASIDE)})?")
     return [path for path in folder.iterdir() if shard.fullmatch(path.name) and path.is_file()]
 
 
+def _files_in(folder: Path) -> list[Path]:
+    """The shards, and the shape of their rows."""
+    return [*_shards_in(folder), *(path for path in [folder / SHAPE] if path.is_file())]
+
+
 def _remove(doomed: Iterable[Path]) -> Removed:
-    paths = list(doomed)
+    """Remove files, and the shape and the folder of a key of which no shard is left."""
+    paths = set(doomed)
+    folders = {path.parent for path in paths}
+    for folder in folders:
+        if not set(_shards_in(folder)) - paths:
+            paths.update(_files_in(folder))
     sizes = [path.stat().st_size for path in paths]
     for path in paths:
         path.unlink()
-    for folder in {path.parent for path in paths}:
+    for folder in folders:
         if not any(folder.iterdir()):
             folder.rmdir()
-    return Removed(len(paths), sum(sizes))
+    return Removed(sum(path.name != SHAPE for path in paths), sum(sizes))

@@ -23,6 +23,7 @@ import socket
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -132,7 +133,7 @@ class StoredRows:
     @property
     def shape(self) -> LayerShape | None:
         """What a row is, seen as an array; None where no cache says so, or what it says is damaged."""
-        shapes = (read_shape(folder, self.key.hex) for folder in self._folders)
+        shapes = (read_shape(folder) for folder in self._folders)
         return next((shape for shape in shapes if shape and self.width in (None, shape.width)), None)
 
     def gather(self, places: np.ndarray) -> np.ndarray:
@@ -280,7 +281,7 @@ class CacheWriter:
 
     def keep_shape(self, key: FeatureKey, shape: LayerShape) -> None:
         """Keep what a row of a key is, for runs that ask no network."""
-        if all(read_shape(folder, key.hex) != shape for folder in self._cache.folders_of(key)):
+        if all(read_shape(folder) != shape for folder in self._cache.folders_of(key)):
             self._put(key, lambda temporary: write_shape(temporary, key, shape))
 
     def _put(self, key: FeatureKey, write: Callable[[Path], str]) -> None:
@@ -300,7 +301,7 @@ class CacheWriter:
         sync_directory(folder)
 
     def claim(
-        self, stored: Mapping[str, StoredRows], digests: np.ndarray, limit: int
+        self, stored: Mapping[Any, StoredRows], digests: np.ndarray, limit: int
     ) -> tuple[Path | None, np.ndarray, int]:
         """Take some images to compute that no other writer is computing.
 

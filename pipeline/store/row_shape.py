@@ -34,13 +34,13 @@ def write_shape(path: Path, key: FeatureKey, shape: LayerShape) -> str:
     return FILE
 
 
-def read_shape(folder: Path, key_digest: str) -> LayerShape | None:
-    """The shape that is kept in the folder of a key; None if there is none, or it is damaged."""
+def read_shape(folder: Path) -> LayerShape | None:
+    """The shape in the folder that is named by its key's digest; None if there is none, or it is damaged."""
     try:
         kept = msgspec.json.decode((folder / FILE).read_bytes(), type=_Kept)
-    except (OSError, msgspec.MsgspecError, RecursionError):
+    except (OSError, ValueError, msgspec.MsgspecError, RecursionError):
         return None
-    sound = kept.feature_key == key_digest and kept.sha256 == _digest_of(key_digest, kept.shape)
+    sound = kept.feature_key == folder.name and kept.sha256 == _digest_of(folder.name, kept.shape)
     return kept.shape if sound else None
 
 

@@ -11,6 +11,8 @@ from .feature_file import FeatureFile, StoredArray
 from .logits_file import read_logits
 from .neighbor_file import NeighborFile
 from .row_cache import RowCache
+from .row_shape import FILE as SHAPE
+from .row_shape import read_shape
 from .row_shard import SUFFIX, DamagedShard, read_shard
 
 
@@ -62,6 +64,18 @@ def verify_shard(path: Path) -> list[str]:
     except FileNotFoundError:
         pass  # removed by a collection meanwhile
     return []
+
+
+def verify_shape(path: Path) -> list[str]:
+    """What is damaged in what the row cache keeps of a layer's shape: one line, or none."""
+    if read_shape(path.parent) or not path.is_file():
+        return []
+    return [f"{path}: damaged; the next extraction asks the network for it again"]
+
+
+def shapes_of(root: Path | str) -> list[Path]:
+    """The files with the shapes of a row cache's layers, in order."""
+    return [folder / SHAPE for folder in RowCache(root).folders() if (folder / SHAPE).is_file()]
 
 
 def shards_of(root: Path | str) -> list[Path]:

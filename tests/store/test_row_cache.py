@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from pool5.errors import UserError
 from pool5.store.cache_usage import cache_usage, remove_unused, shrink_to
 from pool5.store.feature_key import FeatureKey
+from pool5.store.layer_shape import LayerShape
 from pool5.store.row_cache import RowCache, is_in
 from pool5.store.row_shard import DamagedShard, read_shard, write_shard
-from pool5.store.verify import shards_of, verify_shard
+from pool5.store.verify import shapes_of, shards_of, verify_shape, verify_shard
 
 KEY = FeatureKey("net", "0" * 64, "fc", {"crop": 224}, "fp32", "float32", 1)
 OTHER = FeatureKey("net", "0" * 64, "pool", {"crop": 224}, "fp32", "float16", 1)
@@ -239,3 +240,81 @@ def test_a_head_that_makes_no_sense_is_a_damaged_shard(tmp_path: Path, fields: d
     monkeypatch.undo()
     with pytest.raises(DamagedShard):
         read_shard(tmp_path / "a.rows")
+
+
+SHAPE = LayerShape((3,), "C", pooled_from=LayerShape((7, 3), "tokens,C", 2))
+
+
+def keep(root: Path, shape: LayerShape = SHAPE, read_also: tuple[Path, ...] = ()) -> None:
+    with RowCache(root, read_also).writer() as writer:
+        writer.keep_shape(KEY, shape)
+
+
+def test_the_shape_of_rows_is_kept_beside_them_and_under_no_other_key(tmp_path: Path) -> None:
+    fill(tmp_path, range(5))
+    assert RowCache(tmp_path).rows(KEY).shape is None
+    keep(tmp_path)
+    assert RowCache(tmp_path).rows(KEY).shape == SHAPE
+    (path,) = shapes_of(tmp_path)
+    assert verify_shape(path) == []
+    wrong = tmp_path / "rows" / OTHER.hex / path.name
+    wrong.parent.mkdir()
+    path.rename(wrong)
+    assert RowCache(tmp_path).rows(OTHER).shape is None
+
+
+def test_every_flipped_bit_of_a_shape_makes_it_unknown_until_it_is_kept_again(tmp_path: Path) -> None:
+    fill(tmp_path, range(5))
+    keep(tmp_path)
+    (path,) = shapes_of(tmp_path)
+    sound, missed = path.read_bytes(), []
+    for at in range(len(sound)):
+        path.write_bytes(sound[:at] + bytes([sound[at] ^ (1 << (at % 8))]) + sound[at + 1 :])
+        if RowCache(tmp_path).rows(KEY).shape is not None:
+            missed.append(at)
+    assert missed == []
+    ((problem,),) = map(verify_shape, shapes_of(tmp_path))
+    assert "asks the network for it again" in problem
+    keep(tmp_path)
+    assert path.read_bytes() == sound
+
+
+@pytest.mark.parametrize("content", [b"", b"[" * 100_000, b"{}", b"\xff", b'{"shape": {"shape": [3]}}'])
+def test_a_shape_that_nobody_wrote_in_good_faith_is_unknown(tmp_path: Path, content: bytes) -> None:
+    keep(tmp_path)
+    (path,) = shapes_of(tmp_path)
+    path.write_bytes(content)
+    assert RowCache(tmp_path).rows(KEY).shape is None
+
+
+def test_a_shape_of_another_width_than_the_rows_is_unknown(tmp_path: Path) -> None:
+    keep(tmp_path, LayerShape((4,)))
+    fill(tmp_path, range(5))
+    assert RowCache(tmp_path).rows(KEY).shape is None
+
+
+def test_the_shape_in_a_further_cache_is_read_and_not_kept_twice(tmp_path: Path) -> None:
+    theirs, own = tmp_path / "theirs", tmp_path / "own"
+    fill(theirs, range(5))
+    keep(theirs)
+    before = contents(theirs)
+    keep(own, read_also=(theirs,))
+    assert RowCache(own, [theirs]).rows(KEY).shape == SHAPE
+    assert (contents(theirs), shapes_of(own)) == (before, [])
+    (path,) = shapes_of(theirs)
+    path.write_bytes(b"damaged")
+    keep(own, read_also=(theirs,))
+    assert RowCache(own, [theirs]).rows(KEY).shape == SHAPE
+    assert path.read_bytes() == b"damaged"
+
+
+def test_a_shape_that_no_disk_takes_leaves_nothing_behind(tmp_path: Path, monkeypatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    fill(tmp_path, range(5))
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as told:
+        keep(tmp_path)
+    assert told.value.filename
+    assert shapes_of(tmp_path) == []
