@@ -110,7 +110,7 @@ def few_shot(task: ProbeTask, protocols: Sequence[Protocol], whole: np.ndarray) 
         repeats=settings.repeats,
         seed=settings.seed,
         images={str(n or "all"): each.images for n, each in measured.items()},
-        rows=tuple(_rows(measured, train.classes, protocols)) if numbers else (),
+        rows=tuple(_rows(task, measured, protocols)) if numbers else (),
         gaps=tuple(f"probe {task.name}, few examples: {gap}" for gap in _gaps(task, draws)),
     )
 
@@ -141,18 +141,19 @@ def _measure(
 
 
 def _rows(
-    measured: Mapping[int | None, _Measured], classes: Sequence[str], protocols: Sequence[Protocol]
+    task: ProbeTask, measured: Mapping[int | None, _Measured], protocols: Sequence[Protocol]
 ) -> Iterator[FewShotRow]:
     for protocol in protocols:
         known = ~np.isnan(measured[None].ap[protocol]).any(axis=0)
         members: list[tuple[str | None, np.ndarray]]
-        members = [(name, np.arange(len(classes)) == c) for c, name in enumerate(classes)]
+        members = [(name, np.arange(len(known)) == c) for c, name in enumerate(task.train.classes)]
         for name, inside in [*members, (None, known)]:
             for shots, each in measured.items():
                 there = inside & known
                 ap = each.ap[protocol][:, there].mean(axis=1) if there.any() else np.full(1, np.nan)
                 mean, lo, hi = mean_with_interval(ap)
                 yield FewShotRow(
+                    probe=task.name,
                     class_name=name,
                     measure=str(AP(protocol)),
                     shots=shots,
@@ -182,9 +183,9 @@ def _gaps(task: ProbeTask, draws: Mapping[int, Sequence[np.ndarray]]) -> Iterato
         yield f"no image of {split} shows {some_of(none)}: there is nothing to draw"
     if task.settings.repeats < 2:
         yield f"one draw has no interval; raise probe.{task.name}.repeats"
-    for n in draws:
-        if len(few := names[(positives > 0) & (positives < n)].tolist()):
-            yield f"fewer than {n} images of {split} show {some_of(few)}: all of them are in every draw"
+    if few := [(n, name) for n, name in zip(positives.tolist(), names, strict=True) if 0 < n < max(draws)]:
+        shown = some_of([f"{name} ({n})" for n, name in sorted(few)])
+        yield f"where {split} has fewer images of a class than are asked for, all are in every draw: {shown}"
     every = [labels[rows] for each in draws.values() for rows in each]
     alone = [(each == 1).any(axis=0) & ~(each == -1).any(axis=0) for each in every]
     if len(all_show := names[np.any(alone, axis=0)].tolist() if alone else []):

@@ -155,7 +155,7 @@ def _neighborhood(layer: str, project: Project, test: Manifest) -> tuple[list[Ne
 
 
 def _charts(records: Records, project: Project) -> dict[str, Picture]:
-    names = ["ap/ap", "ap/differences"]
+    names = ["ap/ap", "ap/differences", "probe/few_shot"]
     names += [f"search/{layer}/pareto" for layer in records.indexes]
     names += [f"tsne/{layer}/panels" for layer, record in records.maps.items() if record.by_class]
     paths = {name: project.report(f"{name}.png") for name in names}

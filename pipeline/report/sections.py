@@ -67,6 +67,10 @@ def page_sections(params: Params, records: Records, map_gaps: Sequence[str] = ()
         compared,
         [] if compared else [nothing_compared],
     )
+    few_shot = records.probe.few_shot if records.probe else ()
+    lacking = [gap for each in few_shot for gap in each.gaps] if records.probe else _gaps("probe", None)
+    asked = any(probe.shots for probe in params.probe.values())
+    add(asked, "shots", "Few examples a class", any(each.has_values for each in few_shot), lacking)
     maps = [*_layer_gaps("tsne", params.tsne.of, records.maps), *map_gaps]
     mapped = any(record.ids for record in records.maps.values())
     add(params.tsne.of, "map", "Map of the test images", mapped, maps)

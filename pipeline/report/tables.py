@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 from ..results.ap import ApDifference, ApResult, ApRow
+from ..results.few_shot import FewShotResult, FewShotRow
 from ..results.record import Part
 from ..results.retrieval import MeasuredGroup, RetrievalResult
 
@@ -47,6 +48,17 @@ def difference_tables(result: ApResult) -> tuple[Table[ApDifference], ...]:
     )
 
 
+def few_shot_tables(results: Sequence[FewShotResult]) -> tuple[Table[FewShotRow], ...]:
+    """A table a measure: the probes' means by the number of examples."""
+    means = [row for result in results for row in result.rows if row.class_name is None]
+    return _tables(means, lambda row: (row.measure, row.probe, _shots(row)))
+
+
+def few_shot_classes(result: FewShotResult) -> tuple[Table[FewShotRow], ...]:
+    """A table a measure: the classes and their mean by the number of examples."""
+    return _tables(result.rows, lambda row: (row.measure, row.class_name, _shots(row)))
+
+
 def group_tables(result: RetrievalResult) -> tuple[Table[MeasuredGroup], ...]:
     """A table a group of queries that cuts across the classes: the layers by the measures."""
     rows = [row for row in result.groups if not row.is_class]
@@ -70,6 +82,10 @@ def best(cells: Iterable[Part | None], field: str) -> float | None:
 def first(cells: Iterable[P | None]) -> P:
     """The first part of a row or column, for what all of them say alike."""
     return next(cell for cell in cells if cell is not None)
+
+
+def _shots(row: FewShotRow) -> str:
+    return str(row.shots or "all")
 
 
 def _tables(parts: Iterable[P], place: Callable[[P], tuple[str, str | None, str]]) -> tuple[Table[P], ...]:

@@ -32,6 +32,7 @@ class FewShotRow(Part, frozen=True):
         counts for all that it shows. The mean's is the mean over the same classes.
     """
 
+    probe: str
     class_name: str | None
     measure: str
     shots: int | None
