@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any, get_args
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 import msgspec
 
@@ -67,7 +68,7 @@ def _variants(annotation: Any) -> list[Any]:
     """The plain types inside `Annotated`, unions and None."""
     if hasattr(annotation, "__metadata__"):
         return _variants(annotation.__origin__)
-    if type(None) in get_args(annotation):
+    if get_origin(annotation) in (Union, UnionType):
         return [v for a in get_args(annotation) if a is not type(None) for v in _variants(a)]
     return [annotation]
 

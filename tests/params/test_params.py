@@ -132,6 +132,25 @@ def test_a_dangling_reference_is_one_line_that_names_the_key(edited, key, value,
     assert named in error_of(edited, **{key: value})
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("mode", "letterbox", "preprocess.mode: 'letterbox' is not allowed; allowed: crop, squash, pad"),
+        ("interpolation", "nearest", "'nearest' is not allowed; allowed: bilinear, bicubic, lanczos"),
+        ("fill", [0, 0, 256], "preprocess.fill[2]: expected `int` <= 255"),
+        ("color", [0, 0, 0], "preprocess.color: unknown key; allowed: resize, crop, interpolation"),
+    ],
+)
+def test_a_preprocessing_that_there_is_not_is_told_with_what_there_is(edited, key, value, named):
+    given = {"resize": 64, "crop": 64, key: value}
+    assert named in error_of(edited, models__caffenet__preprocess=given)
+
+
+def test_an_unknown_key_of_a_layer_is_told(edited):
+    message = error_of(edited, models__caffenet__layers={"fc7": {"nod": "fc7"}})
+    assert "nod: unknown key (did you mean node?); allowed: node, pool" in message
+
+
 def test_a_crop_larger_than_the_image_is_for_padding_alone(edited):
     given = {"resize": 48, "crop": 64}
     for mode in ("crop", "squash"):
