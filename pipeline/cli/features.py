@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import UserError
 from ..project import Project
 
 if TYPE_CHECKING:
@@ -20,13 +24,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(file: Path, as_json: bool) -> None:
     """Say what the feature file FILE holds."""
-    import json
-
     import numpy as np
 
-    from ..store.feature_file import FeatureFile
-
-    features = FeatureFile.open(file)
+    features = _opened(file)
     positives = np.count_nonzero(features.labels == 1, axis=0).tolist()
     difficult = np.count_nonzero(features.labels == 0, axis=0).tolist()
     if as_json:
@@ -36,9 +36,10 @@ def show(file: Path, as_json: bool) -> None:
     click.echo(f"{features.model} on {features.dataset} {features.split}: {len(features)} images")
     for layer, rows in features.layers.items():
         click.echo(f"\n{layer}: {len(rows)} x {rows.shape[1]} {rows.dtype}, {_size(rows.nbytes)}")
+        click.echo(f"  shape: {_shape_in_words(features, layer)}")
         click.echo(f"  feature key {features.key_digest(layer)}")
-        for name, value in features.key(layer).items():
-            click.echo(f"    {name}: {json.dumps(value) if isinstance(value, dict) else value}")
+        for line in _lines_of(dataclasses.asdict(features.feature_key(layer)), "    "):
+            click.echo(line)
     click.echo("\npositives (only difficult) of each class:")
     for name, yes, unsure in zip(features.classes, positives, difficult, strict=True):
         click.echo(f"  {name}: {yes}" + (f" ({unsure})" if unsure else ""))
@@ -52,9 +53,8 @@ def show(file: Path, as_json: bool) -> None:
 def export(file: Path, kind: str, layers: tuple[str, ...], out: Path | None) -> None:
     """Write the feature file FILE in a form that other programs read."""
     from ..store.export import export_npy, export_parquet, export_tensorboard
-    from ..store.feature_file import FeatureFile
 
-    features = FeatureFile.open(file)
+    features = _opened(file)
     folder = out or Project().exports / f"{features.model}-{features.split}-{kind}"
     write = {"npy": export_npy, "parquet": export_parquet, "tensorboard": export_tensorboard}[kind]
     chosen = tuple(dict.fromkeys(layers or features.layers))
@@ -62,6 +62,37 @@ def export(file: Path, kind: str, layers: tuple[str, ...], out: Path | None) -> 
         features.layer(layer)  # one that is not there is refused before anything is written
     for path in write(features, chosen, folder):
         click.echo(str(path))
+
+
+def _opened(path: Path) -> FeatureFile:
+    """The feature file at a path; of one that is not this project's, no stage is named that would mend it."""
+    from ..store.feature_file import FeatureFile
+
+    try:
+        return FeatureFile.open(path)
+    except UserError as error:
+        ours = Project().features(path.resolve().parent.name, path.stem)
+        if path.resolve() == ours.resolve():
+            raise
+        raise UserError(str(error)) from None
+
+
+def _shape_in_words(features: FeatureFile, layer: str) -> str:
+    shape, pool = features.shape(layer), features.feature_key(layer).pool
+    if shape is None:
+        return "not told by a file of format version 1"
+    return f"{shape}, {pool} of {shape.pooled_from}" if shape.pooled_from else str(shape)
+
+
+def _lines_of(fields: Mapping[str, Any], indent: str) -> Iterator[str]:
+    """`name: value`, what has members on lines of its own; what a terminal would not show, as JSON."""
+    for name, value in fields.items():
+        if isinstance(value, dict) and value:
+            yield f"{indent}{name}:"
+            yield from _lines_of(value, f"{indent}  ")
+        else:
+            plain = isinstance(value, str) and value.isprintable()
+            yield f"{indent}{name}: {value if plain else json.dumps(value)}"
 
 
 def _as_json(features: FeatureFile, positives: list[int], difficult: list[int]) -> dict[str, Any]:
@@ -80,6 +111,7 @@ def _as_json(features: FeatureFile, positives: list[int], difficult: list[int]) 
             layer: {
                 "width": rows.shape[1],
                 "dtype": rows.dtype.name,
+                "shape": json.loads(shape.json()) if (shape := features.shape(layer)) else None,
                 "feature_key": features.key_digest(layer),
                 "layer_digest": features.layer_digest(layer),
                 "key": features.key(layer),

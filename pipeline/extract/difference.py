@@ -54,7 +54,8 @@ def layer_differences(
     found = []
     for layer, key in keys.items():
         stored = file is not None and layer in file.layers
-        fields = _differing(file.key(layer), dataclasses.asdict(key)) if file is not None and stored else {}
+        old = dataclasses.asdict(file.feature_key(layer)) if file is not None and stored else None
+        fields = _differing(old, dataclasses.asdict(key)) if old else {}
         lacking = int(np.count_nonzero(cache.rows(key).find(digests)[:, 0] < 0))
         found.append(LayerDifference(layer, stored, fields, lacking))
     return found

@@ -16,28 +16,17 @@ import pytest
 
 from pool5.models.card import ModelCard, write_card
 from pool5.store.export import export_npy, export_parquet, export_tensorboard
-from pool5.store.feature_file import FeatureFile, write_feature_file
+from pool5.store.feature_file import FeatureFile
 from pool5.store.feature_key import FeatureKey
-from pool5.store.header import write_header
+from pool5.store.layer_shape import LayerShape
+from tests.store.small_file import VERSION_1, content, seal, write_small
+
+LABELS = np.array([[1, -1], [0, 1], [1, 1]], np.int8)
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    rng = np.random.default_rng(0)
-    path = tmp_path / "data" / "features" / "m" / "test.h5"
-    write_feature_file(
-        path,
-        dataset="d",
-        split="test",
-        model="m",
-        classes=("cat", "dog"),
-        ids=np.array(["000001", "000002", "000003"]),
-        digests=rng.integers(0, 256, (3, 16), dtype=np.uint8),
-        labels=np.array([[1, -1], [0, 1], [1, 1]], np.int8),
-        layers={"fc7": rng.normal(size=(3, 4)).astype("f4")},
-        keys={"fc7": FeatureKey("net", "0" * 64, "fc", {"crop": 224}, "fp32", "float32", 1)},
-    )
-    return path
+    return write_small(tmp_path / "data/features/m/test.h5", 3, labels=LABELS)
 
 
 def pool5(folder: Path, *arguments: object) -> subprocess.CompletedProcess:
@@ -55,24 +44,63 @@ def test_show_says_what_a_file_holds(tmp_path: Path, file: Path) -> None:
     told = pool5(tmp_path, "show", file)
     assert told.returncode == 0
     assert "m on d test: 3 images" in told.stdout
-    assert "fc7: 3 x 4 float32" in told.stdout
+    assert "fc: 3 x 5 float32, 60 B\n  shape: 5\n" in told.stdout
     assert "cat: 2 (1)" in told.stdout
     about = json.loads(pool5(tmp_path, "show", file, "--json").stdout)
-    assert about["layers"]["fc7"]["key"]["node"] == "fc"
-    assert about["layers"]["fc7"]["layer_digest"] == FeatureFile.open(file).layer_digest("fc7")
+    assert about["layers"]["fc"]["key"]["node"] == "fc"
+    assert about["layers"]["fc"]["layer_digest"] == FeatureFile.open(file).layer_digest("fc")
+
+
+def test_show_says_what_the_axes_are_what_was_pooled_and_every_field_of_the_key(tmp_path: Path) -> None:
+    tokens = LayerShape((261, 5), "tokens,C", 5)
+    pixels = {"crop": 224, "mean": [0.5, 0.5, 0.5], "odd": "\x1b[2J"}
+    key = FeatureKey("vit", "0" * 64, "fc", pixels, "fp32", "float32", 1, pool="mean")
+    shapes = {"fc": LayerShape((5,), "C", pooled_from=tokens), "pool": LayerShape((3, 1, 1), "C,H,W")}
+    file = write_small(tmp_path / "test.h5", keys=content()["keys"] | {"fc": key}, shapes=shapes)
+    told = pool5(tmp_path, "show", file).stdout
+    assert "shape: 5 (C), mean of 261 x 5 (tokens, C; 5 of them prefix tokens)" in told
+    assert "shape: 3 x 1 x 1 (C, H, W)" in told
+    lines = [line.strip() for line in told.splitlines()]
+    for field in ("architecture: vit", "node: fc", "precision: fp32", "pool: mean", "pool: flatten"):
+        assert field in lines
+    assert {"preprocessing:", "crop: 224", "mean: [0.5, 0.5, 0.5]", 'odd: "\\u001b[2J"'} <= set(lines)
+    layers = json.loads(pool5(tmp_path, "show", file, "--json").stdout)["layers"]
+    assert layers["fc"]["shape"]["pooled_from"] == json.loads(tokens.json())
+    assert layers["fc"]["key"]["pool"] == "mean"
+    assert "pool" not in layers["pool"]["key"]
+
+
+def test_a_file_of_version_1_is_shown_verified_and_exported(tmp_path: Path) -> None:
+    assert "shape: not told by a file of format version 1" in pool5(tmp_path, "show", VERSION_1).stdout
+    assert json.loads(pool5(tmp_path, "show", VERSION_1, "--json").stdout)["layers"]["fc"]["shape"] is None
+    assert pool5(tmp_path, "verify", VERSION_1).returncode == 0
+    assert pool5(tmp_path, "export", VERSION_1, "--to", "npy", "--out", "out").returncode == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "out/fc.npy"), content(60)["layers"]["fc"])
+
+
+def test_only_a_file_of_the_project_has_a_stage_that_writes_it_again(tmp_path: Path, file: Path) -> None:
+    (tmp_path / "README.md").write_text("# no feature file")
+    for command in (("show",), ("export", "--to", "npy")):
+        told = pool5(tmp_path, *command, "README.md")
+        assert (told.returncode, told.stderr) == (
+            2,
+            "pool5: README.md: not a feature file, or its first bytes are damaged\n",
+        )
+    file.write_bytes(b"damaged")
+    assert "run `dvc repro -sf extract`" in pool5(tmp_path, "show", "data/features/m/test.h5").stderr
 
 
 def test_verify_exits_with_0_when_sound_and_with_1_and_the_place_when_damaged(
     tmp_path: Path, file: Path
 ) -> None:
     assert pool5(tmp_path, "verify").returncode == 0
-    offset = FeatureFile.open(file).layer("fc7").offset
+    offset = FeatureFile.open(file).layer("fc").offset
     with file.open("r+b") as damaged:
         damaged.seek(offset)
         damaged.write(b"\x7f")
     told = pool5(tmp_path, "verify")
     assert told.returncode == 1
-    assert "data/features/m/test.h5: layers/fc7, rows 0 to 2: damaged" in told.stdout
+    assert "data/features/m/test.h5: layers/fc, rows 0 to 2: damaged" in told.stdout
 
 
 def test_a_file_that_is_not_there_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
@@ -89,12 +117,12 @@ def test_verify_does_not_call_sound_what_it_has_not_seen(tmp_path: Path) -> None
 
 
 def test_a_layer_that_is_not_there_is_told_before_anything_is_written(tmp_path: Path, file: Path) -> None:
-    wrong = ("--layer", "fc7", "--layer", "fc9", "--out", "out")
+    wrong = ("--layer", "fc", "--layer", "fc9", "--out", "out")
     assert pool5(tmp_path, "export", file, "--to", "npy", *wrong).returncode == 2
     assert not (tmp_path / "out").exists()
-    twice = ("--layer", "fc7", "--layer", "fc7", "--out", "out")
+    twice = ("--layer", "fc", "--layer", "fc", "--out", "out")
     assert pool5(tmp_path, "export", file, "--to", "parquet", *twice).returncode == 0
-    assert pq.read_table(tmp_path / "out/test.parquet").column_names.count("fc7") == 1
+    assert pq.read_table(tmp_path / "out/test.parquet").column_names.count("fc") == 1
 
 
 def test_a_reader_that_has_gone_is_no_error(tmp_path: Path, file: Path) -> None:
@@ -113,33 +141,30 @@ def test_export_gives_the_same_values_in_another_form(tmp_path: Path, file: Path
     assert told.returncode == 0, told.stderr
     features, out = FeatureFile.open(file), tmp_path / "out"
     if kind == "npy":
-        np.testing.assert_array_equal(np.load(out / "fc7.npy"), features.layer("fc7"))
+        np.testing.assert_array_equal(np.load(out / "fc.npy"), features.layer("fc"))
         np.testing.assert_array_equal(np.load(out / "labels.npy"), features.labels)
         assert (out / "ids.txt").read_text().split() == features.ids.tolist()
     elif kind == "parquet":
         table = pq.read_table(out / "test.parquet")
         assert table["id"].to_pylist() == features.ids.tolist()
         assert table["label.dog"].to_pylist() == [-1, 1, 1]
-        np.testing.assert_array_equal(np.array(table["fc7"].to_pylist(), "f4"), features.layer("fc7"))
-        assert json.loads(table.schema.metadata[b"feature_key.fc7"])["node"] == "fc"
+        np.testing.assert_array_equal(np.array(table["fc"].to_pylist(), "f4"), features.layer("fc"))
+        assert json.loads(table.schema.metadata[b"feature_key.fc"])["node"] == "fc"
     else:
-        found = np.fromfile(out / "fc7.bytes", "<f4").reshape(3, 4)
-        np.testing.assert_array_equal(found, features.layer("fc7"))
-        assert (out / "metadata.tsv").read_text() == "id\tlabels\n000001\tcat\n000002\tdog\n000003\tcat|dog\n"
-        assert 'tensor_path: "fc7.bytes"' in (out / "projector_config.pbtxt").read_text()
+        found = np.fromfile(out / "fc.bytes", "<f4").reshape(3, 5)
+        np.testing.assert_array_equal(found, features.layer("fc"))
+        assert (out / "metadata.tsv").read_text() == "id\tlabels\n000000\tcat\n000001\tdog\n000002\tcat|dog\n"
+        assert 'tensor_path: "fc.bytes"' in (out / "projector_config.pbtxt").read_text()
 
 
 def test_no_name_of_a_layer_or_a_class_takes_the_place_of_another(tmp_path: Path) -> None:
     layers = ("labels", "id", "layer.id", "label.cat", "fc7")
     key = FeatureKey("net", "0" * 64, "fc", {}, "fp32", "float32", 1)
-    write_feature_file(
+    write_small(
         tmp_path / "test.h5",
-        dataset="d",
-        split="test",
-        model="m",
+        2,
         classes=("light", "traffic light", "cat", "a|b", '"q"'),
         ids=np.array(['000001"', "000002"]),
-        digests=np.zeros((2, 16), np.uint8),
         labels=np.array([[1, 1, -1, -1, -1], [-1, -1, 1, 1, 1]], np.int8),
         layers={name: np.full((2, 3), at, "f4") for at, name in enumerate(layers)},
         keys=dict.fromkeys(layers, key),
@@ -164,10 +189,7 @@ def test_no_name_of_a_layer_or_a_class_takes_the_place_of_another(tmp_path: Path
 def test_export_writes_where_it_is_told_whatever_the_file_says(tmp_path: Path, file: Path) -> None:
     with h5py.File(file, "r+") as hostile:
         hostile.attrs["model"] = str(tmp_path / "escaped/x")
-        places = [hostile[name] for name in ("ids", "digest", "labels", "layers/fc7")]
-        rows = [(each.id.get_offset(), each.id.get_offset() + each.nbytes) for each in places]
-    with file.open("r+b") as sealed:
-        write_header(sealed, 4096, rows)
+    seal(file)
     told = pool5(tmp_path, "export", file, "--to", "npy")
     assert (told.returncode, len(told.stderr.splitlines())) == (2, 1)
     assert "is no name of a model" in told.stderr
