@@ -90,35 +90,39 @@ def _all_the_same(paths: list[Path]) -> bool:
         return False
 
 
-def network_problems(params: Params, widths: dict[str, int]) -> Iterator[str]:
+def network_problems(params: Params, root: Path, widths: dict[str, int]) -> Iterator[str]:
     """Architectures, crops and nodes that are none; puts the layers' widths into `widths`."""
-    from ..models.preprocessing import tell_if_other
+    from ..models.preprocessing import settled, tell_if_other
     from ..models.sources import source_of
 
-    for name, model in params.models.items():
+    for name in params.models:
         try:
-            found = _widths(model)
+            model = settled(name, params.models, root)
+            found = _widths(model, root)
             if model.weights == "imagenet":
-                trained_with = source_of(model.architecture).preprocessing(model.architecture, "imagenet")
-                tell_if_other(name, model.preprocess, trained_with, "imagenet")
+                trained_with = source_of(model.architecture, root).preprocessing(
+                    model.architecture, "imagenet"
+                )
+                tell_if_other(name, model.transform, trained_with, "imagenet")
         except UserError as error:
             yield f"models.{name}: {error}"
             continue
         widths |= {f"{name}/{layer}": width for layer, width in found.items()}
 
 
-def _widths(model: Model) -> dict[str, int]:
+def _widths(model: Model, root: Path) -> dict[str, int]:
     """{layer: number of values}, by shapes alone; of layers that are as wide whatever the classes."""
     import torch
 
     from ..models.layers import LayerExtractor, check_nodes
-    from ..models.network import check_buildable, on_shapes_alone
+    from ..models.network import check_buildable, on_shapes_alone, options_of
 
-    crop = model.preprocess.crop
-    check_buildable(model.architecture, crop)
-    network = on_shapes_alone(model.architecture, _OUTPUTS, crop)
-    check_nodes(network, model.layers, crop)
-    values = LayerExtractor(network, model.layers)(torch.empty(2, 3, crop, crop, device="meta"))
+    crop = model.transform.crop
+    options = options_of(model.architecture, model.arguments, root)
+    check_buildable(model.architecture, crop, options, root)
+    network = on_shapes_alone(model.architecture, _OUTPUTS, crop, options, root)
+    check_nodes(network, model.nodes, crop)
+    values = LayerExtractor(network, model.nodes)(torch.empty(2, 3, crop, crop, device="meta"))
     return {layer: value.shape[1] for layer, value in values.items() if value.shape[1] != _OUTPUTS}
 
 

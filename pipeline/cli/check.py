@@ -46,7 +46,7 @@ def _problems_ahead(params: Params, project: Project) -> Iterator[str]:
         yield str(error)
     widths: dict[str, int] = {}
     try:
-        yield from ahead.network_problems(params, widths)
+        yield from ahead.network_problems(params, project.root, widths)
         yield from ahead.index_problems(params, len(test.ids) if test else None, widths)
     except ModuleNotFoundError as error:
         click.echo(f"{error.name} is not installed: networks, layers and indexes are not checked", err=True)

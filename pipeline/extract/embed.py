@@ -10,7 +10,8 @@ import numpy as np
 
 from ..datasets.image_file import UnreadableImage, read_bytes
 from ..errors import UserError
-from ..params import Params
+from ..models.card import read_card, settled_by
+from ..params import Layer, Params
 from ..project import Project
 from .decoding import ImageTask
 from .extract_layers import reading_of
@@ -49,18 +50,18 @@ def embed_images(
     UserError
         If there is no such model or layer, or it has not been made.
     """
-    spec = params.model(model)
+    spec = settled_by(read_card(project.model(model)), params.model(model))
     if unknown := [layer for layer in layers or () if layer not in spec.layers]:
         raise UserError(f"{model} has no layer {unknown[0]}; it has {', '.join(spec.layers)}")
-    node_of = {layer: spec.layers[layer] for layer in layers or spec.layers}
-    nodes = list(dict.fromkeys(node_of.values()))
-    forward = load_forward(project.model(model), spec, nodes, params.extract)
+    named = {layer: spec.nodes[layer] for layer in layers or spec.layers}
+    wanted = list(dict.fromkeys(named.values()))
+    forward = load_forward(project.model(model), spec, wanted, params.extract, project.root)
     tasks = (
         ImageTask(number, str(path), hashlib.blake2b(read_bytes(path), digest_size=16).digest())
         for number, path in enumerate(paths)
     )
-    reading = reading_of(params.extract, spec.preprocess)
-    rows: dict[str, list[np.ndarray]] = {node: [] for node in nodes}
+    reading = reading_of(params.extract, spec.transform)
+    rows: dict[Layer, list[np.ndarray]] = {layer: [] for layer in wanted}
     batches = read_batches(
         tasks,
         batch_size=min(reading.batch_size, rounded_batch(len(paths))),
@@ -71,6 +72,6 @@ def embed_images(
     for batch in batches:
         for failure in batch.failures:
             raise UnreadableImage(failure.path, failure.reason)
-        for node, values in forward.start(batch.images)().items():
-            rows[node].append(values[batch.places])
-    return {layer: np.concatenate(rows[node]) for layer, node in node_of.items()}
+        for layer, values in forward.start(batch.images)().items():
+            rows[layer].append(values[batch.places])
+    return {name: np.concatenate(rows[layer]) for name, layer in named.items()}

@@ -12,7 +12,8 @@ import numpy as np
 
 from ..datasets.manifest import Manifest, read_manifest
 from ..errors import UserError
-from ..params import Extract, Params, Preprocess
+from ..models.card import read_card, settled_by
+from ..params import Extract, Layer, Params, Preprocess
 from ..project import Project
 from ..results.extraction import ExtractedSplit, ExtractionResult, Skipped
 from ..results.record import save_record
@@ -61,7 +62,7 @@ def extract_model(model: str, params: Params, project: Project) -> ExtractionRes
     UserError
         If the model or a manifest is missing, a layer is not there, or an image gives no pixels.
     """
-    spec = params.model(model)
+    spec = settled_by(read_card(project.model(model)), params.model(model))
     splits = dict.fromkeys([params.dataset.train, params.dataset.test])
     job = Job(
         model,
@@ -74,10 +75,10 @@ def extract_model(model: str, params: Params, project: Project) -> ExtractionRes
     def load_network() -> Network:
         from .forward import load_forward  # brings torch, which a run with nothing new spares
 
-        nodes = list(dict.fromkeys(spec.layers.values()))
-        return load_forward(project.model(model), spec, nodes, params.extract)
+        layers = list(dict.fromkeys(spec.nodes.values()))
+        return load_forward(project.model(model), spec, layers, params.extract, project.root)
 
-    result, _ = extract_layers(job, params.extract, spec.preprocess, load_network, project)
+    result, _ = extract_layers(job, params.extract, spec.transform, load_network, project)
     return result
 
 
@@ -90,14 +91,14 @@ def extract_layers(
 ) -> tuple[ExtractionResult, Outcome]:
     """Compute what the cache lacks; publish a feature file for each split and the record beside them."""
     began = time.monotonic()
-    nodes = {key.node: key for key in job.keys.values()}  # two layers may name one node
+    keys = {_layer_of(key): key for key in job.keys.values()}  # two layers may be one under two names
     paths = [str(job.root / path) for manifest in job.manifests for path in manifest.paths]
     images = ImageFiles(paths, np.concatenate([manifest.digests for manifest in job.manifests]))
     cache = RowCache(*project.row_caches(extract.cache, extract.read_also))
     with cache.writer() as writer:
         stored, outcome = compute_missing(
             writer,
-            nodes,
+            keys,
             images,
             load_network,
             reading_of(extract, preprocess),
@@ -114,6 +115,10 @@ def extract_layers(
     return result, outcome
 
 
+def _layer_of(key: FeatureKey) -> Layer:
+    return Layer(node=key.node, pool=key.pool)
+
+
 def reading_of(extract: Extract, preprocess: Preprocess) -> Reading:
     """How `extract` says that images are read.
 
@@ -125,9 +130,9 @@ def reading_of(extract: Extract, preprocess: Preprocess) -> Reading:
 
 
 def _publish(
-    job: Job, stored: Mapping[str, StoredRows], failures: Mapping[bytes, str], project: Project
+    job: Job, stored: Mapping[Layer, StoredRows], failures: Mapping[bytes, str], project: Project
 ) -> ExtractionResult:
-    by_layer = {layer: stored[key.node] for layer, key in job.keys.items()}
+    by_layer = {layer: stored[_layer_of(key)] for layer, key in job.keys.items()}
     bad = np.frombuffer(b"".join(failures), np.uint8).reshape(-1, 16)
     splits = {}
     for manifest in job.manifests:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..datasets.image_file import TooLarge, UnreadableImage
 from ..errors import UserError
-from ..params import Extract, Preprocess
+from ..params import Extract, Layer, Preprocess
 from ..progress import progress
 from ..store.feature_key import FeatureKey
 from ..store.row_cache import CacheWriter, StoredRows
@@ -29,14 +29,14 @@ _FIRST_CLAIM = 4  # batches, before the speed is known
 _WAIT_SECONDS = 0.2
 _WAITS_TO_TELL = 25
 _log = logging.getLogger(__name__)
-_Wait = Callable[[], Mapping[str, np.ndarray]]
+_Wait = Callable[[], Mapping[Layer, np.ndarray]]
 
 
 class Network(Protocol):
     """What an extraction asks of a network.
 
     `start` takes (B, crop, crop, 3) uint8 images, which may be overwritten once it returns, and gives a
-    function that waits for {node: (B, D) array in the storage dtype}. Up to `in_flight` batches may be
+    function that waits for {layer: (B, D) array in the storage dtype}. Up to `in_flight` batches may be
     started before the first is waited for.
     """
 
@@ -101,15 +101,15 @@ class Outcome:
 
 def compute_missing(
     writer: CacheWriter,
-    keys: Mapping[str, FeatureKey],
+    keys: Mapping[Layer, FeatureKey],
     images: ImageFiles,
     load_network: Callable[[], Network],
     reading: Reading,
     *,
     skip_bad: bool,
     label: str = "extract",
-) -> tuple[dict[str, StoredRows], Outcome]:
-    """Bring the cache to hold a row of every node for every image.
+) -> tuple[dict[Layer, StoredRows], Outcome]:
+    """Bring the cache to hold a row of every layer for every image.
 
     Other extractions on the same cache share the work: each takes images that no other is at, and at the
     end waits for what the others have in hand. The network is loaded while the first images are decoded,
@@ -117,13 +117,13 @@ def compute_missing(
 
     Parameters
     ----------
-    keys : {node: FeatureKey}
+    keys : {layer: FeatureKey}
     skip_bad : bool
         Go on when an image gives no pixels, and list it in the outcome.
 
     Returns
     -------
-    stored : {node: StoredRows}
+    stored : {layer: StoredRows}
     outcome : Outcome
 
     Raises
@@ -137,9 +137,9 @@ def compute_missing(
     first.sort()
     run = _Run(writer, keys, [images.paths[row] for row in first], images.digests[first], reading, skip_bad)
     run.go(load_network, label)
-    for node, stored in run.stored.items():
+    for layer, stored in run.stored.items():
         if stored.width is None and len(first) > len(run.outcome.failures):
-            raise UserError(f"{stored.folder}: the rows of {node} are gone; run again")
+            raise UserError(f"{stored.folder}: the rows of {layer} are gone; run again")
     return run.stored, run.outcome
 
 
@@ -156,7 +156,7 @@ class _Run:
     def __init__(
         self,
         writer: CacheWriter,
-        keys: Mapping[str, FeatureKey],
+        keys: Mapping[Layer, FeatureKey],
         paths: list[str],
         digests: np.ndarray,
         reading: Reading,
@@ -165,7 +165,7 @@ class _Run:
         self.writer, self.keys, self.paths, self.digests = writer, keys, paths, digests
         self.reading, self.skip_bad = reading, skip_bad
         self.outcome = Outcome()
-        self.stored = {node: writer.rows(key) for node, key in keys.items()}
+        self.stored = {layer: writer.rows(key) for layer, key in keys.items()}
         for stored in self.stored.values():
             writer.check(stored, digests)
         lacking = [stored.find(digests)[:, 0] < 0 for stored in self.stored.values()]
@@ -177,7 +177,7 @@ class _Run:
         # (numbers, places, wait) of batches in flight
         self._started: collections.deque[tuple[np.ndarray, np.ndarray, _Wait]] = collections.deque()
         self._numbers: list[np.ndarray] = []
-        self._values: dict[str, list[np.ndarray]] = {node: [] for node in keys}
+        self._values: dict[Layer, list[np.ndarray]] = {layer: [] for layer in keys}
         self._held = 0  # bytes in _values
         self._failed: set[int] = set()
         self._flushed_at = self._started_at = time.monotonic()
@@ -275,40 +275,40 @@ class _Run:
             began = time.monotonic()
             values = wait()
             self.outcome.infer += time.monotonic() - began
-            for node in self.keys:
-                rows = values[node][places]
+            for layer in self.keys:
+                rows = values[layer][places]
                 if not np.isfinite(rows).all():
-                    self._refuse(node, numbers[~np.isfinite(rows).all(axis=1)][0])
-                self._values[node].append(rows)
+                    self._refuse(layer, numbers[~np.isfinite(rows).all(axis=1)][0])
+                self._values[layer].append(rows)
                 self._held += rows.nbytes
             self._numbers.append(numbers)
             self.outcome.computed += len(numbers)
             if self._held >= FLUSH_BYTES or time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
                 self._flush()
 
-    def _refuse(self, node: str, number: int) -> None:
-        key = self.keys[node]
+    def _refuse(self, layer: Layer, number: int) -> None:
+        key = self.keys[layer]
         remedy = (
             ""
             if key.dtype == "float32" and key.precision != "fp16"
             else "; try dtype float32, precision fp32"
         )
         raise UserError(
-            f"{self.paths[number]}: node {node} of {key.architecture} gives no finite value{remedy}"
+            f"{self.paths[number]}: node {layer} of {key.architecture} gives no finite value{remedy}"
         )
 
     def _flush(self) -> None:
         """Store what has been computed, and give up the claims on it."""
         began = time.monotonic()
         numbers = np.concatenate([np.empty(0, np.int64), *self._numbers])
-        for node, parts in self._values.items():
+        for layer, parts in self._values.items():
             if len(numbers):
                 # another layer's rows of these images may have been there before
-                lacking = self.stored[node].find(self.digests[numbers])[:, 0] < 0
+                lacking = self.stored[layer].find(self.digests[numbers])[:, 0] < 0
                 self.writer.add(
-                    self.keys[node], self.digests[numbers[lacking]], np.concatenate(parts)[lacking]
+                    self.keys[layer], self.digests[numbers[lacking]], np.concatenate(parts)[lacking]
                 )
-                self.stored[node].refresh()
+                self.stored[layer].refresh()
             parts.clear()
         done = {*numbers.tolist(), *self._failed}
         for claim in list(self._claims):

@@ -19,15 +19,17 @@ from ..models.card import read_card
 from ..models.device import choose_device
 from ..models.layers import check_layers
 from ..models.network import load_network
-from ..params import Extract, Model, Preprocess
+from ..params import Extract, Layer, Model, Preprocess
 from .inference_graph import prepare
 
 _NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def load_forward(model_dir: Path | str, spec: Model, nodes: Sequence[str], extract: Extract) -> Forward:
-    """The forward pass of a stored model, up to the given nodes.
+def load_forward(
+    model_dir: Path | str, spec: Model, layers: Sequence[Layer], extract: Extract, root: Path
+) -> Forward:
+    """The forward pass of a stored model, up to the given layers; `root` is the project's folder.
 
     Raises
     ------
@@ -35,17 +37,17 @@ def load_forward(model_dir: Path | str, spec: Model, nodes: Sequence[str], extra
         If the device is not there, or a layer would come from weights that the checkpoint does not have.
     """
     card = read_card(model_dir)
-    network = load_network(model_dir)
-    check_layers(card, spec.architecture, spec.layers, network)
-    forward = Forward(network, nodes, spec.preprocess, extract)
-    if spec.preprocess.crop != card.crop:
+    network = load_network(model_dir, root)
+    check_layers(card, spec.architecture, spec.nodes, network)
+    forward = Forward(network, layers, spec.transform, extract)
+    if spec.transform.crop != card.crop:
         _check_crop(forward, spec, card.crop)
     return forward
 
 
 def _check_crop(forward: Forward, spec: Model, built_for: int) -> None:
     """Refuse a size of images that the network cannot take; most networks take any."""
-    side = spec.preprocess.crop
+    side = spec.transform.crop
     try:
         forward.start(np.zeros((1, side, side, 3), np.uint8))()
     except RuntimeError:
@@ -67,7 +69,7 @@ class Forward:
     """
 
     def __init__(
-        self, network: nn.Module, nodes: Sequence[str], preprocess: Preprocess, extract: Extract
+        self, network: nn.Module, layers: Sequence[Layer], preprocess: Preprocess, extract: Extract
     ) -> None:
         self.devices = _devices(extract.device)
         self._dtype = getattr(torch, extract.dtype)
@@ -77,7 +79,7 @@ class Forward:
             self._replicas = [
                 prepare(
                     copy.deepcopy(network).to(device),
-                    nodes,
+                    layers,
                     fuse=device.type == "cpu" and extract.precision == "fp32",
                 )
                 for device in self.devices
@@ -89,8 +91,8 @@ class Forward:
         self._turns = itertools.cycle(range(len(self.devices)))
         self.in_flight = 0 if self.devices[0].type == "cpu" else 2 * len(self.devices)
 
-    def start(self, images: np.ndarray) -> Callable[[], Mapping[str, np.ndarray]]:
-        """Start a batch of (B, crop, crop, 3) uint8; gives a function that waits for {node: (B, D) array}.
+    def start(self, images: np.ndarray) -> Callable[[], Mapping[Layer, np.ndarray]]:
+        """Start a batch of (B, crop, crop, 3) uint8; gives a function that waits for {layer: (B, D) array}.
 
         Raises
         ------
@@ -106,28 +108,28 @@ class Forward:
                 pixels = pixels.pin_memory().to(device, non_blocking=True)
             # seen as (B, 3, crop, crop), this memory is in channels-last order already
             batch = torch.addcmul(shift, pixels.permute(0, 3, 1, 2).float(), scale)
-            values: dict[str, torch.Tensor] = {}
+            values: dict[Layer, torch.Tensor] = {}
             with self._autocast(device):
                 for module in self._replicas[turn]:
                     values |= module(batch)
-            values = {node: value.to(self._dtype) for node, value in values.items()}
+            values = {layer: value.to(self._dtype) for layer, value in values.items()}
             return self._fetch(values, device)
 
     def _fetch(
-        self, values: dict[str, torch.Tensor], device: torch.device
-    ) -> Callable[[], Mapping[str, np.ndarray]]:
+        self, values: dict[Layer, torch.Tensor], device: torch.device
+    ) -> Callable[[], Mapping[Layer, np.ndarray]]:
         if device.type == "cpu":
-            arrays = {node: value.numpy() for node, value in values.items()}
+            arrays = {layer: value.numpy() for layer, value in values.items()}
             return lambda: arrays
-        there = {node: torch.empty(v.shape, dtype=v.dtype, pin_memory=True) for node, v in values.items()}
-        for node, value in values.items():
-            there[node].copy_(value, non_blocking=True)
+        there = {k: torch.empty(v.shape, dtype=v.dtype, pin_memory=True) for k, v in values.items()}
+        for layer, value in values.items():
+            there[layer].copy_(value, non_blocking=True)
         done = torch.cuda.Event()  # type: ignore[no-untyped-call]
         done.record(torch.cuda.current_stream(device))
 
-        def wait() -> Mapping[str, np.ndarray]:
+        def wait() -> Mapping[Layer, np.ndarray]:
             done.synchronize()
-            return {node: value.numpy() for node, value in there.items()}
+            return {layer: value.numpy() for layer, value in there.items()}
 
         return wait
 

@@ -14,10 +14,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models.feature_extraction import get_graph_node_names
 
 from ..models.layers import LayerExtractor, end_node
+from ..params import Layer
 
 
-def prepare(network: nn.Module, nodes: Sequence[str], *, fuse: bool) -> list[LayerExtractor]:
-    """The modules that together give the nodes, each computed as it would be if asked for alone.
+def prepare(network: nn.Module, layers: Sequence[Layer], *, fuse: bool) -> list[LayerExtractor]:
+    """The modules that together give the layers, each computed as it would be if asked for alone.
 
     Batch normalisation is folded into the convolution before it. Where a node is such a convolution
     itself, its value before the normalisation comes from a module of its own, so that the bits of the
@@ -27,15 +28,15 @@ def prepare(network: nn.Module, nodes: Sequence[str], *, fuse: bool) -> list[Lay
     ----------
     network : nn.Module
         On its device; what is prepared shares its weights.
-    nodes : sequence of str
+    layers : sequence of Layer
     fuse : bool
         Compute a convolution, the addition and the ReLU after it in one pass over memory, with the same
         values: for float32 on CPUs, whose caches do not hold an activation.
     """
     names = get_graph_node_names(network)[1]
-    bare = [node for node in nodes if _would_be_folded(network, end_node(names, node) or node)]
-    groups = [[node for node in nodes if node not in bare], bare]
-    modules = [LayerExtractor(network, {node: node for node in group}) for group in groups if group]
+    bare = [layer for layer in layers if _would_be_folded(network, end_node(names, layer.node) or layer.node)]
+    groups = [[layer for layer in layers if layer not in bare], bare]
+    modules = [LayerExtractor(network, {layer: layer for layer in group}) for group in groups if group]
     for module in modules:
         _open_sequences(module.graph)
         if not set(module.layers) & set(bare):
@@ -53,7 +54,7 @@ def _would_be_folded(network: nn.Module, node: str) -> bool:
     modules = dict(network.named_modules())
     if not any(isinstance(modules.get(n), nn.Conv2d) for n in (node, re.sub(r"_\d+$", "", node))):
         return False
-    (value,) = _outputs(LayerExtractor(network, {node: node}).graph).values()
+    (value,) = _outputs(LayerExtractor(network, {node: Layer(node=node)}).graph).values()
     whole = fx.symbolic_trace(network)
     convolution = next(n for n in whole.graph.nodes if n.op == "call_module" and n.target == value.target)
     return any(_is_a(whole, user, nn.BatchNorm2d) for user in convolution.users)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torchvision
@@ -14,6 +15,7 @@ from torchvision.models.feature_extraction import NodePathTracer, create_feature
 
 from ..errors import UserError
 from ..files.hints import did_you_mean
+from ..params import Layer
 from .card import ModelCard
 
 # torchvision's own: each is one node
@@ -29,17 +31,21 @@ class LayerExtractor(nn.Module):
     not pooled.
     """
 
-    def __init__(self, network: nn.Module, layers: Mapping[str, str]) -> None:
+    def __init__(self, network: nn.Module, layers: Mapping[Any, str | Layer]) -> None:
         super().__init__()
-        self.layers = dict(layers)
+        self.layers = {name: _node(layer) for name, layer in layers.items()}
         # two layers may name one node
-        self.graph = create_feature_extractor(network.eval(), {node: node for node in layers.values()})
+        self.graph = create_feature_extractor(network.eval(), {node: node for node in self.layers.values()})
         self.eval()
 
-    def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    def forward(self, images: torch.Tensor) -> dict[Any, torch.Tensor]:
         """(B, 3, H, W) to {layer: (B, D)}."""
         values = self.graph(images)
         return {layer: values[node].flatten(1).float() for layer, node in self.layers.items()}
+
+
+def _node(layer: str | Layer) -> str:
+    return layer if isinstance(layer, str) else layer.node
 
 
 def nodes_of(network: nn.Module, crop: int) -> list[str]:
@@ -56,7 +62,7 @@ def end_node(nodes: Sequence[str], node: str) -> str | None:
     return next((n for n in reversed(nodes) if n == node or n.startswith(f"{node}.")), None)
 
 
-def check_nodes(network: nn.Module, layers: Mapping[str, str], crop: int) -> None:
+def check_nodes(network: nn.Module, layers: Mapping[str, str | Layer], crop: int) -> None:
     """Refuse a layer whose node is not there, or gives anything but a row an image.
 
     Raises
@@ -66,7 +72,7 @@ def check_nodes(network: nn.Module, layers: Mapping[str, str], crop: int) -> Non
     """
     what = _what_nodes_give(network, crop)
     nodes = [node for node in what if not what[node]]
-    for layer, node in layers.items():
+    for layer, node in ((name, _node(layer)) for name, layer in layers.items()):
         end = end_node(list(what), node)
         if end is None:
             hint = did_you_mean(node, nodes)
@@ -107,7 +113,9 @@ def _unless_rows(two: object, three: object) -> str:
     return ""
 
 
-def check_layers(card: ModelCard, architecture: str, layers: Mapping[str, str], network: nn.Module) -> None:
+def check_layers(
+    card: ModelCard, architecture: str, layers: Mapping[str, str | Layer], network: nn.Module
+) -> None:
     """Refuse layers that the model in a folder cannot give.
 
     Parameters
@@ -134,7 +142,7 @@ def check_layers(card: ModelCard, architecture: str, layers: Mapping[str, str], 
     if not card.missing:
         return
     missing = set(card.missing)
-    for layer, node in layers.items():
+    for layer, node in ((name, _node(layer)) for name, layer in layers.items()):
         if lacking := [name for name in _weights_behind(network, node) if name in missing]:
             nodes = nodes_of(network, card.crop)
             given = [n for n in nodes if not missing & set(_weights_behind(network, n))]

@@ -27,7 +27,7 @@ from pool5.cli.telling import told_in_one_line
 from pool5.datasets.manifest import Manifest
 from pool5.extract import extractor
 from pool5.extract.extract_layers import Job, extract_layers
-from pool5.params import Extract, Preprocess
+from pool5.params import Extract, Layer, Preprocess
 from pool5.project import Project
 from pool5.store.feature_key import FeatureKey
 from pool5.store.row_cache import RowCache
@@ -48,9 +48,12 @@ class PixelNetwork:
         self.nodes, self.dtype, self.log, self.pace = nodes, dtype, log, pace
         self.seen = 0
 
-    def start(self, images: np.ndarray) -> Callable[[], Mapping[str, np.ndarray]]:
+    def start(self, images: np.ndarray) -> Callable[[], Mapping[Layer, np.ndarray]]:
         flat = images.reshape(len(images), -1).astype(self.dtype)
-        values = {node: flat[:, :width] / np.asarray(255, self.dtype) for node, width in self.nodes.items()}
+        values = {
+            Layer(node=node): flat[:, :width] / np.asarray(255, self.dtype)
+            for node, width in self.nodes.items()
+        }
         time.sleep(self.pace)
         self.seen += len(images)
         if self.log:

@@ -25,7 +25,7 @@ from pool5.datasets.transform import resize_and_crop
 from pool5.errors import UserError
 from pool5.extract import extractor
 from pool5.extract.extract_layers import Job, extract_layers
-from pool5.params import Extract
+from pool5.params import Extract, Layer
 from pool5.project import Project
 from pool5.results.extraction import ExtractionResult
 from pool5.results.record import load_record
@@ -245,7 +245,7 @@ def test_a_batch_is_no_larger_than_the_images_that_there_are(base: Path) -> None
     class Watched(PixelNetwork):
         sizes: ClassVar[set[int]] = set()
 
-        def start(self, images: np.ndarray) -> Callable[[], Mapping[str, np.ndarray]]:
+        def start(self, images: np.ndarray) -> Callable[[], Mapping[Layer, np.ndarray]]:
             self.sizes.add(len(images))
             return super().start(images)
 
@@ -291,7 +291,7 @@ def test_an_image_that_changed_after_the_manifest_is_refused(base: Path) -> None
 def test_a_value_that_is_not_finite_is_refused_and_named(base: Path) -> None:
     class Overflowing(PixelNetwork):
         def start(self, images: np.ndarray):
-            values = {node: np.full((len(images), 7), np.inf, "f2") for node in self.nodes}
+            values = {Layer(node=node): np.full((len(images), 7), np.inf, "f2") for node in self.nodes}
             return lambda: values
 
     with pytest.raises(UserError, match=r"node late of pixels gives no finite value; try dtype float32"):
