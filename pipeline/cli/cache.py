@@ -29,7 +29,7 @@ def cache() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def stats(as_json: bool) -> None:
     """Say what is in the row cache, by model, layer and size, and how much the unit cache holds."""
-    from ..params import load_params
+    from ..params import Layer, load_params
     from ..store.cache_usage import cache_usage
     from ..store.unit_cache import unit_usage
 
@@ -45,7 +45,8 @@ def stats(as_json: bool) -> None:
         what = "unreadable"
         if use.key:
             key = use.key
-            what = f"{key.architecture} {key.weights_sha256[:8]} {key.node} {key.precision} {key.dtype}"
+            layer = Layer(node=key.node, pool=key.pool)
+            what = f"{key.architecture} {key.weights_sha256[:8]} {layer} {key.precision} {key.dtype}"
         who = ", ".join(names.get(use.digest, [])) or "in no params in use"
         rows = f"{use.rows:>8} rows in {counted(use.shards, 'shard')}"
         click.echo(f"{_megabytes(use.size):>12}  {rows}  {who}  ({what})")

@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -278,3 +280,20 @@ def test_a_file_of_version_1_is_read_and_its_digests_are_those_of_version_2(
     # what indexes, neighbor graphs and kept units go by
     assert now.layer_digest("fc") == "1fa4efa983f6f7c33862c8c5f1a8bb79"
     assert now.key_digest("fc") == "bcc0d3174591da5383b8a66b3782f9b2"
+
+
+def test_the_example_of_the_specification_reads_shapes_with_h5py_alone(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/file-format.md").read_text()
+    (example,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    layers = {"tokens": np.zeros((20, 197 * 4), "f4")}
+    write_small(
+        tmp_path / "data/features/vit/test.h5",
+        20,
+        layers=layers,
+        keys={"tokens": content()["keys"]["fc"]},
+        shapes={"tokens": LayerShape((197, 4), "tokens,C", 1)},
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "tokens,C (16, 196, 4)\n"
