@@ -44,8 +44,7 @@ def main() -> None:
                 units.put(key, {FEW_SHOT: record}, make)
                 few_shot.append(load_record(FewShotResult, record))
     result = one_record(parts, few_shot)
-    for each in (result, *few_shot):
-        tell_gaps(each, params.probe)
+    tell_gaps(result, params.probe)
     save_record(result, project.result("probe"))
     write_json(project.metrics("probe"), result.metrics())
     if few_shot:

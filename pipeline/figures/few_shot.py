@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..results.few_shot import FewShotResult, FewShotRow
+from ..results.few_shot import LEVEL, FewShotResult, FewShotRow
 from .canvas import new_figure, save_figure
 from .lettering import shortened
 
@@ -36,7 +36,11 @@ def draw_few_shot(results: Sequence[FewShotResult], stem: Path | str) -> None:
     axes.set_xticks([*numbers, whole], [*map(str, numbers), "all"])
     axes.minorticks_off()
     axes.grid(alpha=0.25)
-    axes.set_xlabel(f"images of each class, drawn from {results[0].split} (log scale); all: the whole split")
+    axes.set_xlabel(
+        f"images of each class, drawn from {results[0].split} (log scale); all: the whole split\n"
+        f"band: {100 * LEVEL:.0f} % t-interval of the mean over the draws",
+        linespacing=1.5,
+    )
     axes.set_ylabel(f"mean over classes of {measure} on test")
     figure.legend(frameon=False, loc="outside upper center", ncols=3)
     save_figure(figure, stem)

@@ -111,7 +111,7 @@ def few_shot(task: ProbeTask, protocols: Sequence[Protocol], whole: np.ndarray) 
         seed=settings.seed,
         images={str(n or "all"): each.images for n, each in measured.items()},
         rows=tuple(_rows(task, measured, protocols)) if numbers else (),
-        gaps=tuple(f"probe {task.name}, few examples: {gap}" for gap in _gaps(task, draws)),
+        gaps=tuple(f"few examples: {gap}" for gap in _gaps(task, draws)),
     )
 
 

@@ -44,7 +44,7 @@ def page_sections(params: Params, records: Records, map_gaps: Sequence[str] = ()
     """
     ap, hard, retrieval, duplicates = records.ap, records.hard, records.retrieval, records.duplicates
     trained = [model for model, spec in params.models.items() if spec.train]
-    probed = _gaps("probe", records.probe) if params.probe else ()
+    probed, undrawn = _probe_gaps(records.probe) if params.probe else ((), ())
     compared = ap is not None and any(row.difference is not None for row in ap.differences)
     nothing_compared = "No two models have an average precision to compare."
     found: list[Section] = []
@@ -67,10 +67,9 @@ def page_sections(params: Params, records: Records, map_gaps: Sequence[str] = ()
         compared,
         [] if compared else [nothing_compared],
     )
-    few_shot = records.probe.few_shot if records.probe else ()
-    lacking = [gap for each in few_shot for gap in each.gaps] if records.probe else _gaps("probe", None)
-    asked = any(probe.shots for probe in params.probe.values())
-    add(asked, "shots", "Few examples a class", any(each.has_values for each in few_shot), lacking)
+    few = any(each.has_values for each in records.probe.few_shot) if records.probe else False
+    shots = any(probe.shots for probe in params.probe.values())
+    add(shots, "shots", "Few examples a class", few, undrawn)
     maps = [*_layer_gaps("tsne", params.tsne.of, records.maps), *map_gaps]
     mapped = any(record.ids for record in records.maps.values())
     add(params.tsne.of, "map", "Map of the test images", mapped, maps)
@@ -89,6 +88,15 @@ def _gaps(
     stage: str, record: ApResult | ProbeResult | HardResult | RetrievalResult | DuplicatesResult | None
 ) -> tuple[str, ...]:
     return (f"The stage {stage} has left no result.",) if record is None else record.gaps
+
+
+def _probe_gaps(record: ProbeResult | None) -> tuple[Sequence[str], Sequence[str]]:
+    """What the probes lack, and what their few examples lack, of which the record tells together."""
+    told = _gaps("probe", record)
+    if record is None:
+        return told, told
+    undrawn = list(dict.fromkeys(gap for each in record.few_shot for gap in each.gaps))
+    return [gap for gap in told if gap not in undrawn], undrawn
 
 
 def _layer_gaps(

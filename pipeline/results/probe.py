@@ -89,12 +89,14 @@ class TrainedProbe(Part, frozen=True):
 
 
 class ProbeResult(Record, frozen=True):
-    """All probes of params.yaml; `gaps` says what they could not learn, and why.
+    """All probes of params.yaml.
 
     Attributes
     ----------
     few_shot : tuple of FewShotResult
         Of the probes that have `shots`.
+    gaps : tuple of str
+        What the probes could not learn, and why; those of `few_shot` stand here once more.
     """
 
     stage: ClassVar[str] = "probe"
@@ -113,11 +115,12 @@ class ProbeResult(Record, frozen=True):
 def one_record(parts: Sequence[ProbeResult], few_shot: Sequence[FewShotResult] = ()) -> ProbeResult:
     """The record of several probes."""
     probes = tuple(probe for part in parts for probe in part.probes)
-    gaps = tuple(gap for part in parts for gap in part.gaps)
+    gaps = [gap for part in parts for gap in part.gaps]
+    gaps += dict.fromkeys(gap for each in few_shot for gap in each.gaps)
     return ProbeResult(
         probes=probes,
         few_shot=tuple(few_shot),
-        gaps=gaps if probes else ("params.yaml names no probe",),
+        gaps=tuple(gaps) if probes else ("params.yaml names no probe",),
     )
 
 
