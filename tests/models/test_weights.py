@@ -106,7 +106,7 @@ def test_a_damaged_file_in_torchs_cache_is_not_used(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("architecture", "told"), [("caffenet", "no ImageNet weights of caffenet"), ("vit_h_14", "SWAG")]
+    ("architecture", "told"), [("caffenet", "no imagenet weights of caffenet"), ("vit_h_14", "SWAG")]
 )
 def test_architectures_without_imagenet_weights_are_told(architecture, told):
     with pytest.raises(UserError, match=told):
@@ -314,6 +314,45 @@ def test_without_class_names_the_order_is_assumed_and_told(tmp_path, caplog):
     ).card.order_assumed
 
 
+def given(spec: Model, *classes: str) -> Model:
+    return msgspec.structs.replace(spec, classes=classes)
+
+
+def test_classes_given_beside_a_file_are_the_order_of_its_outputs(tmp_path, caplog):
+    spec = given(three_outputs(tmp_path, None), "1", "2", "10")
+    start = start_network("m", spec, IN_TEXT_ORDER, tmp_path)
+    assert start.network.eval()(torch.zeros(1, 3, 64, 64)).tolist() == [[1.0, 3.0, 2.0]]
+    assert (start.card.classes, start.card.order_assumed) == (IN_TEXT_ORDER, False)
+    store_start("m", start, tmp_path / "m")
+    assert "order assumed" not in caplog.text
+    # a model that takes those weights knows the order too, and so does a recipe that keeps the head
+    again = start_network("n", model("squeezenet1_1", "m"), IN_TEXT_ORDER, tmp_path)
+    assert (again.card.classes, again.card.order_assumed) == (IN_TEXT_ORDER, False)
+    kept = start_network("m", msgspec.structs.replace(spec, train=RECIPE), IN_TEXT_ORDER, tmp_path)
+    assert kept.network.classifier[1].bias.tolist() == [1.0, 3.0, 2.0]
+
+
+@pytest.mark.parametrize("classes", [IN_TEXT_ORDER[:2], (*IN_TEXT_ORDER, "11"), ("x", "y", "z")])
+def test_given_classes_that_are_not_the_data_sets_stay_as_they_are(tmp_path, classes):
+    start = start_network("m", given(three_outputs(tmp_path, None), "1", "2", "10"), classes, tmp_path)
+    assert start.network.eval()(torch.zeros(1, 3, 64, 64)).tolist() == [[1.0, 2.0, 3.0]]
+    assert (start.card.classes, start.card.order_assumed) == (("1", "2", "10"), False)
+
+
+def test_given_classes_name_each_output_and_contradict_no_file(tmp_path):
+    with pytest.raises(UserError, match=r"models.m.classes: 2 names, but file net.pth.* has 3 outputs; name"):
+        start_network("m", given(three_outputs(tmp_path, None), "1", "2"), IN_TEXT_ORDER, tmp_path)
+    named = three_outputs(tmp_path, ["1", "2", "10"])
+    told = r"models.m.classes: file net.pth.* otherwise: output 1 is 2, not 10; leave classes out"
+    with pytest.raises(UserError, match=told):
+        start_network("m", given(named, "1", "10", "2"), IN_TEXT_ORDER, tmp_path)
+    start_network("m", given(named, "1", "2", "10"), IN_TEXT_ORDER, tmp_path)
+    trunk = build_network("resnet18", 3, 64).state_dict()
+    torch.save({k: v for k, v in trunk.items() if not k.startswith("fc.")}, tmp_path / "trunk.pth")
+    with pytest.raises(UserError, match=r"models.m.classes: 3 names, but file trunk.pth.* has no outputs"):
+        start_network("m", given(file_model(tmp_path / "trunk.pth"), *CLASSES), CLASSES, tmp_path)
+
+
 def test_other_classes_of_the_same_number_keep_their_names(tmp_path):
     spec = three_outputs(tmp_path, ["x", "y", "z"])
     start = start_network("m", spec, IN_TEXT_ORDER, tmp_path)
@@ -384,6 +423,30 @@ def test_ones_own_inception_computes_what_it_computed(tmp_path, architecture):
     assert card.options == {"transform_input": False}
 
 
+@pytest.mark.parametrize("architecture", ["inception_v3", "googlenet"])
+def test_transform_input_of_ones_own_checkpoint_is_a_parameter(tmp_path, architecture):
+    torch.manual_seed(0)
+    torch.save(build_network(architecture, 3, 96).state_dict(), tmp_path / "net.pth")
+    plain = msgspec.structs.replace(
+        file_model(tmp_path / "net.pth", architecture, crop=96), layers={"logits": "fc"}
+    )
+    params = Params(
+        dataset=Dataset(name="d", kind="folder", root=".", train="a", test="b"), models={"m": plain}
+    )
+    images = torch.randn(2, 3, 96, 96)
+    digests, values = {}, {}
+    for wanted in (None, False, True):
+        arguments = {} if wanted is None else {"transform_input": wanted}
+        start = start_network("m", msgspec.structs.replace(plain, arguments=arguments), CLASSES, tmp_path)
+        card = store_start("m", start, tmp_path / "m")
+        assert card.options == {"transform_input": bool(wanted)}
+        digests[wanted] = feature_keys(params, "m", tmp_path)["logits"].digest
+        values[wanted] = load_network(tmp_path / "m")(images)
+    assert digests[None] == digests[False] != digests[True]
+    assert torch.equal(values[None], values[False])
+    assert not torch.equal(values[None], values[True])
+
+
 def test_torchvisions_own_inception_is_known_by_its_hash():
     source = source_of("inception_v3")
     assert source.options("inception_v3", "0cc3c7bd" + "0" * 56) == {"transform_input": True}
@@ -418,7 +481,7 @@ def test_a_preprocessing_that_is_not_the_weights_own_is_told_once(shared, tmp_pa
     own = msgspec.structs.replace(own, preprocess=Preprocess(resize=256, crop=224))
     card = store_start("m", start_network("m", own, CLASSES, tmp_path), tmp_path / "m")
     assert not caplog.records
-    assert card.preprocess == card.trained_with
+    assert card.trained_with.items() <= card.preprocess.items()
     other = msgspec.structs.replace(own, preprocess=Preprocess(resize=256, crop=224, mean=(0.5, 0.5, 0.5)))
     card = store_start("m", start_network("m", other, CLASSES, tmp_path), tmp_path / "m")
     (record,) = caplog.records
@@ -444,7 +507,7 @@ def test_a_preprocessing_that_is_not_the_weights_own_is_told_once(shared, tmp_pa
 def test_what_published_weights_were_trained_with_is_torchvisions(architecture, own):
     found = source_of(architecture).preprocessing(architecture, "imagenet")
     assert (found["resize"], found["crop"], found["interpolation"]) == own
-    assert set(found) == set(Preprocess.__struct_fields__)
+    assert set(found) == set(Preprocess.__struct_fields__) - {"mode", "fill"}  # which torchvision has not
 
 
 def test_every_mutated_checkpoint_is_one_line_or_read(tmp_path):
