@@ -34,6 +34,7 @@ from .sections import (
     Tsne,
     split_reference,
 )
+from .words import problem_with_words
 
 __all__ = [
     "ORIGINS",
@@ -58,6 +59,7 @@ __all__ = [
     "Train",
     "Tsne",
     "load_params",
+    "problem_with_words",
     "problems_of",
     "read_params",
     "split_reference",

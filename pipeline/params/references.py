@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .sections import NAME, NAME_IN_WORDS, Dataset, Model, Params, Preprocess, Train
+from .words import problem_with_words
 
 # of weights that are neither a file nor another model's; each has a folder in data/models, which says this
 ORIGINS = {
@@ -42,6 +43,7 @@ def problems_of(params: Params) -> Iterator[str]:
             yield _line(key, "a model has this name already", ["any other name"])
         if not _is_item(name):
             yield _line(key, "not a name for a probe", [_ITEM_IN_WORDS])
+        yield from _of_words(params, name)
         if params.probe[name].kind == "zeroshot" and params.probe[name].shots:
             yield f"{key}.shots: a zero-shot probe learns from no image; leave shots out"
     scored = [m for m, spec in params.models.items() if "logits" in spec.layers] + list(params.probe)
@@ -70,6 +72,20 @@ def _of_layers(params: Params) -> Iterator[str]:
         for reference in references:
             if reference not in layers:
                 yield _line(key, f"no such layer: {reference}", layers)
+
+
+def _of_words(params: Params, name: str) -> Iterator[str]:
+    """What a zero-shot probe cannot ask for."""
+    probe = params.probe[name]
+    if probe.kind != "zeroshot":
+        return
+    model, _, layer = probe.of.partition("/")
+    there = model in params.models and layer in params.models[model].layers
+    if there and (problem := problem_with_words(params.models[model], layer)):
+        yield f"probe.{name}: kind zeroshot: {problem}"
+    for template in probe.templates:
+        if "{}" not in template:
+            yield f"probe.{name}.templates: {template!r} has no {{}} where the name of a class would stand"
 
 
 def _of_model(params: Params, name: str, model: Model) -> Iterator[str]:

@@ -31,6 +31,8 @@ class ProbeTask:
         Of the layer's model; the labels of `test` are none of a probe's business.
     model : path
         The folder of that model: its weights and card, and a text tower where it has one.
+    root : path
+        The project's folder.
     """
 
     name: str
@@ -38,6 +40,7 @@ class ProbeTask:
     train: FeatureFile
     test: FeatureFile
     model: Path
+    root: Path = Path()
 
     @property
     def layer(self) -> str:

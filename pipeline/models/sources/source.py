@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,6 +32,22 @@ class PublishedWeights:
     path: Path
     classes: tuple[str, ...]
     origin: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Tokenizer:
+    """What cuts texts for a network's text tower.
+
+    Attributes
+    ----------
+    encode : function
+        Of n texts: (n, L) int64 tokens. With a number, the context is longer by so many tokens.
+    about : dict
+        All that decides the tokens, as plain JSON values.
+    """
+
+    encode: Callable[..., torch.Tensor]
+    about: dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,3 +142,14 @@ class ModelSource(abc.ABC):
         `network` is this architecture's, on shapes alone, with a head of width 1.
         """
         return dict(state)
+
+    def tokenizer(self, architecture: str) -> Tokenizer:
+        """What cuts texts for the network's `encode_text`, whose space is that of its node `image`.
+
+        Raises
+        ------
+        UserError
+            If the network has no text tower, or the tokenizer's files cannot be fetched (says where to put
+            them).
+        """
+        raise UserError(f"{architecture} has no text tower; models of open_clip have one")

@@ -85,20 +85,27 @@ class TimmSource(ModelSource):
         self, architecture: str, state: Mapping[str, torch.Tensor], network: nn.Module
     ) -> dict[str, torch.Tensor]:
         """By timm's own filter, which knows other programs' checkpoints and resamples position embeddings."""
-        own, heads = network.state_dict(), tuple(f"{head}." for head in self.heads(architecture, network))
-        fits = all(key in own and value.shape == own[key].shape for key, value in state.items()
-                   if not key.startswith(heads))  # fmt: skip
-        module = sys.modules[type(network).__module__]
-        convert = getattr(module, "checkpoint_filter_fn", getattr(module, "_filter_fn", None))
-        if fits or convert is None:
-            return dict(state)
+        return in_timms_names(state, network, self.heads(architecture, network))
+
+
+def in_timms_names(
+    state: Mapping[str, torch.Tensor], network: nn.Module, heads: tuple[str, ...] = ()
+) -> dict[str, torch.Tensor]:
+    """A state dict as the network's own filter gives it; as it is where it fits but for the heads."""
+    own, heads = network.state_dict(), tuple(f"{head}." for head in heads)
+    fits = all(key in own and value.shape == own[key].shape for key, value in state.items()
+               if not key.startswith(heads))  # fmt: skip
+    module = sys.modules[type(network).__module__]
+    convert = getattr(module, "checkpoint_filter_fn", getattr(module, "_filter_fn", None))
+    if fits or convert is None:
+        return dict(state)
+    try:
         try:
-            try:
-                return dict(convert(dict(state), network))
-            except TypeError:  # some take the state alone
-                return dict(convert(dict(state)))
-        except (KeyError, IndexError, RuntimeError, ValueError, AttributeError, TypeError):
-            return dict(state)  # of no program that timm knows: it is said elsewhere what does not fit
+            return dict(convert(dict(state), network))
+        except TypeError:  # some take the state alone
+            return dict(convert(dict(state)))
+    except (KeyError, IndexError, RuntimeError, ValueError, AttributeError, TypeError):
+        return dict(state)  # of no program that timm knows: it is said elsewhere what does not fit
 
 
 def _timm() -> Any:
