@@ -1,30 +1,54 @@
-"""Each model source keeps the promises of the protocol."""
+"""Each model source keeps the promises of the base class."""
 
 from __future__ import annotations
+
+import importlib
+import time
+from pathlib import Path
 
 import pytest
 from source_tests import SourceTests
 
 from pool5.errors import UserError
 from pool5.models.sources import SOURCES, source_of
+from pool5.models.sources.caffenet import CaffeNetSource
 
 
 class TestCaffeNet(SourceTests):
-    source = SOURCES[0]
+    kind = CaffeNetSource
     small = ("caffenet", 67)
+    mistyped = ("caffnet", r"did you mean caffenet\?")
     without_weights = "caffenet"
 
 
-class TestTorchvision(SourceTests):
-    source = SOURCES[1]
-    small = ("squeezenet1_1", 32)
-    without_weights = "vit_h_14"
-
-
 def test_every_source_is_tested():
-    assert {test.source for test in (TestCaffeNet, TestTorchvision)} == set(SOURCES)
+    for file in Path(__file__).parent.glob("test_*_source.py"):
+        importlib.import_module(file.stem)
+    assert {test.kind for test in SourceTests.__subclasses__()} == set(SOURCES)
 
 
-def test_a_name_that_no_source_knows_gets_the_near_ones():
-    with pytest.raises(UserError, match=r"resnet17: not caffenet and no torchvision .* mean resnet1"):
-        source_of("resnet17")
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("resnet17", r"not caffenet and no torchvision model \(did you mean resnet1"),
+        ("caffnet", r"not caffenet and no torchvision model \(did you mean caffenet\?"),
+        ("tim/vit_small_patch14_dinov2", r"did you mean timm/vit_small_patch14_dinov2\?"),
+        ("open-clip/ViT-B-32", r"did you mean open_clip/ViT-B-32\?"),
+        ("my_models.py", r"of no source; write caffenet, .* or <file>.py:<function>"),
+        ("my_models:build", r"of no source; write caffenet, .* or <file>.py:<function>"),
+        ("facebook/dinov2", r"of no source; write caffenet"),
+        ("", r"no torchvision model"),
+    ],
+)
+def test_a_name_that_no_source_knows_gets_the_near_ones(name, told):
+    with pytest.raises(UserError, match=rf"^architecture {name}: .*{told}"):
+        source_of(name)
+
+
+def test_a_hint_takes_no_time():
+    source_of("resnet18")
+    begun = time.perf_counter()
+    for name in ("resnet17", "timm/ressnet50", "caffnet"):
+        with pytest.raises(UserError, match="did you mean"):
+            source_of(name)
+    assert time.perf_counter() - begun < 20

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...errors import UserError
 
 _FILES = ("model.safetensors", "pytorch_model.bin")
+_TIMEOUT = 10  # seconds that the hub has to say whether a file is there
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,8 +40,10 @@ def needed(module: str, extra: str) -> Any:
         raise UserError(f"{module} is not installed; run pip install 'pool5[{extra}]'") from None
 
 
-def fetched_from_hub(repository: str, file: str | None = None, names: tuple[str, ...] = _FILES) -> HubFile:
+def fetched_from_hub(repository: str, file: str | None = None, names: Sequence[str] = _FILES) -> HubFile:
     """A file of a repository, from the hub's cache on this machine or else fetched into it.
+
+    The cache is the hub's own, which other programs share; HF_HOME says where it is, HF_TOKEN who asks.
 
     Parameters
     ----------
@@ -54,13 +60,13 @@ def fetched_from_hub(repository: str, file: str | None = None, names: tuple[str,
     for name in names:
         if isinstance(found := hub.try_to_load_from_cache(repository, name), str):
             return _described(repository, Path(found))
-    problem = ""
-    for name in names:
-        try:
+    try:
+        with _silence():
+            name = _first_there(repository, names)
             return _described(repository, Path(hub.hf_hub_download(repository, name)))
-        except Exception as error:
-            # the hub's client raises its own errors, requests', httpx's, OSError and ValueError
-            problem = problem or (str(error).strip().splitlines() or [type(error).__name__])[0]
+    except Exception as error:
+        # the hub's client raises its own errors, its HTTP library's, OSError and ValueError
+        problem = _what_is_wrong(error)
     folder = Path(hub.constants.HF_HUB_CACHE) / hub.file_download.repo_folder_name(
         repo_id=repository, repo_type="model"
     )
@@ -72,5 +78,41 @@ def fetched_from_hub(repository: str, file: str | None = None, names: tuple[str,
 
 
 def _described(repository: str, path: Path) -> HubFile:
-    revision = path.parent.name
-    return HubFile(path, f"huggingface.co/{repository} at revision {revision}")
+    return HubFile(path, f"huggingface.co/{repository} at revision {path.parent.name}")
+
+
+def _first_there(repository: str, names: Sequence[str]) -> str:
+    """The first file that the hub has; asked for once, where a download tries for most of a minute."""
+    import huggingface_hub as hub
+
+    for name in names:
+        try:
+            hub.get_hf_file_metadata(hub.hf_hub_url(repository, name), timeout=_TIMEOUT)
+        except hub.errors.EntryNotFoundError:
+            continue
+        return name
+    raise FileNotFoundError(f"there is no {' or '.join(names)}")
+
+
+def _what_is_wrong(error: Exception) -> str:
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.GatedRepoError):
+        return "its licence must be accepted on that page first, and HF_TOKEN set"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return "there is no such repository, or it wants a token: set HF_TOKEN"
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        return "HF_HUB_OFFLINE is set"
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """The client logs every attempt; what is wrong is told once, in a line."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -23,6 +23,7 @@ from ...files.hints import did_you_mean
 from .source import ModelSource
 
 _SPELLING = re.compile(r"([^:]+\.py):(\w+)")
+_MODULE = "pool5_own_"  # and the beginning of the file's hash
 
 
 class OwnSource(ModelSource):
@@ -61,10 +62,11 @@ class OwnSource(ModelSource):
             raise UserError(f"{file} has changed since the model was made from it", rerun="model")
         told = {"num_outputs": num_outputs, "crop": crop}
         taken = {name: told[name] for name in told.keys() & inspect.signature(function).parameters}
-        with _told_in_a_line(architecture, self._path(architecture)):
+        path = self._path(architecture)
+        with _told_in_a_line(architecture, path), _of_one_file(path, self.root.resolve()):
             network = function(**taken | options)
         if not isinstance(network, nn.Module):
-            raise UserError(f"{architecture}: gave a {type(network).__name__}, not an nn.Module")
+            raise UserError(f"architecture {architecture}: gave a {type(network).__name__}, not an nn.Module")
         return network.train()
 
     def heads(self, architecture: str, network: nn.Module) -> tuple[str, ...]:
@@ -93,8 +95,9 @@ class OwnSource(ModelSource):
 
     def _function(self, architecture: str) -> Callable[..., object]:
         path, wanted = self._path(architecture), architecture.rpartition(":")[2]
-        with _told_in_a_line(architecture, path):
-            module = _loaded(path.resolve(), self._source(architecture), self.root.resolve())
+        source, root = self._source(architecture), self.root.resolve()
+        with _told_in_a_line(architecture, path), _of_one_file(path, root):
+            module = _loaded(path.resolve(), source)
         functions = {n: f for n, f in vars(module).items() if callable(f) and not n.startswith("_")}
         if wanted not in functions:
             hint = did_you_mean(wanted, functions)
@@ -104,24 +107,36 @@ class OwnSource(ModelSource):
 
 
 @functools.lru_cache(maxsize=16)
-def _loaded(path: Path, source: bytes, root: Path) -> ModuleType:
+def _loaded(path: Path, source: bytes) -> ModuleType:
     """The file run as a module of its own."""
-    name = f"pool5_own_{hashlib.sha256(source).hexdigest()[:16]}"
+    name = f"{_MODULE}{hashlib.sha256(source).hexdigest()[:16]}"
     spec = importlib.util.spec_from_loader(name, None, origin=str(path))
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     module.__file__ = str(path)
-    there = set(sys.modules)
-    sys.modules[name] = module  # what a dataclass or a pickle of it looks for
+    sys.modules[name] = module  # where a dataclass looks its annotations up
     exec(compile(source, path, "exec"), vars(module))
-    for other in set(sys.modules) - there - {name}:
-        file = getattr(sys.modules[other], "__file__", None)
-        if file and Path(file).resolve().is_relative_to(root) and "site-packages" not in Path(file).parts:
-            sys.modules.pop(name)
-            raise UserError(
-                f"{path.name} imports {file}, whose changes would not be noticed; write it in {path.name}"
-            )
     return module
+
+
+@contextlib.contextmanager
+def _of_one_file(path: Path, root: Path) -> Iterator[None]:
+    """Refuse what is imported from the project meanwhile."""
+    there = set(sys.modules)
+    yield
+    package = f"{__name__.partition('.')[0]}."  # whose own folder may be the project's
+    files: dict[str, Path] = {}
+    for name in sys.modules.keys() - there:
+        file = Path(getattr(sys.modules[name], "__file__", None) or "/")
+        installed = "site-packages" in file.parts or name.startswith((package, _MODULE))
+        if file.is_relative_to(root) and not installed:
+            files[name] = file
+    for name in files:
+        del sys.modules[name]  # so that it is refused the next time too
+    for file in files.values():
+        raise UserError(
+            f"{path.name} imports {file}, whose changes would not be noticed; write it in {path.name}"
+        )
 
 
 @contextlib.contextmanager
@@ -131,10 +146,10 @@ def _told_in_a_line(architecture: str, path: Path) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if torch.get_default_device().type == "meta":  # it is built once more, with weights
             raise NotImplementedError(str(error)) from error
         frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).name == path.name]
         where = f" (line {frames[-1].lineno})" if frames else ""
         told = " ".join(str(error).split())
-        raise UserError(f"{architecture}: {type(error).__name__}: {told}{where}") from None
+        raise UserError(f"architecture {architecture}: {type(error).__name__}: {told}{where}") from None

@@ -15,9 +15,13 @@ from torchvision.models import WeightsEnum
 
 from ...errors import UserError
 from ...files.download import download
+from ...files.hints import did_you_mean
 from .source import ModelSource, PublishedWeights
 
 _INCEPTION = ("googlenet", "inception_v3")
+_WITHOUT_EPSILON = tuple(
+    f"{kind}_resnet50_fpn" for kind in ("fasterrcnn", "keypointrcnn", "maskrcnn", "retinanet")
+)
 _SIDE_HEADS = ("aux1.", "aux2.", "AuxLogits.")
 
 
@@ -33,17 +37,24 @@ class TorchvisionSource(ModelSource):
 
     def spells(self, architecture: str) -> bool:
         """By no prefix."""
-        return not {"/", ":"} & set(architecture)
+        return not {"/", ":"} & set(architecture) and not architecture.endswith(".py")
 
     def architectures(self) -> tuple[str, ...]:
         """As torchvision lists them, alone and with each tag."""
         return _names()
 
+    def check(self, architecture: str) -> None:
+        """The near names may be caffenet, which has no prefix either."""
+        known = self.architectures()
+        if architecture not in known:
+            hint = did_you_mean(architecture, ("caffenet", *known), most=3)
+            raise UserError(f"architecture {architecture}: not caffenet and no {self.name}{hint}")
+
     def build(self, architecture: str, num_outputs: int, crop: int, **options: Any) -> nn.Module:
         """As `torchvision.models.get_model`, without heads that are for training alone."""
         name = _without_tag(architecture)
         if name in _trunks():
-            return _Trunk(torchvision.models.get_model(name, weights=None, weights_backbone=None, **options))
+            return _trunk(name, **options)
         fixed: dict[str, object] = {}
         if name in _INCEPTION:
             # the side heads exist only for training on ImageNet, and change what forward() returns;
@@ -63,11 +74,19 @@ class TorchvisionSource(ModelSource):
         return () if isinstance(network, _Trunk) else super().heads(architecture, network)
 
     def options(self, architecture: str, sha256: str | None = None) -> dict[str, Any]:
-        """Whether to bring the images into the range that torchvision's own weights of these two want."""
-        if _without_tag(architecture) not in _INCEPTION:
-            return {}
-        published = _hash_in_name(_weights(architecture, "imagenet"))
-        return {"transform_input": (sha256 or "").startswith(published)}
+        """What torchvision does where it is asked for its own weights; they are known by their hash.
+
+        `transform_input` brings the images into the range that those of two networks want; those of four
+        detectors were trained with batch norms that add no epsilon.
+        """
+        name, sha256 = _without_tag(architecture), sha256 or ""
+        if name in _INCEPTION:
+            return {"transform_input": sha256.startswith(_hash_in_name(_weights(name, "imagenet")))}
+        if name in _WITHOUT_EPSILON and sha256.startswith(
+            _hash_in_name(_weights(f"{name}.COCO_V1", "pretrained"))
+        ):
+            return {"norm_eps": 0.0}
+        return {}
 
     def preprocessing(self, architecture: str, tag: str) -> dict[str, Any] | None:
         """As the weights' `transforms()` has it; those of trunks resize to no fixed size."""
@@ -111,7 +130,7 @@ class TorchvisionSource(ModelSource):
 
 
 class _Trunk(nn.Module):
-    """What computes the maps of a detector or segmenter."""
+    """What computes the maps of a detector or segmenter, {name: (B, C, H, W)}."""
 
     def __init__(self, whole: nn.Module) -> None:
         super().__init__()
@@ -119,6 +138,14 @@ class _Trunk(nn.Module):
 
     def forward(self, images: torch.Tensor) -> object:
         return self.backbone(images)
+
+
+def _trunk(name: str, norm_eps: float | None = None, **options: Any) -> _Trunk:
+    trunk = _Trunk(torchvision.models.get_model(name, weights=None, weights_backbone=None, **options))
+    for module in trunk.modules():
+        if norm_eps is not None and isinstance(module, nn.BatchNorm2d):
+            module.eps = norm_eps
+    return trunk
 
 
 @functools.cache
