@@ -20,7 +20,7 @@ from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 from pool5.datasets import transform
 from pool5.datasets.transform import resize_and_crop
 from pool5.extract.forward import Forward
-from pool5.params import Extract, Preprocess
+from pool5.params import Extract, Layer, Preprocess
 
 SIDES = st.integers(1, 70)
 SIZES = st.one_of(
@@ -182,8 +182,9 @@ WEIGHTS = {
 
 def given_to_the_network(image: np.ndarray, preprocess: Preprocess) -> torch.Tensor:
     """What extraction gives a network of one image: (3, crop, crop)."""
-    run = Forward(nn.Sequential(nn.Identity(), nn.Flatten()), ["1"], preprocess, Extract(device="cpu"))
-    values = run.start(resize_and_crop(image, preprocess)[None].copy())()["1"]
+    layer = Layer(node="1")
+    run = Forward(nn.Sequential(nn.Identity(), nn.Flatten()), [layer], preprocess, Extract(device="cpu"))
+    values = run.start(resize_and_crop(image, preprocess)[None].copy())()[layer]
     return torch.from_numpy(values).reshape(3, preprocess.crop, preprocess.crop)
 
 
