@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,12 +58,14 @@ def embed_files(
 def _check_key(params: Params, model: str, layer: str, features: FeatureFile) -> None:
     from ..extract.keys import feature_keys
 
-    stored, wanted = features.key(layer), feature_keys(params, model).get(layer)
+    stored, wanted = features.feature_key(layer), feature_keys(params, model).get(layer)
     if wanted is None:
         layers = ", ".join(params.models[model].layers)
         raise UserError(f"{model} has no layer {layer} in params.yaml; it has {layers}")
-    if wanted.hex != features.key_digest(layer):
-        fields = [name for name, value in stored.items() if getattr(wanted, name) != value]
+    if wanted.hex != stored.hex:
+        fields = [
+            name for name, value in dataclasses.asdict(wanted).items() if getattr(stored, name) != value
+        ]
         raise UserError(
             f"{features.path}: {layer} was stored with another {' and '.join(fields)} than params.yaml and "
             "the model have now",

@@ -161,16 +161,23 @@ def test_bad_input_is_one_line_and_exit_code_2(ask, arguments, message):
     assert re.search(message, err)
 
 
-def test_an_image_is_refused_where_the_stored_features_were_made_otherwise(ask, project):
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ("crop: 64", "crop: 56", "preprocessing"),
+        ("pooled: flatten", "pooled: {node: flatten, pool: max}", "pool"),
+    ],
+)
+def test_an_image_is_refused_where_the_stored_features_were_made_otherwise(ask, project, old, new, field):
     params = project / "params.yaml"
-    params.write_text(PARAMS.replace("crop: 64", "crop: 56"))
+    params.write_text(PARAMS.replace(old, new))
     try:
         code, _, err = ask("--image", project / "data/raw/toy/000050.png")
         assert ask("000003")[0] == 0  # what is stored can be asked for all the same
     finally:
         params.write_text(PARAMS)
     assert code == 2
-    assert "stored with another preprocessing" in err
+    assert f"stored with another {field} than" in err
 
 
 def test_a_query_by_id_imports_nothing_slow(project):
