@@ -426,7 +426,8 @@ def test_ones_own_inception_computes_what_it_computed(tmp_path, architecture):
 @pytest.mark.parametrize("architecture", ["inception_v3", "googlenet"])
 def test_transform_input_of_ones_own_checkpoint_is_a_parameter(tmp_path, architecture):
     torch.manual_seed(0)
-    torch.save(build_network(architecture, 3, 96).state_dict(), tmp_path / "net.pth")
+    own = torchvision.models.get_model(architecture, weights=None, num_classes=3, init_weights=False)
+    torch.save(own.state_dict(), tmp_path / "net.pth")
     plain = msgspec.structs.replace(
         file_model(tmp_path / "net.pth", architecture, crop=96), layers={"logits": "fc"}
     )
