@@ -41,8 +41,8 @@ def export_parquet(file: FeatureFile, layers: Sequence[str], folder: Path) -> li
     """`<split>.parquet`: id, a column a class, and a column of fixed-size lists a layer.
 
     The columns are called `id`, `label.<class>` and `<layer>`; a layer with the name of another column is
-    `layer.<layer>`. What identifies the features (data set, split, model, layers' keys) is in the schema's
-    metadata.
+    `layer.<layer>`. What identifies the features (data set, split, model, layers' keys) and the layers' shapes
+    are in the schema's metadata.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -51,6 +51,7 @@ def export_parquet(file: FeatureFile, layers: Sequence[str], folder: Path) -> li
     kinds = [pa.list_(pa.from_numpy_dtype(array.dtype), array.shape[1]) for array in arrays]
     about = {"dataset": file.dataset, "split": file.split, "model": file.model}
     about |= {f"feature_key.{layer}": json.dumps(file.key(layer), sort_keys=True) for layer in layers}
+    about |= {f"shape.{layer}": shape.json() for layer in layers if (shape := file.shape(layer))}
     ours = {"id": pa.string(), **{f"label.{name}": pa.int8() for name in file.classes}}
     theirs = [_apart(layer, ours) for layer in layers]
     schema = pa.schema([*ours.items(), *zip(theirs, kinds, strict=True)], metadata=about)

@@ -150,6 +150,7 @@ def test_export_gives_the_same_values_in_another_form(tmp_path: Path, file: Path
         assert table["label.dog"].to_pylist() == [-1, 1, 1]
         np.testing.assert_array_equal(np.array(table["fc"].to_pylist(), "f4"), features.layer("fc"))
         assert json.loads(table.schema.metadata[b"feature_key.fc"])["node"] == "fc"
+        assert json.loads(table.schema.metadata[b"shape.fc"])["shape"] == [5]
     else:
         found = np.fromfile(out / "fc.bytes", "<f4").reshape(3, 5)
         np.testing.assert_array_equal(found, features.layer("fc"))
