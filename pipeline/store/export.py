@@ -41,8 +41,8 @@ def export_parquet(file: FeatureFile, layers: Sequence[str], folder: Path) -> li
     """`<split>.parquet`: id, a column a class, and a column of fixed-size lists a layer.
 
     The columns are called `id`, `label.<class>` and `<layer>`; a layer with the name of another column is
-    `layer.<layer>`. What identifies the features (data set, split, model, layers' keys) and the layers' shapes
-    are in the schema's metadata.
+    `layer.<layer>`. What identifies the features (data set, split, model, layers' keys) is in the schema's
+    metadata, and the layers' shapes.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
