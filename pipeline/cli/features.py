@@ -71,8 +71,7 @@ def _opened(path: Path) -> FeatureFile:
     try:
         return FeatureFile.open(path)
     except UserError as error:
-        ours = Project().features(path.resolve().parent.name, path.stem)
-        if path.resolve() == ours.resolve():
+        if Project().has_features(path):
             raise
         raise UserError(str(error)) from None
 

@@ -50,9 +50,11 @@ def _given(files: Sequence[Path]) -> _Checked:
     from ..store.verify import verify_feature_file
 
     for path in files:
+        ours = Project().has_features(path)
         if not path.is_file():
-            raise UserError(f"{path}: no such feature file", rerun="extract")
-        yield "feature file", path, _with_remedy(verify_feature_file(path), "extract")
+            raise UserError(f"{path}: no such feature file", rerun="extract" if ours else None)
+        problems = verify_feature_file(path)
+        yield "feature file", path, _with_remedy(problems, "extract") if ours else problems
 
 
 def _stored(project: Project) -> _Checked:

@@ -86,7 +86,13 @@ def test_only_a_file_of_the_project_has_a_stage_that_writes_it_again(tmp_path: P
             2,
             "pool5: README.md: not a feature file, or its first bytes are damaged\n",
         )
+    told = pool5(tmp_path, "verify", "README.md")
+    assert (told.returncode, told.stdout) == (
+        1,
+        "README.md: not a feature file, or its first bytes are damaged\n",
+    )
     file.write_bytes(b"damaged")
+    assert "run `dvc repro -sf extract`" in pool5(tmp_path, "verify", file).stdout
     assert "run `dvc repro -sf extract`" in pool5(tmp_path, "show", "data/features/m/test.h5").stderr
 
 
