@@ -28,6 +28,7 @@ def main() -> None:
         resamples=params.ap.bootstrap,
         seed=params.ap.seed,
         gaps=data.gaps,
+        notes=data.notes,
     )
     tell_gaps(result, params.ap.of)
     save_record(result, project.result("ap"))

@@ -25,6 +25,7 @@ def compare_models(
     resamples: int,
     seed: int,
     gaps: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> ApResult:
     """AP of every model on every class, and the differences between every two models.
 
@@ -32,7 +33,8 @@ def compare_models(
     the AP itself: an image drawn twice lifts its own precision, so resamples lie higher than the test set
     that they come from, by half a point where a class has a hundred positives, which is as much as mAP's
     standard deviation. Every model sees the same resamples: what is easy or hard for all of them cancels in
-    a difference. A class with fewer than five positives gets no interval. A resample without a positive of
+    a difference. A class with fewer than five positives gets no interval, and so does a mean of such classes
+    alone. A resample without a positive of
     a class leaves that class's part in mAP where it is.
 
     Parameters
@@ -48,6 +50,8 @@ def compare_models(
         Of the bootstrap.
     gaps : sequence of str
         What is known to be missing; those found here come behind.
+    notes : sequence of str
+        What the scores take for granted.
     """
     rows: list[ApRow] = []
     differences: list[ApDifference] = []
@@ -71,6 +75,7 @@ def compare_models(
         rows=tuple(rows),
         differences=tuple(differences),
         gaps=(*gaps, *_gaps(labels, classes, split)),
+        notes=tuple(notes),
     )
 
 
@@ -94,7 +99,7 @@ class _Estimates:
         drawn: Mapping[str, np.ndarray],
     ) -> _Estimates:
         positives, chance = (labels == 1).sum(axis=0), chance_level(labels)
-        scored = positives > 0
+        scored, enough = positives > 0, positives >= FEWEST_POSITIVES
         points, draws = {}, {}
         for model, values in scores.items():
             ap = measure.of_classes(values, labels)
@@ -107,7 +112,7 @@ class _Estimates:
             draws,
             np.append(positives, positives[scored].sum()),
             np.append(chance, _mean(chance[scored])),
-            np.append(positives >= FEWEST_POSITIVES, scored.any()),
+            np.append(enough, enough.any()),
         )
 
     def rows(self, classes: Sequence[str]) -> list[ApRow]:

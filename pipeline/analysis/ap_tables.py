@@ -128,7 +128,9 @@ def ap_latex(result: ApResult) -> str:
                 parts.append(r"    \midrule")
             cells = [_tex(result.called(name)), str(rows[0].positives), _tex(_short(rows[0].chance))]
             parts.append("    " + " & ".join([*cells, *map(_latex_cell, _marked(rows))]) + r" \\")
-        parts += [r"    \bottomrule", r"  \end{tabular}", r"\end{table}", ""]
+        parts += [r"    \bottomrule", r"  \end{tabular}"]
+        parts += [rf"  \par\smallskip {{\footnotesize {_tex(note)}\par}}" for note in result.notes]
+        parts += [r"\end{table}", ""]
     return "\n".join(parts)
 
 
@@ -158,7 +160,8 @@ def _sentence(model: str, baseline: str, rows: Sequence[ApDifference]) -> str:
     mean = rows[-1]
     if mean.difference is None:
         return f"**{_md(model)}** over **{_md(baseline)}**: no class has an AP"
-    difference = f"{mean.difference:+.3f} [{mean.lo:+.3f}, {mean.hi:+.3f}]"
+    interval = "" if mean.lo is None else f" [{mean.lo:+.3f}, {mean.hi:+.3f}]"
+    difference = f"{mean.difference:+.3f}{interval}"
     return f"**{_md(model)}** over **{_md(baseline)}**: mAP {difference}; {'; '.join(parts)}"
 
 
@@ -179,6 +182,7 @@ def _footnote(result: ApResult) -> str:
             f"Among {len(result.classes)} classes, about {by_chance:.1f} would seem to gain or lose "
             "beyond noise even between equal models."
         )
+    lines += map(_md, result.notes)
     return "\n\n".join(lines)
 
 

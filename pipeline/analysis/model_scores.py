@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from ..errors import UserError
 from ..params import Params
 from ..project import Project
+from ..results.record import load_if_there
+from ..results.training import TrainingResult
 from ..store.feature_file import FeatureFile
 from ..store.logits_file import read_logits
 
@@ -28,6 +30,8 @@ class ModelScores:
         Logits, in the order asked for; none where there is nothing to score.
     gaps : tuple of str
         Why there is nothing to score.
+    notes : tuple of str
+        Whose outputs are taken to be the classes in their order, though nobody says so.
     """
 
     classes: tuple[str, ...]
@@ -35,6 +39,7 @@ class ModelScores:
     labels: np.ndarray
     scores: dict[str, np.ndarray]
     gaps: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def load_scores(names: Sequence[str], params: Params, project: Project) -> ModelScores:
@@ -60,7 +65,17 @@ def load_scores(names: Sequence[str], params: Params, project: Project) -> Model
         )
     for name, each in loaded.items():
         _check_logits(name, each.scores[name], first.classes)
-    return dataclasses.replace(first, scores={name: each.scores[name] for name, each in loaded.items()})
+    scores = {name: each.scores[name] for name, each in loaded.items()}
+    models = [name for name in names if name not in params.probe]
+    return dataclasses.replace(first, scores=scores, notes=tuple(_doubts(models, first.classes, project)))
+
+
+def _doubts(models: Iterable[str], classes: tuple[str, ...], project: Project) -> Iterator[str]:
+    """A line for each model whose outputs are not known to be the data set's classes."""
+    for name in models:
+        made = load_if_there(TrainingResult, project.result(f"training/{name}"))
+        if made is not None and (doubt := made.doubt(classes)):
+            yield f"{name}: {doubt}"
 
 
 def _load(name: str, params: Params, project: Project) -> ModelScores:

@@ -53,12 +53,7 @@ def page_sections(params: Params, records: Records, map_gaps: Sequence[str] = ()
         if asked:
             found.append(Section(anchor, title, bool(shows), tuple(gaps)))
 
-    assumed = [
-        f"{name}: its weights name no classes; the order of its outputs is assumed to be the data set's"
-        for name, training in records.trainings.items()
-        if training.order_assumed and name in params.ap.of
-    ]
-    precision = (*_gaps("ap", ap), *probed, *assumed)
+    precision = (*_gaps("ap", ap), *probed, *(ap.notes if ap else ()))
     add(params.ap.of, "precision", "Average precision", ap and ap.has_values, precision)
     add(
         len(params.ap.of) > 1,

@@ -24,7 +24,7 @@ class ApRow(Part, frozen=True):
     ap : float or None
         None where the class has no positives and so no AP.
     lo, hi : float or None
-        None as well where the class has fewer than five positives.
+        None as well where the class has fewer than five positives, or all classes of a mean have.
     positives : int
         The mean's is the sum over the classes that have an AP.
     chance : float or None
@@ -90,9 +90,12 @@ class ApResult(Record, frozen=True):
         Of every model with every earlier one.
     gaps : tuple of str
         What has no number, and why.
+    notes : tuple of str
+        What the numbers take for granted: the order of a model's outputs, where its weights name no classes.
     """
 
     stage: ClassVar[str] = "ap"
+    version: ClassVar[int] = 2
 
     split: str
     images: int
@@ -104,6 +107,7 @@ class ApResult(Record, frozen=True):
     rows: tuple[ApRow, ...]
     differences: tuple[ApDifference, ...]
     gaps: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def has_values(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from ..files.hints import some_of
 from .record import Part, Record
 
 
@@ -42,6 +43,17 @@ class TrainingResult(Record, frozen=True):
     epochs: int = 0
     kept_epoch: int | None = None
     history: tuple[Epoch, ...] = ()
+
+    def doubt(self, classes: tuple[str, ...]) -> str | None:
+        """Why its outputs may not be `classes` in this order; None where they are known to be."""
+        if self.order_assumed:
+            return "its weights name no classes; the order of its outputs is assumed to be the data set's"
+        if self.classes and self.classes != classes:
+            return (
+                f"its weights call their outputs {some_of(self.classes, 3)}; they are taken to be the data "
+                "set's classes in their order"
+            )
+        return None
 
     def metrics(self) -> dict[str, Any]:
         """What DVC compares: the number of epochs, and of the kept one its number, loss and mAP."""

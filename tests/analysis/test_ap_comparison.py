@@ -3,6 +3,7 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from pool5.analysis.ap_comparison import compare_models
+from pool5.analysis.ap_tables import ap_latex, ap_markdown
 from pool5.measures import AP
 from pool5.results.ap import ApResult
 from pool5.results.record import load_record, save_record
@@ -52,6 +53,21 @@ def test_a_class_without_positives_has_no_ap_and_one_with_few_no_interval():
     assert np.isfinite(
         [found.row("dog", "good", "AP(sklearn)").lo, found.row(None, "good", "AP(sklearn)").hi]
     ).all()
+
+
+def test_a_mean_of_classes_without_intervals_has_none():
+    """One class of one positive: its resamples say nothing, and their mean says no more."""
+    scores, labels = scene()
+    few = compare({model: values[:, 3:] for model, values in scores.items()}, labels[:, 3:], classes=("fox",))
+    for model in scores:
+        row = few.row(None, model, "AP(sklearn)")
+        assert np.isfinite(row.ap)
+        assert (row.lo, row.hi) == (None, None)
+    assert [(d.lo, d.hi, d.sign) for d in few.differences] == 2 * [(None, None, 0)]
+    assert "mAP +0.000; gain beyond noise: none" in ap_markdown(few)
+    assert ap_latex(few).count("[") == 0
+    # beside a class with an interval such a class does take part
+    assert compare(scores, labels).row(None, "good", "AP(sklearn)").lo is not None
 
 
 def test_intervals_hold_their_ap_and_stay_between_zero_and_one():

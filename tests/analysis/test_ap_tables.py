@@ -2,6 +2,7 @@ import csv
 import io
 import re
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -87,6 +88,20 @@ def test_latex_escapes_names_and_balances_its_environments(comparison):
     assert text.count("{") == text.count("}")
     body = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert {line.replace(r"\&", "").count("&") for line in body} == {4}
+
+
+def test_what_the_numbers_take_for_granted_stands_under_each_table(comparison):
+    note = "fine_tuned: the order of its outputs is assumed"
+    noted = msgspec.structs.replace(comparison, notes=(note,))
+    assert note not in ap_markdown(comparison) + ap_latex(comparison)
+    assert ap_markdown(noted).rstrip().endswith(r"fine\_tuned: the order of its outputs is assumed")
+    under = (
+        r"\end{tabular}"
+        + "\n"
+        + r"  \par\smallskip {\footnotesize fine\_tuned: the order of its outputs is assumed"
+    )
+    assert ap_latex(noted).count(under) == len(comparison.measures)
+    assert ap_csv(noted) == ap_csv(comparison)
 
 
 def test_curves_reach_full_recall_and_enclose_the_area(data):

@@ -6,6 +6,8 @@ from pool5.analysis.model_scores import load_scores
 from pool5.errors import UserError
 from pool5.params import load_params
 from pool5.project import Project
+from pool5.results.record import save_record
+from pool5.results.training import TrainingResult
 from pool5.store.feature_key import FeatureKey
 from pool5.store.feature_writer import write_feature_file
 from pool5.store.logits_file import LogitsFile, write_logits
@@ -114,3 +116,22 @@ def test_the_probe_section_decides_what_a_name_means(tmp_path, params):
     probe_only = msgspec.structs.replace(params, probe={"net": params.probe["frozen"]})
     with pytest.raises(UserError, match=r"probes/net\.h5: no such logits file"):
         load_scores(["net"], probe_only, Project(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("classes", "assumed", "told"),
+    [
+        (("cat", "dog"), False, None),
+        (("cat", "dog"), True, "net: its weights name no classes; the order of its outputs is assumed"),
+        (("x", "y"), False, "net: its weights call their outputs x, y; they are taken to be the data set's"),
+        ((), False, None),
+    ],
+)
+def test_outputs_that_are_not_known_to_be_the_classes_are_told(tmp_path, params, classes, assumed, told):
+    write_model(tmp_path)
+    write_probe(tmp_path)
+    made = TrainingResult(model="net", classes=classes, order_assumed=assumed)
+    save_record(made, Project(tmp_path).result("training/net"))
+    notes = load_scores(["net", "frozen"], params, Project(tmp_path)).notes
+    assert len(notes) == bool(told)
+    assert not told or notes[0].startswith(told)
