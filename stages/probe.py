@@ -28,7 +28,6 @@ def main() -> None:
     splits = params.dataset.train, params.dataset.test
     parts, few_shot = [], []
     make_folders(project.probes, filled=bool(params.probe))
-    make_folders(project.report("probe"), filled=any(probe.shots for probe in params.probe.values()))
     with tempfile.TemporaryDirectory() as scratch, unit_cache(project, "probe") as units:
         for name, settings in params.probe.items():
             model, _ = split_reference(settings.of)
@@ -47,6 +46,7 @@ def main() -> None:
     tell_gaps(result, params.probe)
     save_record(result, project.result("probe"))
     write_json(project.metrics("probe"), result.metrics())
+    make_folders(project.report("probe"), filled=bool(few_shot))
     if few_shot:
         write_text(project.report("probe", "few_shot.csv"), few_shot_csv(few_shot))
         draw_few_shot(few_shot, project.report("probe", "few_shot"))

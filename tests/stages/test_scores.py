@@ -54,7 +54,7 @@ def put_split(
     features = rng.normal(size=(n, 16)).astype(np.float32)
     features[:, : len(classes)] += labels
     ids, digests = np.array([f"{split}{row:03}" for row in range(n)]), np.zeros((n, 16), np.uint8)
-    logits = rng.normal(size=(n, len(classes))).astype(np.float32)
+    logits = rng.normal(size=(n, max(len(classes), 1))).astype(np.float32)
     layers = {"fc7": features, "logits": logits, **layers}
     write_feature_file(
         project.features("net", split),
@@ -218,3 +218,86 @@ def test_one_class_and_one_image_are_enough(tmp_path, case):
     _, scored, hardest = run_all(put_project(tmp_path, **case))
     assert scored.has_values
     assert hardest.classes
+
+
+SHOTS = {
+    "linear": {"of": "net/fc7", "C": [1, 10], "folds": 3, "shots": [1, 4]},
+    "near": {"of": "net/fc7", "kind": "knn", "k": 5, "shots": [1, 4], "repeats": 3},
+}
+
+
+@pytest.fixture(scope="module")
+def shots_project(tmp_path_factory):
+    project = put_project(
+        tmp_path_factory.mktemp("shots"), probe=SHOTS, ap={"of": ["linear", "near"], "bootstrap": 50}
+    )
+    run_all(project)
+    return project
+
+
+def test_a_knn_probe_has_rows_beside_a_linear_one(shots_project):
+    scored = load_record(ApResult, shots_project.result("ap"))
+    assert scored.models == ("linear", "near")
+    assert scored.row(None, "near", "AP(area)").ap > 0.6
+    assert scored.pairs("AP(area)")["near", "linear"]
+    logits = read_logits(shots_project.probe("near")).logits
+    assert 0 <= logits.min() < logits.max() <= 1
+    hardest = load_record(HardResult, shots_project.result("hard")).classes
+    assert {item.model for item in hardest} <= {"linear", "near"}
+
+
+def test_few_examples_have_a_table_a_figure_and_metrics(shots_project):
+    assert names(shots_project.report("probe")) == {f"few_shot.{kind}" for kind in ("csv", "png", "svg")}
+    with shots_project.report("probe", "few_shot.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    places = [(row["probe"], row["class"], row["protocol"], row["shots"]) for row in rows]
+    assert len(places) == len(set(places)) == 2 * 4 * 2 * 3  # probes, classes and mean, protocols, numbers
+    assert {(row["probe"], row["shots"], row["draws"]) for row in rows if row["is_mean"] == "1"} == {
+        *(("linear", n, "5") for n in ("1", "4")),
+        *(("near", n, "3") for n in ("1", "4")),
+        *((probe, "all", "1") for probe in SHOTS),
+    }
+    metrics = json.loads(shots_project.metrics("probe").read_text())
+    assert list(metrics["near"]["few_shot"]["AP(area)"]) == ["1", "4", "all"]
+
+
+def test_the_end_of_the_curve_is_the_ap_of_the_probe(shots_project):
+    scored = load_record(ApResult, shots_project.result("ap"))
+    for few in load_record(ProbeResult, shots_project.result("probe")).few_shot:
+        for measure in few.measures:
+            for name, rows in few.by_class(measure).items():
+                found = scored.row(name, few.probe, measure).ap
+                assert rows[-1].ap == (None if found is None else pytest.approx(found, abs=1e-12))
+
+
+def test_what_cannot_be_drawn_is_told_once(shots_project):
+    gaps = load_record(ProbeResult, shots_project.result("probe")).gaps
+    assert gaps.count("few examples: no image of train shows emu: there is nothing to draw") == 1
+
+
+def test_a_further_number_of_examples_trains_no_probe_and_changes_no_other(tmp_path, monkeypatch):
+    project = put_project(tmp_path, probe=SHOTS, ap={})
+    monkeypatch.chdir(tmp_path)
+    probe.main()
+    before = load_record(ProbeResult, project.result("probe"))
+    more = {name: given | {"shots": [1, 2, 4]} for name, given in SHOTS.items()}
+    project.params.write_text(json.dumps(PARAMS | {"probe": more, "ap": {}}))
+    monkeypatch.setattr(linear_probe, "train_probe", None)
+    probe.main()
+    after = load_record(ProbeResult, project.result("probe"))
+    assert after.probes == before.probes
+    for old, new in zip(before.few_shot, after.few_shot, strict=True):
+        assert set(old.rows) < set(new.rows)
+
+
+def test_a_kind_that_params_sets_back_is_taken_as_it_was(tmp_path, monkeypatch):
+    project = put_project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    probe.main()
+    before = digests(project)
+    for kind in ("knn", "linear"):
+        given = {"of": "net/fc7", "C": [1, 10], "folds": 3, "kind": kind}
+        project.params.write_text(json.dumps(PARAMS | {"probe": {"frozen": given}}))
+        probe.main()
+        assert load_record(ProbeResult, project.result("probe")).probes[0].kind == kind
+    assert digests(project) == before
