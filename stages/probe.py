@@ -32,7 +32,7 @@ def main() -> None:
         for name, settings in params.probe.items():
             model, _ = split_reference(settings.of)
             train, test = (FeatureFile.open(project.features(model, split)) for split in splits)
-            task = ProbeTask(name, settings, train, test, project.model(model))
+            task = ProbeTask(name, settings, train, test, project.model(model), project.root)
             path, record = project.probe(name), Path(scratch, f"{name}.json")
             outputs = {LOGITS: path, WEIGHTS: path.with_suffix(".safetensors"), RECORD: record}
             units.put(decided_by(task), outputs, functools.partial(make_probe, task))
