@@ -136,7 +136,7 @@ class OpenClipSource(ModelSource):
     ) -> dict[str, torch.Tensor]:
         """As `open_clip.factory.load_checkpoint`: other programs' names, older ones, other sizes."""
         own = network.state_dict()
-        if all(key in own and value.shape == own[key].shape for key, value in state.items()):
+        if own.keys() == state.keys() and all(own[key].shape == value.shape for key, value in state.items()):
             return dict(state)
         try:
             return _converted(dict(state), network, own)
@@ -226,6 +226,8 @@ def _converted(
         state = clip.model.convert_to_custom_text_state_dict(state)
     for name in own.keys() & state.keys() & {"logit_scale", "logit_bias"}:
         state[name] = state[name].reshape(own[name].shape)
+    if "logit_bias" in own and "logit_scale" in state:  # of a CLIP, made ready for SigLIP's loss
+        state.setdefault("logit_bias", torch.zeros_like(state["logit_scale"]))
     if (ids := "text.transformer.embeddings.position_ids") not in own:
         state.pop(ids, None)
     clip.model.resize_pos_embed(state, network)
