@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 
 from pool5.errors import UserError
 from pool5.store.cache_usage import cache_usage, remove_unused, shrink_to
+from pool5.store.feature_file import FeatureFile
 from pool5.store.feature_key import FeatureKey
+from pool5.store.feature_writer import FileHead
 from pool5.store.layer_shape import LayerShape
+from pool5.store.publish import publish
 from pool5.store.row_cache import RowCache, is_in
 from pool5.store.row_shard import DamagedShard, read_shard, write_shard
 from pool5.store.verify import shapes_of, shards_of, verify_shape, verify_shard
@@ -318,3 +321,14 @@ def test_a_shape_that_no_disk_takes_leaves_nothing_behind(tmp_path: Path, monkey
         keep(tmp_path)
     assert told.value.filename
     assert shapes_of(tmp_path) == []
+
+
+def test_what_is_published_has_the_shape_that_the_cache_keeps(tmp_path: Path) -> None:
+    fill(tmp_path, range(4))
+    names, labels = np.array([*"abcd"]), np.zeros((4, 0), np.int8)
+    head = FileHead("d", "test", "m", (), names, digests_of(range(4)), labels)
+    publish(tmp_path / "before.h5", head, {"fc": RowCache(tmp_path).rows(KEY)})
+    assert FeatureFile.open(tmp_path / "before.h5").shape("fc") == LayerShape((3,))
+    keep(tmp_path, LayerShape((3, 1, 1), "C,H,W"))
+    publish(tmp_path / "after.h5", head, {"fc": RowCache(tmp_path).rows(KEY)})
+    assert FeatureFile.open(tmp_path / "after.h5").shape("fc") == LayerShape((3, 1, 1), "C,H,W")
