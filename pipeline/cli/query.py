@@ -13,6 +13,7 @@ from ..files.csv_file import joined
 from ..params import Params, load_params
 from ..project import Project
 from ..search.searcher import Neighbors, Searcher
+from .question import question_of
 from .subjects import embed_files, stored_image
 
 _PATH = click.Path(path_type=Path)
@@ -21,6 +22,10 @@ _PATH = click.Path(path_type=Path)
 @click.command()
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option("--image", type=_PATH, help="Ask with an image file instead of an id.")
+@click.option(
+    "--text", "texts", multiple=True, help="Ask in words a model that has a text tower; repeatable."
+)
+@click.option("--minus", multiple=True, help="Take away an id, an image file or a text; repeatable.")
 @click.option("--model", required=True, help="A model of params.yaml.")
 @click.option("--layer", required=True, help="One of its stored layers.")
 @click.option("-k", default=4, show_default=True, help="How many neighbors.")
@@ -37,6 +42,8 @@ _PATH = click.Path(path_type=Path)
 def query(
     ids: tuple[str, ...],
     image: Path | None,
+    texts: tuple[str, ...],
+    minus: tuple[str, ...],
     model: str,
     layer: str,
     k: int,
@@ -47,29 +54,41 @@ def query(
     as_json: bool,
     sheet: Path | None,
 ) -> None:
-    """Find the images nearest to ID, or to each of several.
+    """Find the images nearest to ID, or to each of several; or to an image file, or to words.
 
     An image is never its own neighbor; its duplicates are, at distance 0. An ID that the searched split does
     not have is looked for in the model's other splits. With one ID, --json prints the list of its neighbors;
     with several, a list of {query, neighbors}.
+
+    With --text or --minus, or both ID and --image, all that is given makes up one question: each is brought
+    to length one, and the question is the sum of what is given less what --minus takes away. A --minus that
+    is an id of the data set is that image; else, if there is such a file, the image in it; else a text. What
+    each was taken for is told on stderr. Texts are compared with a layer of node `image` of an open_clip
+    model. An image that takes part is not found.
     """
-    if bool(ids) == (image is not None):
-        raise UserError("give either the ids of images or --image FILE")
+    if not (ids or image or texts):
+        raise UserError("give the ids of images, --image FILE or --text WORDS")
     if sheet is not None and sheet.suffix not in {".png", ".svg"}:
         raise UserError(f"--sheet {sheet}: not a .png or .svg file; choose one of these endings")
     project = Project()
     params = load_params(project.params)
     searcher = _open(project, params, model, layer, split, metric, approximate)
-    if image is not None:
-        vectors = embed_files([image], searcher.features, model, layer, params)
-        answers = searcher.query(vectors, k, classes)
-        labels: list[tuple[str, ...]] = [()]
-        splits: list[str | None] = [None]
+    names = [str(image)] if image is not None else list(ids)
+    labels: list[tuple[str, ...]] = [()]
+    splits: list[str | None] = [None]
+    words: str | None = None
+    if texts or minus or (ids and image is not None):
+        question = question_of(ids, image, texts, minus, searcher.features, layer)
+        answers = searcher.query(question.vector(params, project), k, classes, without=question.ids)
+        if len(question.terms) > 1:
+            click.echo(question.told(), err=True)
+        names = [words := str(question)]
+    elif image is not None:
+        answers = searcher.query(embed_files([image], searcher.features, model, layer, params), k, classes)
     else:
         answers, labels, splits = _ask_by_id(searcher, ids, k, classes)
-    names = [str(image)] if image is not None else list(ids)
     if sheet is not None:
-        _draw(project, params, searcher, names, answers, labels, splits, sheet)
+        _draw(project, params, searcher, names, answers, labels, splits, sheet, words)
     click.echo(_as_json(names, answers) if as_json else _as_table(names, answers))
 
 
@@ -145,8 +164,13 @@ def _draw(
     labels: Sequence[tuple[str, ...]],
     splits: Sequence[str | None],
     path: Path,
+    words: str | None,
 ) -> None:
-    """Draw the sheet; `splits` are those of the queries, None for a file: two splits may have the same id."""
+    """Draw the sheet.
+
+    `splits` are those of the queries, None for a file: two splits may have the same id. `words` are a
+    question that is no image.
+    """
     import msgspec
 
     from ..datasets.manifest import image_paths, read_manifest
@@ -164,7 +188,9 @@ def _draw(
     for split, name in (*zip(splits, names, strict=True), *shown):
         if name not in images_of[split]:
             raise UserError(f"{project.manifests}: no image {name} of {split} there", rerun="extract")
-    asked = {name: images_of[split][name] for split, name in zip(splits, names, strict=True)}
+    asked: dict[str, Path | str] = {
+        name: words or images_of[split][name] for split, name in zip(splits, names, strict=True)
+    }
     representation = f"{searcher.features.model}/{searcher.layer}"
     queries = [
         ShownQuery(

@@ -13,14 +13,13 @@ from ..params import Params
 from ..store.feature_file import FeatureFile
 
 
-def stored_image(features: FeatureFile, layer: str, name: str) -> tuple[FeatureFile, int]:
+def find_image(features: FeatureFile, layer: str, name: str) -> tuple[FeatureFile, int] | None:
     """The feature file that has an image, `features` or one of the model's other splits, and its row there.
 
     Raises
     ------
     UserError
-        If no split has it (names ids of `features` that are near), or the other split's features have
-        another key.
+        If the other split's features have another key.
     """
     for path in (features.path, *sorted(features.path.parent.glob("*.h5"))):
         file = features if path == features.path else FeatureFile.open(path)
@@ -28,7 +27,12 @@ def stored_image(features: FeatureFile, layer: str, name: str) -> tuple[FeatureF
             if file.key_digest(layer) != features.key_digest(layer):
                 raise UserError(f"{path}: other features than {features.path}", rerun="extract")
             return file, int(file.rows([name])[0])
-    return features, int(features.rows([name])[0])  # refuses it
+    return None
+
+
+def stored_image(features: FeatureFile, layer: str, name: str) -> tuple[FeatureFile, int]:
+    """As `find_image`; refuses what no split has, and names ids of `features` that are near."""
+    return find_image(features, layer, name) or (features, int(features.rows([name])[0]))
 
 
 def embed_files(
@@ -43,7 +47,7 @@ def embed_files(
     """
     from ..datasets.image_file import Budget, UnreadableImage, read_image
 
-    _check_key(params, model, layer, features)
+    check_key(params, model, layer, features)
     try:
         for image in images:
             # what is no image is refused before the network is built
@@ -55,7 +59,8 @@ def embed_files(
     return embed_images(images, model, params, layers=[layer])[layer]
 
 
-def _check_key(params: Params, model: str, layer: str, features: FeatureFile) -> None:
+def check_key(params: Params, model: str, layer: str, features: FeatureFile) -> None:
+    """Refuse features of another key than params.yaml and data/models ask for now."""
     from ..extract.keys import feature_keys
 
     stored, wanted = features.feature_key(layer), feature_keys(params, model).get(layer)

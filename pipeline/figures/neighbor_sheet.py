@@ -28,7 +28,7 @@ def neighbor_sheet(
     *,
     title: str,
     gaps: Sequence[str] = (),
-    asked: Mapping[str, Path] | None = None,
+    asked: Mapping[str, Path | str] | None = None,
 ) -> Figure:
     """A row a query: the query, then a group of columns for each layer, nearest first.
 
@@ -44,8 +44,9 @@ def neighbor_sheet(
     title : str
     gaps : sequence of str
         Why there may be nothing.
-    asked : {id: path}, optional
-        The queries' images, where they are not of the split that was searched: it may have their ids too.
+    asked : {id: path or words}, optional
+        The queries' images, where they are not of the split that was searched: it may have their ids too. A
+        query that is no image is written in words.
     """
     if not queries or metric is None:
         return compose_sheet([], title=title, caption="\n".join(["There is nothing to show.", *gaps]))
@@ -54,9 +55,9 @@ def neighbor_sheet(
     across = math.ceil(k / lines)
     rows: list[tuple[str, list[Tile | None]]] = []
     for query in queries:
-        first: Tile | None = Tile(
-            (asked or images)[query.id], Path(query.id).name, ", ".join(query.labels), "query"
-        )
+        picture = (asked or images)[query.id]
+        title = Path(query.id).name if isinstance(picture, Path) else ""
+        first: Tile | None = Tile(picture, title, ", ".join(query.labels), "query")
         for line in range(lines):
             tiles = [first]
             for layer in layers:

@@ -38,15 +38,20 @@ _MARGIN = 0.22
 _SIDE = 1.15
 _TITLE_SIZE = 7.5
 _NOTE_SIZE = 6.8
+_WORDS_SIZES = (9.0, 7.5, 6.0)
+_PADDING = 0.08
 _LINE = 1.32  # line height over font size
 _PIXELS_PER_INCH = 200
 
 
 @dataclasses.dataclass(frozen=True)
 class Tile:
-    """One image of a sheet: a line above it (`title`), wrapped text below (`note`), and how it is framed."""
+    """One image of a sheet: a line above it (`title`), wrapped text below (`note`), and how it is framed.
 
-    image: Path
+    In the place of an image there may be words.
+    """
+
+    image: Path | str
     title: str
     note: str = ""
     frame: Frame = "plain"
@@ -180,17 +185,38 @@ def _draw_tile(axes: Axes, tile: Tile, left: float, top: float) -> None:
         _text(axes, left + width, top, [mark], _TITLE_SIZE, color=ink, weight="bold", align="right")
     top += _title_height()
     axes.add_patch(Rectangle((left, top), width, height, facecolor="#f1f1f1", edgecolor="none"))
-    image = _thumbnail(tile.image)
+    if isinstance(tile.image, Path):
+        _draw_image(axes, tile.image, left, top)
+    else:
+        _draw_words(axes, tile.image, left, top)
+    frame = Rectangle((left, top), width, height, facecolor="none", zorder=3, joinstyle="miter")
+    frame.set(edgecolor=_COLOUR[tile.frame], linewidth=_WIDTH[tile.frame])
+    axes.add_patch(frame)
+    _text(axes, left, top + height + 0.05, wrapped(tile.note, width, _NOTE_SIZE), _NOTE_SIZE, color="#333333")
+
+
+def _draw_image(axes: Axes, path: Path, left: float, top: float) -> None:
+    width, height = _CELL
+    image = _thumbnail(path)
     scale = min(width / image.shape[1], height / image.shape[0])
     w, h = image.shape[1] * scale, image.shape[0] * scale
     x, y = left + (width - w) / 2, top + (height - h) / 2
     limits = axes.get_xlim(), axes.get_ylim()
     axes.imshow(image, extent=(x, x + w, y + h, y), aspect="auto", interpolation="antialiased", zorder=2)
     axes.set(xlim=limits[0], ylim=limits[1])  # imshow moves them to the image
-    frame = Rectangle((left, top), width, height, facecolor="none", zorder=3, joinstyle="miter")
-    frame.set(edgecolor=_COLOUR[tile.frame], linewidth=_WIDTH[tile.frame])
-    axes.add_patch(frame)
-    _text(axes, left, top + height + 0.05, wrapped(tile.note, width, _NOTE_SIZE), _NOTE_SIZE, color="#333333")
+
+
+def _draw_words(axes: Axes, words: str, left: float, top: float) -> None:
+    """In the largest size in which they fit; what fits in none is cut."""
+    width, height = (side - 2 * _PADDING for side in _CELL)
+    for size in _WORDS_SIZES:
+        lines = wrapped(words, width, size)
+        if _height(lines, size) <= height:
+            break
+    else:
+        room = int(height / (size * _LINE * POINT))
+        lines = [*lines[: room - 1], lines[room - 1] + " …"] if len(lines) > room else lines
+    _text(axes, left + _PADDING, top + _PADDING + (height - _height(lines, size)) / 2, lines, size)
 
 
 def _draw_legend(axes: Axes, legend: Mapping[Frame, str], top: float) -> None:

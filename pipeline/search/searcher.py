@@ -153,10 +153,17 @@ class Searcher:
         self, what: list[str] | tuple[str, ...], k: int = 4, classes: Sequence[str] = ()
     ) -> list[Neighbors]: ...
     @overload
-    def query(self, what: np.ndarray, k: int = 4, classes: Sequence[str] = ()) -> list[Neighbors]: ...
+    def query(
+        self, what: np.ndarray, k: int = 4, classes: Sequence[str] = (), *, without: Sequence[str] = ()
+    ) -> list[Neighbors]: ...
 
     def query(
-        self, what: str | list[str] | tuple[str, ...] | np.ndarray, k: int = 4, classes: Sequence[str] = ()
+        self,
+        what: str | list[str] | tuple[str, ...] | np.ndarray,
+        k: int = 4,
+        classes: Sequence[str] = (),
+        *,
+        without: Sequence[str] = (),
     ) -> Neighbors | list[Neighbors]:
         """The `k` nearest images of one query, or of each of several.
 
@@ -167,6 +174,8 @@ class Searcher:
         k : int
         classes : sequence of str
             Only images that show at least one of these classes. A filtered query is always exact.
+        without : sequence of str
+            Ids of images that are no neighbors of vectors, as those that they were made from.
 
         Returns
         -------
@@ -183,7 +192,7 @@ class Searcher:
             width = self._exact.vectors.shape[1]
             if what.ndim != 2 or what.shape[1] != width:
                 raise UserError(f"queries of shape {what.shape}, not (n, {width}) as {self.layer} needs")
-            return self._search(what, k, classes, None, [None] * len(what))
+            return self._search(what, k, classes, None, [None] * len(what), without)
         return self._by_id([str(name) for name in what], k, classes)
 
     def _by_id(self, ids: list[str], k: int, classes: Sequence[str]) -> list[Neighbors]:
@@ -197,9 +206,12 @@ class Searcher:
         classes: Sequence[str],
         own: np.ndarray | None,
         names: Sequence[str | None],
+        without: Sequence[str] = (),
     ) -> list[Neighbors]:
-        if classes:
-            allowed = self._showing(classes)
+        if classes or without:
+            allowed = self._showing(classes) if classes else np.ones(len(self.features.ids), bool)
+            if without:
+                allowed[self.features.rows(list(without))] = False
             distances, rows = self._exact.search(vectors, k, exclude=own, allowed=allowed)
         elif self._index is not None:
             distances, rows = self._index.search(vectors, k, exclude=own)

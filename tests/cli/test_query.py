@@ -150,8 +150,8 @@ def test_the_sheet_is_drawn_to_the_named_file_only(ask, project, tmp_path):
         (["000003", "--split", "train", "--approximate"], r"built from other images"),
         (["--image", "params.yaml"], r"params\.yaml: "),
         (["--image", "nowhere.jpg"], r"nowhere\.jpg: "),
-        ([], r"give either the ids of images or --image"),
-        (["000003", "--image", "params.yaml"], r"give either"),
+        ([], r"give the ids of images, --image FILE or --text WORDS"),
+        (["000003", "--image", "params.yaml"], r"params\.yaml: "),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(ask, arguments, message):

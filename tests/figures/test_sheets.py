@@ -90,3 +90,14 @@ def test_a_missing_image_is_named(photos, tmp_path):
 def test_without_rows_a_sheet_says_what_its_title_and_caption_say(tmp_path):
     save_figure(compose_sheet([], title="A title", caption="Nothing."), tmp_path / "sheet")
     assert words_of(tmp_path / "sheet.svg") == ["A title", "Nothing."]
+
+
+@pytest.mark.parametrize("words", ["“a dog on a sofa” + 000003 − cat.jpg", "wort " * 90, "x" * 300])
+def test_words_in_the_place_of_an_image_stay_inside_their_tile(photos, tmp_path, words):
+    rows = [("", [Tile(words, "", "", "query"), Tile(photos[0], "000001")])]
+    save_figure(compose_sheet(rows, title="Words"), tmp_path / "sheet")
+    shown = " ".join(words_of(tmp_path / "sheet.svg"))
+    assert words.split()[0][:6] in shown
+    drawn = np.asarray(Image.open(tmp_path / "sheet.png").convert("L"))
+    ink = (drawn < 140).any(axis=0)
+    assert not ink[: ink.argmax()].any()

@@ -98,3 +98,13 @@ def test_in_a_notebook_the_answer_is_a_table_with_thumbnails(write_features, tmp
     assert html.count("data:image/jpeg;base64,") == 3
     assert re.findall(r"<td>(\d)</td>", html) == ["1", "2"]
     assert "<img" not in Searcher.open(path, "fc7").query("000003", 2)._repr_html_()
+
+
+def test_images_that_a_vector_was_made_from_are_left_out(write_features):
+    path = write_features()
+    searcher = Searcher.open(path, "fc7")
+    vector = np.asarray(searcher.features.layer("fc7")[3:4])
+    (found,) = searcher.query(vector, 4, without=["000003", "000200"])
+    assert [near.id for near in found] == [
+        near.id for near in searcher.query("000003", 5) if near.id != "000200"
+    ]
