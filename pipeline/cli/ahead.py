@@ -91,9 +91,10 @@ def _all_the_same(paths: list[Path]) -> bool:
 
 
 def network_problems(params: Params, root: Path, widths: dict[str, int]) -> Iterator[str]:
-    """Architectures, crops and nodes that are none; puts the layers' widths into `widths`."""
+    """Architectures, crops, nodes and checkpoints that are none; puts the layers' widths into `widths`."""
     from ..models.preprocessing import settled, tell_if_other
     from ..models.sources import source_of
+    from ..models.weights import checkpoint_problems
 
     for name in params.models:
         try:
@@ -108,6 +109,7 @@ def network_problems(params: Params, root: Path, widths: dict[str, int]) -> Iter
             yield f"models.{name}: {error}"
             continue
         widths |= {f"{name}/{layer}": width for layer, width in found.items()}
+        yield from checkpoint_problems(name, model, Project(root).models, root)
 
 
 def _widths(model: Model, root: Path) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -130,6 +131,28 @@ def test_a_preprocessing_that_is_not_the_weights_own_is_told(project, capsys, ca
     project.params["models"]["net"]["weights"] = "imagenet"
     assert project.told(capsys)[0] == 0
     assert "were trained with resize 256, crop 224" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"\x08\x08\x12\x07pytorch", "an ONNX file, not a state dict; save torch.save(model.state_dict(), "),
+        (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras writes, not a state dict; save torch.save("),
+        (b"no weights at all", "not a torch checkpoint; fetch or save it again"),
+    ],
+)
+def test_a_checkpoint_that_is_none_is_told_before_any_training(project, capsys, content, told):
+    project.draw()
+    path = project.root / "data/models/net.pth"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    project.params["models"]["net"] |= {"weights": "net.pth", "sha256": sha256}
+    code, (line,) = project.told(capsys)
+    assert (code, line.split(told)[0]) == (2, "pool5: /params.yaml: model net: /data/models/net.pth: ")
+    project.params["models"]["net"]["sha256"] = "0" * 64
+    code, (line,) = project.told(capsys)
+    assert (code, f"net.pth has {sha256}, not 0000" in line) == (2, True)
 
 
 @pytest.mark.parametrize("root", [".", "data", "data/models", "reports"])
