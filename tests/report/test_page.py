@@ -16,14 +16,16 @@ import pytest
 from PIL import Image
 
 from pool5.errors import UserError
-from pool5.params import Ap, Duplicates, Index, Neighbors, Tsne
+from pool5.params import Ap, Duplicates, Index, Neighbors, Probe, Tsne
 from pool5.report.page import write_report
 from pool5.report.rendering import minus
 from pool5.results.ap import ApResult
+from pool5.results.few_shot import FewShotResult, FewShotRow
+from pool5.results.probe import ProbedClass, ProbeResult, TrainedProbe
 from pool5.results.record import load_record, save_record
 from pool5.results.tsne_map import TsneResult
 
-from .conftest import cosine_distances, draw_labels, small_params, write_store
+from .conftest import CLASSES, cosine_distances, draw_labels, small_params, write_picture, write_store
 
 
 def digests(run) -> list[str]:
@@ -275,3 +277,82 @@ def test_a_name_of_300_letters_is_shortened_and_a_long_table_scrolls_in_itself(c
     write_report(copy.params, copy.project)
     precision = section(copy.page.read_text(), "precision")
     assert re.search(r'<th scope="row" class="long" title="cat n{300}">cat n{36}…n{39}</th>', precision)
+
+
+def few_shot(probe: str, kind: str, lead: float, gaps: tuple[str, ...] = ()) -> FewShotResult:
+    """AP of 1 and 2 images a class and of the whole split; the first class has no AP."""
+    rows = []
+    for measure in ("AP(voc2007)", "AP(area)"):
+        for name in (*CLASSES, None):
+            for n, ap in ((1, 0.25), (2, 0.35), (None, 0.5)):
+                ap = None if name == CLASSES[0] else ap + lead
+                lo, hi = (None, None) if n is None or ap is None else (ap - 0.03, ap + 0.03)
+                row = FewShotRow(
+                    probe=probe, class_name=name, measure=measure, shots=n, ap=ap, lo=lo, hi=hi, positives=2.0
+                )  # fmt: skip
+                rows.append(row)
+    return FewShotResult(
+        probe=probe, of="resnet18/fc7", kind=kind, C=10.0 if kind == "linear" else None, split="trainval",
+        shots=(1, 2), repeats=5, seed=0, images={"1": 6.0, "2": 11.4, "all": 60.0},
+        rows=tuple(rows), gaps=gaps,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def with_shots(copy):
+    """The run with two probes that were measured on few examples."""
+    probes = {name: Probe(of="resnet18/fc7", kind=name, shots=(1, 2)) for name in ("linear", "knn")}
+    copy = dataclasses.replace(copy, params=msgspec.structs.replace(copy.params, probe=probes, ap=Ap()))
+    gaps = ("few examples: fewer cats than asked for",)
+    made = [
+        TrainedProbe(name="linear", of="resnet18/fc7", classes=(), shared_C=10.0),
+        TrainedProbe(name="knn", of="resnet18/fc7", classes=(), kind="knn", k=20, temperature=0.07),
+        TrainedProbe(
+            name="zs", of="resnet18/fc7", kind="zeroshot",
+            classes=(ProbedClass(class_name="cat", texts=("a cat", "one cat")),),
+        ),
+    ]  # fmt: skip
+    few = (few_shot("linear", "linear", 0.1, gaps), few_shot("knn", "knn", 0.0, gaps))
+    save_record(ProbeResult(probes=tuple(made), few_shot=few, gaps=gaps), copy.project.result("probe"))
+    write_picture(copy.project.report("probe/few_shot.png"))
+    return copy
+
+
+def test_few_examples_have_a_section_with_a_figure_and_tables(with_shots):
+    write_report(with_shots.params, with_shots.project)
+    html = with_shots.page.read_text()
+    shots = section(html, "shots")
+    text = " ".join(re.sub(r"<[^>]*>", " ", shots).split())
+    assert "Few examples a class" in text
+    assert "over 5 draws" in text
+    assert "linear probes take C 10 for every class" in text
+    assert "Mean average precision against the number of images" in shots
+    assert 'id="shots-1"' in shots  # a table a measure
+    first = shots.partition('id="shots-0"')[2].partition("</table>")[0]
+    values = re.findall(r'data-value="([^"]*)"', first)
+    assert [float(value) for value in values] == pytest.approx([0.35, 0.45, 0.6, 0.25, 0.35, 0.5])
+    assert first.count("<b>") == 3
+    assert "of 11 images" in shots
+    assert shots.count('<td class="n none">–</td>') == 2 * 2 * 3  # of the class that has no AP
+
+
+def test_what_few_examples_lack_is_told_once_and_under_them(with_shots):
+    params = msgspec.structs.replace(with_shots.params, ap=Ap(of=("linear", "knn")))
+    write_report(params, with_shots.project)
+    html = with_shots.page.read_text()
+    assert section(html, "shots").count("fewer cats than asked for") == 1
+    assert "fewer cats" not in section(html, "precision")
+
+
+def test_probes_say_what_kind_they_are(with_shots):
+    write_report(with_shots.params, with_shots.project)
+    text = " ".join(re.sub(r"<[^>]*>", " ", section(with_shots.page.read_text(), "run")).split())
+    assert "linear resnet18/fc7 linear C 10 for most classes" in text
+    assert "knn resnet18/fc7 knn 20 neighbors, temperature 0.07" in text
+    assert "zs resnet18/fc7 zeroshot 2 texts a class" in text
+
+
+def test_few_examples_that_were_asked_for_and_are_not_there_are_a_gap(with_shots):
+    with_shots.project.result("probe").unlink()
+    write_report(with_shots.params, with_shots.project)
+    assert "The stage probe has left no result." in section(with_shots.page.read_text(), "shots")
