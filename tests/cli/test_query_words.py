@@ -195,7 +195,7 @@ def test_the_sheet_has_the_question_in_words(ask, tmp_path):
         "000003", "--text", "a dog on a sofa", "--minus", "000009", "--sheet", tmp_path / "s.svg"
     )
     assert code == 0
-    assert "a dog on a" in (tmp_path / "s.svg").read_text()
+    assert "on a sofa” −" in (tmp_path / "s.svg").read_text()
 
 
 def test_a_query_by_id_still_imports_no_torch(ask):

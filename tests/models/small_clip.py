@@ -55,3 +55,24 @@ def put_into_hub(hub: Path, repository: str, name: str, state: dict[str, torch.T
     else:
         torch.save(state, path)
     return path
+
+
+def put_tokenizer(hub: Path, repository: str, words: str) -> Path:
+    """A tokenizer that knows some words, and the configuration of a text tower of one layer."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    cuts = Tokenizer(models.WordLevel(unk_token="<unk>"))
+    cuts.pre_tokenizer = pre_tokenizers.Whitespace()
+    cuts.train_from_iterator([words], trainers.WordLevelTrainer(special_tokens=["<pad>", "<unk>"]))
+    folder = hub / f"models--{repository.replace('/', '--')}"
+    files = folder / "snapshots" / "main"
+    PreTrainedTokenizerFast(tokenizer_object=cuts, pad_token="<pad>", unk_token="<unk>").save_pretrained(
+        files
+    )
+    tower = {"model_type": "roberta", "vocab_size": 40, "hidden_size": 32, "num_hidden_layers": 1}
+    sizes = {"num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 20}
+    (files / "config.json").write_text(json.dumps(tower | sizes | {"pad_token_id": 0}))
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text("main")
+    return files

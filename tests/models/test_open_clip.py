@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from pool5.errors import UserError
+from pool5.files.digests import sha256_of_file
 from pool5.models.layers import LayerExtractor
 from pool5.models.network import options_of
 from pool5.models.node_values import find_nodes
@@ -20,7 +22,15 @@ from pool5.models.sources.open_clip import OpenClipSource
 from pool5.models.text import embed_texts, load_text_tower, text_key
 from pool5.models.weights import start_network, store_start
 from pool5.params import Layer, Model
-from tests.models.small_clip import COCA, CONFIG, SIGLIP, by_open_clip, put_config, put_into_hub
+from tests.models.small_clip import (
+    COCA,
+    CONFIG,
+    SIGLIP,
+    by_open_clip,
+    put_config,
+    put_into_hub,
+    put_tokenizer,
+)
 from tests.models.source_tests import SourceTests
 
 TEXTS = ["a dog on a sofa", "a photo of a diningtable.", "Zwei Hunde, größer als 3 Katzen"]
@@ -258,8 +268,6 @@ def test_a_checkpoint_without_its_text_tower_is_refused_for_words_alone(tmp_path
     whole = store(tmp_path, CONFIG)
     state = load_text_tower(whole, tmp_path).network.state_dict()
     torch.save({k: v for k, v in state.items() if k.startswith("visual.")}, tmp_path / "visual.pt")
-    from pool5.files.digests import sha256_of_file
-
     folder = store(tmp_path, CONFIG, "visual.pt", sha256=sha256_of_file(tmp_path / "visual.pt"))
     with pytest.raises(UserError, match="does not have all of the text tower"):
         embed_texts(folder, TEXTS, tmp_path)
@@ -285,14 +293,57 @@ def test_a_tokenizer_of_the_hub_that_is_not_there_is_one_line(tmp_path, monkeypa
     assert "\n" not in str(refusal.value)
 
 
+HUGGING_FACE = CONFIG | {
+    "text_cfg": {
+        "hf_model_name": "me/words",
+        "hf_tokenizer_name": "me/words",
+        "hf_proj_type": "mlp",
+        "hf_pooler_type": "mean_pooler",
+        "context_length": 8,
+    }
+}
+
+
+def test_a_text_tower_and_a_tokenizer_of_the_hub_come_from_its_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    put_tokenizer(tmp_path / "hub", "me/words", "a dog on a sofa")
+    folder = store(tmp_path, HUGGING_FACE)
+    theirs = by_open_clip(monkeypatch, copy.deepcopy(HUGGING_FACE), folder / "weights.safetensors")
+    texts = ["a dog on a sofa", "a cat"]
+    with torch.inference_mode():
+        wanted = theirs.encode_text(open_clip.get_tokenizer("small")(texts))
+    np.testing.assert_allclose(embed_texts(folder, texts, tmp_path), wanted, atol=1e-5)
+
+
+def test_another_vocabulary_is_another_key(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    put_config(tmp_path, HUGGING_FACE)
+    keys = []
+    for name, words in (("one", "a dog"), ("again", "a dog"), ("other", "a cat")):
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / name))
+        put_tokenizer(tmp_path / name, "me/words", words)
+        tokenizer = OpenClipSource(tmp_path).tokenizer("open_clip/small.json")
+        tokenizer.encode(["a dog"])  # which sets padding and truncation
+        keys.append(tokenizer.about)
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_a_text_tower_of_the_hub_needs_transformers(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    architecture = put_config(tmp_path, HUGGING_FACE)
+    with pytest.raises(
+        UserError, match=r"transformers is not installed; .*'pool5\[open-clip\]'"
+    ):
+        OpenClipSource(tmp_path).build(architecture, 1, 32)
+
+
 def test_other_models_have_no_text_tower():
     with pytest.raises(UserError, match="resnet18 has no text tower; models of open_clip have one"):
         source_of("resnet18").tokenizer("resnet18")
 
 
 def test_a_missing_library_is_named_with_its_extra(monkeypatch):
-    import sys
-
     monkeypatch.setitem(sys.modules, "open_clip", None)
     with pytest.raises(UserError, match=r"open_clip is not installed; run pip install 'pool5\[open-clip\]'"):
         source_of("open_clip/ViT-B-32-plus")
