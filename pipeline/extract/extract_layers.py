@@ -62,7 +62,8 @@ def extract_model(model: str, params: Params, project: Project) -> ExtractionRes
     UserError
         If the model or a manifest is missing, a layer is not there, or an image gives no pixels.
     """
-    spec = settled_by(read_card(project.model(model)), params.model(model))
+    asked = params.model(model)  # first: a name that is none has no card either
+    spec = settled_by(read_card(project.model(model)), asked)
     splits = dict.fromkeys([params.dataset.train, params.dataset.test])
     job = Job(
         model,
