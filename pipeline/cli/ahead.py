@@ -114,18 +114,17 @@ def network_problems(params: Params, root: Path, widths: dict[str, int]) -> Iter
 
 def _widths(model: Model, root: Path) -> dict[str, int]:
     """{layer: number of values}, by shapes alone; of layers that are as wide whatever the classes."""
-    import torch
-
-    from ..models.layers import LayerExtractor, check_nodes
-    from ..models.network import check_buildable, on_shapes_alone, options_of
+    from ..models.layers import check_nodes, nodes_of, shapes_of
+    from ..models.network import check_buildable, options_of
 
     crop = model.transform.crop
     options = options_of(model.architecture, model.arguments, root)
     check_buildable(model.architecture, crop, options, root)
-    network = on_shapes_alone(model.architecture, _OUTPUTS, crop, options, root)
-    check_nodes(network, model.nodes, crop)
-    values = LayerExtractor(network, model.nodes)(torch.empty(2, 3, crop, crop, device="meta"))
-    return {layer: value.shape[1] for layer, value in values.items() if value.shape[1] != _OUTPUTS}
+    nodes = nodes_of(model.architecture, _OUTPUTS, crop, options, root)
+    check_nodes(nodes, model.nodes)
+    shapes = shapes_of(nodes, model.nodes.values())
+    widths = {name: shapes[layer].width for name, layer in model.nodes.items()}
+    return {name: width for name, width in widths.items() if width != _OUTPUTS}
 
 
 def index_problems(params: Params, rows: int | None, widths: Mapping[str, int]) -> Iterator[str]:

@@ -17,9 +17,10 @@ from torch import nn
 from ..errors import UserError
 from ..models.card import read_card
 from ..models.device import choose_device
-from ..models.layers import check_layers
+from ..models.layers import check_layers, shapes_of
 from ..models.network import load_network
 from ..params import Extract, Layer, Model, Preprocess
+from ..store.layer_shape import LayerShape
 from .inference_graph import prepare
 
 _NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
@@ -38,8 +39,8 @@ def load_forward(
     """
     card = read_card(model_dir)
     network = load_network(model_dir, root)
-    check_layers(card, spec.architecture, spec.nodes, network)
-    forward = Forward(network, layers, spec.transform, extract)
+    nodes = check_layers(card, spec.architecture, spec.nodes, root)
+    forward = Forward(network, layers, spec.transform, extract, shapes_of(nodes, layers))
     if spec.transform.crop != card.crop:
         _check_crop(forward, spec, card.crop)
     return forward
@@ -69,7 +70,12 @@ class Forward:
     """
 
     def __init__(
-        self, network: nn.Module, layers: Sequence[Layer], preprocess: Preprocess, extract: Extract
+        self,
+        network: nn.Module,
+        layers: Sequence[Layer],
+        preprocess: Preprocess,
+        extract: Extract,
+        shapes: Mapping[Layer, LayerShape] | None = None,
     ) -> None:
         self.devices = _devices(extract.device)
         self._dtype = getattr(torch, extract.dtype)
@@ -81,6 +87,7 @@ class Forward:
                     copy.deepcopy(network).to(device),
                     layers,
                     fuse=device.type == "cpu" and extract.precision == "fp32",
+                    shapes=shapes,
                 )
                 for device in self.devices
             ]

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import operator
-import re
-from collections.abc import Callable, Sequence
-from typing import cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import fx, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torchvision.models.feature_extraction import get_graph_node_names
 
-from ..models.layers import LayerExtractor, end_node
+from ..models.graph import TracedNetwork
+from ..models.hooks import HookedNetwork
+from ..models.layers import LayerExtractor
+from ..models.node_values import nodes_in
 from ..params import Layer
+from ..store.layer_shape import LayerShape
 
 
-def prepare(network: nn.Module, layers: Sequence[Layer], *, fuse: bool) -> list[LayerExtractor]:
+def prepare(
+    network: nn.Module,
+    layers: Sequence[Layer],
+    *,
+    fuse: bool,
+    shapes: Mapping[Layer, LayerShape] | None = None,
+) -> list[LayerExtractor]:
     """The modules that together give the layers, each computed as it would be if asked for alone.
 
-    Batch normalisation is folded into the convolution before it. Where a node is such a convolution
-    itself, its value before the normalisation comes from a module of its own, so that the bits of the
-    other nodes do not depend on which nodes are asked for beside them.
+    Batch normalisation is folded into the convolution before it, in a network that torch.fx can trace; in
+    others it stays what it is. Where a node is such a convolution itself, its value before the normalisation
+    comes from a module of its own, so that the bits of the other nodes do not depend on which nodes are asked
+    for beside them.
 
     Parameters
     ----------
@@ -32,41 +41,36 @@ def prepare(network: nn.Module, layers: Sequence[Layer], *, fuse: bool) -> list[
     fuse : bool
         Compute a convolution, the addition and the ReLU after it in one pass over memory, with the same
         values: for float32 on CPUs, whose caches do not hold an activation.
+    shapes : {Layer: LayerShape}, optional
+        Of layers that are pooled.
     """
-    names = get_graph_node_names(network)[1]
-    bare = [layer for layer in layers if _would_be_folded(network, end_node(names, layer.node) or layer.node)]
+    nodes = nodes_in(network)
+    bare = [layer for layer in layers if _would_be_folded(nodes, layer.node)]
     groups = [[layer for layer in layers if layer not in bare], bare]
-    modules = [LayerExtractor(network, {layer: layer for layer in group}) for group in groups if group]
-    for module in modules:
-        _open_sequences(module.graph)
-        if not set(module.layers) & set(bare):
-            _fold_batch_norms(module.graph)
-        _keep_outputs(module.graph)
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if fuse and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-            _fuse_with_convolutions(module.graph)
+    modules = []
+    for group in filter(None, groups):
+        cut = nodes.cut(dict.fromkeys(layer.node for layer in group))
+        if isinstance(cut, fx.GraphModule):
+            _open_sequences(cut)
+            if group is not bare:
+                _fold_batch_norms(cut)
+        cut.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if isinstance(cut, fx.GraphModule) and fuse and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+            _fuse_with_convolutions(cut)
+        modules.append(LayerExtractor(cut, group, shapes).eval())
     return modules
 
 
-def _would_be_folded(network: nn.Module, node: str) -> bool:
-    """Whether a node of the graph is a convolution that a batch normalisation follows in the network."""
-    # a module that runs again is named with _1, _2, … at the end
-    modules = dict(network.named_modules())
-    if not any(isinstance(modules.get(n), nn.Conv2d) for n in (node, re.sub(r"_\d+$", "", node))):
+def _would_be_folded(nodes: TracedNetwork | HookedNetwork, node: str) -> bool:
+    """Whether a node is a convolution that a batch normalisation follows in the network."""
+    if isinstance(nodes, HookedNetwork) or type(nodes.module_of(node)) is not nn.Conv2d:
         return False
-    (value,) = _outputs(LayerExtractor(network, {node: Layer(node=node)}).graph).values()
-    whole = fx.symbolic_trace(network)
-    convolution = next(n for n in whole.graph.nodes if n.op == "call_module" and n.target == value.target)
-    return any(_is_a(whole, user, nn.BatchNorm2d) for user in convolution.users)
+    return any(type(module) is nn.BatchNorm2d for module in nodes.modules_after(node))
 
 
 def _is_a(graph: fx.GraphModule, node: fx.Node, kind: type[nn.Module]) -> bool:
-    return node.op == "call_module" and isinstance(graph.get_submodule(str(node.target)), kind)
-
-
-def _outputs(graph: fx.GraphModule) -> dict[str, fx.Node]:
-    output = next(node for node in graph.graph.nodes if node.op == "output")
-    return cast(dict[str, fx.Node], output.args[0])
+    """Whether a node calls a module of this very class: what is made of it may compute something else."""
+    return node.op == "call_module" and type(graph.get_submodule(str(node.target))) is kind
 
 
 def _open_sequences(graph: fx.GraphModule) -> None:
@@ -74,11 +78,14 @@ def _open_sequences(graph: fx.GraphModule) -> None:
     waiting = list(graph.graph.nodes)
     while waiting:
         node = waiting.pop()
-        if not _is_a(graph, node, nn.Sequential):
+        if node.op != "call_module":
+            continue
+        module = graph.get_submodule(str(node.target))
+        if not isinstance(module, nn.Sequential) or type(module).forward is not nn.Sequential.forward:
             continue
         value = node.args[0]
         with graph.graph.inserting_before(node):
-            for name, _ in graph.get_submodule(str(node.target)).named_children():
+            for name, _ in module.named_children():
                 value = graph.graph.call_module(f"{node.target}.{name}", (value,))
                 waiting.append(value)
         node.replace_all_uses_with(value)
@@ -101,7 +108,7 @@ def _convolution_of_its_own(graph: fx.GraphModule, value: fx.Node) -> fx.Node | 
     if len(value.users) != 1 or value.op != "call_module":
         return None
     module = graph.get_submodule(str(value.target))
-    plain = isinstance(module, nn.Conv2d) and module.padding_mode == "zeros" and module.padding != "same"
+    plain = type(module) is nn.Conv2d and module.padding_mode == "zeros" and module.padding != "same"
     runs = sum(other.target == value.target for other in graph.graph.nodes)
     return value if runs == 1 and (plain or isinstance(module, _FusedConvolution)) else None
 
@@ -111,17 +118,6 @@ def _replace(graph: fx.GraphModule, node: fx.Node, before: fx.Node, module: nn.M
     graph.set_submodule(str(before.target), module)
     node.replace_all_uses_with(before)
     graph.graph.erase_node(node)
-
-
-def _keep_outputs(graph: fx.GraphModule) -> None:
-    """Copy each output where it is computed: an in-place ReLU or `+=` further on would overwrite it."""
-    output = next(node for node in graph.graph.nodes if node.op == "output")
-    kept = {}
-    for name, value in output.args[0].items():
-        with graph.graph.inserting_after(value):
-            kept[name] = graph.graph.call_method("clone", (value,))
-    output.args = (kept,)
-    graph.recompile()
 
 
 def _fuse_with_convolutions(graph: fx.GraphModule) -> None:
@@ -180,5 +176,19 @@ class _FusedConvolution(nn.Module):
         name, scalars = self.activation
         if other is None:
             return run(images, self.weight, self.bias, *geometry, name, scalars, "")
+        if other.shape != self._shape_for(images):  # it would be taken as if it had that shape
+            return self._activated(run(images, self.weight, self.bias, *geometry, "none", [], "") + other)
         activation = (None if name == "none" else name, scalars, "")
         return run(images, other, self.weight, self.bias, *geometry, "add", None, *activation)
+
+    def _shape_for(self, images: torch.Tensor) -> tuple[int, ...]:
+        padding, stride, dilation, _ = cast(Any, self._geometry)
+        sides = zip(images.shape[2:], self.weight.shape[2:], padding, stride, dilation, strict=True)
+        places = [(side + 2 * p - d * (kernel - 1) - 1) // s + 1 for side, kernel, p, s, d in sides]
+        return (len(images), len(self.weight), *places)
+
+    def _activated(self, values: torch.Tensor) -> torch.Tensor:
+        name, scalars = self.activation
+        if name == "hardtanh":
+            return F.hardtanh(values, scalars[0], scalars[1])
+        return F.relu(values) if name == "relu" else values

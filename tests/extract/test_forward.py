@@ -15,8 +15,8 @@ from pool5.extract.embed import embed_images
 from pool5.extract.forward import Forward
 from pool5.extract.inference_graph import prepare
 from pool5.extract.keys import RECIPE_VERSION
-from pool5.models.layers import nodes_of
 from pool5.models.network import build_network
+from pool5.models.node_values import find_nodes
 from pool5.params import Dataset, Extract, Layer, Params, Preprocess
 from pool5.params.recipes import read_recipes
 from pool5.project import Project
@@ -42,7 +42,7 @@ def pixels(count: int, seed: int = 0) -> np.ndarray:
 
 
 def modules_run(extractor: nn.Module) -> list[nn.Module]:
-    graph = extractor.graph
+    graph = extractor.cut
     return [graph.get_submodule(node.target) for node in graph.graph.nodes if node.op == "call_module"]
 
 
@@ -76,7 +76,7 @@ def test_values_are_those_of_the_plain_network_on_torchvisions_tensors() -> None
 def test_folding_and_fusing_leave_the_values(architecture: str) -> None:
     network = resnet(architecture)
     batch = torch.randn(4, 3, 96, 96, generator=torch.Generator().manual_seed(0))
-    (layer,) = layers(*nodes_of(network, 96)[-1:])
+    (layer,) = layers(find_nodes(network, 96).rows[-1])
     with torch.inference_mode():
         expected = network(batch)
         (plain,), (fused,) = (prepare(copy.deepcopy(network), [layer], fuse=fuse) for fuse in (False, True))

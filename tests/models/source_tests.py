@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from pool5.errors import UserError
-from pool5.models.layers import nodes_of
 from pool5.models.network import (
     build_network,
     check_buildable,
@@ -18,6 +17,7 @@ from pool5.models.network import (
     num_outputs,
     on_shapes_alone,
 )
+from pool5.models.node_values import find_nodes
 from pool5.models.sources import SOURCES, ModelSource, source_of
 from pool5.params import Preprocess
 
@@ -116,7 +116,7 @@ class SourceTests:
 
     def test_it_has_nodes(self, source: ModelSource) -> None:
         network = self.build(source).eval()
-        nodes = nodes_of(network, self.small[1])
+        nodes = find_nodes(network, self.small[1]).rows
         heads = source.heads(self.small[0], network)
         assert not heads or any(node.startswith(heads[0]) for node in nodes)
 

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 from torchvision.models.feature_extraction import get_graph_node_names
 
 from pool5.errors import UserError
 from pool5.models.card import ModelCard
 from pool5.models.layers import LayerExtractor, check_layers, check_nodes, nodes_of
 from pool5.models.network import build_network, on_shapes_alone
+from pool5.models.node_values import Nodes, find_nodes
+from pool5.params import Layer
+
+
+def values_of(network: nn.Module, images: torch.Tensor, *nodes: str) -> dict[str, torch.Tensor]:
+    layers = [Layer(node=node) for node in nodes]
+    return {layer.node: value for layer, value in LayerExtractor.of(network, layers)(images).items()}
+
+
+def nodes_at_64(architecture: str) -> Nodes:
+    return nodes_of(architecture, 3, 64, None, Path())
+
+
+def check(nodes: Nodes, node: str) -> None:
+    check_nodes(nodes, {"a": Layer(node=node)})
 
 
 def test_caffenet_gives_the_sizes_of_the_design_at_224():
-    layers = {name: name for name in ("pool5", "fc6", "fc7", "logits")}
-    values = LayerExtractor(build_network("caffenet", 20), layers)(torch.randn(2, 3, 224, 224))
+    images = torch.randn(2, 3, 224, 224)
+    values = values_of(build_network("caffenet", 20), images, "pool5", "fc6", "fc7", "logits")
     assert {k: tuple(v.shape) for k, v in values.items()} == {
         "pool5": (2, 6400),
         "fc6": (2, 4096),
@@ -29,14 +46,12 @@ def test_caffenet_gives_the_sizes_of_the_design_at_224():
     assert (values["logits"] < 0).any()
 
 
-def test_resnet_fc7_and_pool5_are_the_pooled_values_and_not_the_logits():
+def test_resnet_pools_and_classifies_the_same_values():
     network = build_network("resnet18", 20, 64)
-    images = torch.randn(3, 3, 64, 64)
-    extractor = LayerExtractor(network, {"fc7": "flatten", "pool5": "flatten", "logits": "fc"})
-    values = extractor(images)
-    assert values["fc7"].shape == (3, 512)
-    assert torch.equal(values["fc7"], values["pool5"])
-    torch.testing.assert_close(network.fc(values["fc7"]), values["logits"])
+    values = values_of(network, torch.randn(3, 3, 64, 64), "flatten", "avgpool", "fc")
+    assert values["flatten"].shape == (3, 512)
+    assert torch.equal(values["flatten"], values["avgpool"])
+    torch.testing.assert_close(network.fc(values["flatten"]), values["fc"])
 
 
 def test_maps_are_flattened_in_channel_height_width_order():
@@ -45,37 +60,47 @@ def test_maps_are_flattened_in_channel_height_width_order():
     network.pool5.register_forward_hook(lambda module, inputs, output: pool5.update(map=output))
     images = torch.randn(2, 3, 96, 96)
     network.eval()(images)
-    values = LayerExtractor(network, {"pool5": "pool5"})(images)
+    values = values_of(network, images, "pool5")
     assert torch.equal(values["pool5"], pool5["map"].contiguous().flatten(1))
     # the memory layout changes nothing about the order
     network = network.to(memory_format=torch.channels_last)
-    last = LayerExtractor(network, {"pool5": "pool5"})(images.contiguous(memory_format=torch.channels_last))
+    last = values_of(network, images.contiguous(memory_format=torch.channels_last), "pool5")
     torch.testing.assert_close(last["pool5"], values["pool5"], rtol=1e-3, atol=1e-4)
 
 
 def test_extraction_is_in_eval_mode_and_repeats():
     network = build_network("caffenet", 4, 67).train()
-    extractor = LayerExtractor(network, {"logits": "logits"})
     images = torch.randn(2, 3, 67, 67)
-    assert torch.equal(extractor(images)["logits"], extractor(images)["logits"])
+    first, second = (values_of(network, images, "logits")["logits"] for _ in range(2))
+    assert torch.equal(first, second)
 
 
-def test_a_wrong_node_lists_the_nodes_there_are():
-    network = build_network("resnet18", 4, 64)
+def test_a_wrong_node_names_nodes_that_are_there():
+    nodes = nodes_at_64("resnet18")
     with pytest.raises(UserError) as told:
-        check_nodes(network, {"fc7": "flattn"}, 64)
+        check_nodes(nodes, {"fc7": Layer(node="flattn")})
     message = str(told.value)
     assert "layers.fc7: the network has no node flattn (did you mean flatten?)" in message
     listed = message.partition("it has ")[2].split(", ")
-    assert listed == get_graph_node_names(network)[1][1:] == nodes_of(network, 64)
+    assert listed == list(nodes.main)
+    assert {"conv1", "layer1.0", "layer1", "layer4.1", "avgpool", "flatten", "fc"} <= set(listed)
+    assert not {"layer1.0.conv1", "layer2.0.downsample.0"} & set(listed)
+
+
+@pytest.mark.parametrize("architecture", ["resnet18", "mobilenet_v2", "swin_t"])
+def test_nodes_are_those_of_torchvision_and_the_modules_made_of_others(architecture):
+    network = on_shapes_alone(architecture, 3, 64)
+    graph = get_graph_node_names(network, suppress_diff_warning=True)[1][1:]
+    nodes = [*nodes_at_64(architecture).values]
+    assert [node for node in nodes if node in graph] == graph
+    modules = dict(network.named_modules())
+    assert all(any(modules[node].children()) for node in nodes if node not in graph)
 
 
 @pytest.mark.parametrize(("architecture", "node"), [("mobilenet_v2", "flatten"), ("vit_b_16", "getitem_5")])
 def test_any_node_of_a_torchvision_model_is_a_layer(architecture, node):
     network = build_network(architecture, 3, 64)
-    values = LayerExtractor(network, {"a": node})(torch.randn(2, 3, 64, 64))
-    assert values["a"].shape[0] == 2
-    assert values["a"].ndim == 2
+    assert values_of(network, torch.randn(2, 3, 64, 64), node)[node].shape[:1] == (2,)
 
 
 def partial_alexnet():
@@ -84,7 +109,8 @@ def partial_alexnet():
 
 
 def check_partial_alexnet(architecture, layers):
-    check_layers(partial_alexnet(), architecture, layers, on_shapes_alone("alexnet", 20, 224))
+    named = {layer: Layer(node=node) for layer, node in layers.items()}
+    check_layers(partial_alexnet(), architecture, named, Path())
 
 
 def test_layers_that_need_no_missing_weight_pass():
@@ -116,38 +142,88 @@ def test_a_card_of_another_architecture_is_refused():
     ],
 )
 def test_a_node_that_gives_no_row_an_image_is_refused(architecture, node, told):
-    network = on_shapes_alone(architecture, 3, 64)
+    nodes = nodes_at_64(architecture)
     with pytest.raises(UserError, match=re.escape(f"layers.a: node {node} gives {told}")) as refused:
-        check_nodes(network, {"a": node}, 64)
-    offered = str(refused.value).partition("nodes that do: ")[2].split(", ")
-    assert node not in offered
-    assert offered == nodes_of(network, 64)
+        check(nodes, node)
+    assert str(refused.value).endswith(f"nodes that do: {', '.join(nodes.main)}")
+    assert node not in nodes.rows
 
 
 @pytest.mark.parametrize("architecture", ["vit_b_16", "swin_v2_t", "convnext_tiny", "shufflenet_v2_x0_5"])
 def test_every_node_that_is_offered_gives_a_row_an_image(architecture):
-    network = on_shapes_alone(architecture, 3, 64)
-    nodes = nodes_of(network, 64)
-    assert 80 < len(nodes) < len(get_graph_node_names(network)[1]) - 1
+    nodes = nodes_at_64(architecture)
+    assert 80 < len(nodes.rows) < len(nodes.values)
     assert not [
-        node for node in nodes if node.endswith(("_weight", "layer_scale", "self_attention", "chunk"))
+        node for node in nodes.rows if node.endswith(("_weight", "layer_scale", "self_attention", "chunk"))
     ]
-    values = LayerExtractor(network, {node: node for node in nodes})(torch.empty(5, 3, 64, 64, device="meta"))
+    network = on_shapes_alone(architecture, 3, 64)
+    values = values_of(network, torch.empty(5, 3, 64, 64, device="meta"), *nodes.rows)
     assert all(value.ndim == 2 and len(value) == 5 for value in values.values())
 
 
 def test_what_a_node_gives_is_found_without_touching_the_network():
     network = build_network("resnet18", 3, 64)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    check_nodes(network, {"a": "layer1"}, 64)
+    find_nodes(network, 64)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
 def test_windows_that_stand_before_the_images_axis_are_refused():
-    class Windows(torch.nn.Module):
+    class Windows(nn.Module):
         def forward(self, images):
             return images.reshape(images.shape[0] * 4, -1).view(images.shape[0], -1)
 
-    assert nodes_of(Windows(), 8) == ["view"]
+    nodes = find_nodes(Windows(), 8)
+    assert nodes.rows == ["view"]
     with pytest.raises(UserError, match=re.escape("node reshape gives (8, 48) for two images, not a row")):
-        check_nodes(Windows(), {"a": "reshape"}, 8)
+        check(nodes, "reshape")
+
+
+class Pair(nn.Module):
+    """Its last operation is not what it returns, and its convolution's value is changed in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = Body()
+        self.pair = Two()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        both = self.pair(self.body(images))
+        return both[0] + both[1]
+
+
+class Body(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.side = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        value = self.convolution(images)
+        value.relu_()
+        self.last = self.side(images)
+        return value
+
+
+class Two(nn.Module):
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return images, images + 1
+
+
+class Untraceable(Pair):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        assert len(images)  # which a tracer cannot tell
+        return super().forward(images)
+
+
+@pytest.mark.parametrize("kind", [Pair, Untraceable])
+def test_a_module_stands_for_what_it_returns(kind):
+    torch.manual_seed(0)
+    network, images = kind().eval(), torch.randn(2, 3, 4, 4)
+    with torch.inference_mode():
+        values = values_of(network, images, "body", "body.convolution")
+        convolved = network.body.convolution(images)
+    network.body.last = None
+    assert torch.equal(values["body"], convolved.relu().flatten(1))
+    assert torch.equal(values["body.convolution"], convolved.flatten(1))
+    with pytest.raises(UserError, match="node pair gives a tuple, not a row an image"):
+        check(find_nodes(network, 4), "pair")

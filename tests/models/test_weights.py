@@ -24,7 +24,7 @@ from pool5.models.layers import LayerExtractor, check_layers
 from pool5.models.network import build_network, load_network, num_outputs
 from pool5.models.sources import source_of
 from pool5.models.weights import start_network, store_start
-from pool5.params import Dataset, Model, Params, Preprocess, Train
+from pool5.params import Dataset, Layer, Model, Params, Preprocess, Train
 
 CLASSES = ("cat", "dog", "horse")
 NOWHERE = Path("nowhere")  # no model of the test starts from another there
@@ -142,18 +142,18 @@ def test_a_partial_checkpoint_says_what_is_missing(shared, tmp_path, caplog):
     assert all(key.startswith("classifier.") for key in card.missing)
     assert "lacks 6 of the 16 weights of a alexnet (classifier.1.bias" in caplog.text
     assert read_card(tmp_path / "conv") == card
-    layers = {"pool5": "features.12"}
+    layers = {"pool5": Layer(node="features.12")}
     images = torch.randn(2, 3, 224, 224)
     network = load_network(tmp_path / "conv")
-    check_layers(card, "alexnet", layers, network)
-    pool5 = LayerExtractor(network, layers)(images)["pool5"]
+    check_layers(card, "alexnet", layers, tmp_path)
+    pool5 = LayerExtractor.of(network, layers.values())(images)[layers["pool5"]]
     reference = torchvision.models.alexnet()
     reference.load_state_dict(torch.load(shared / "weights" / name, weights_only=True), strict=False)
     torch.testing.assert_close(pool5, reference.eval().features(images).flatten(1))
     # what would come from missing weights cannot pass for a value
     assert network(images).isnan().all()
     with pytest.raises(UserError, match="which the checkpoint does not have"):
-        check_layers(card, "alexnet", {"fc7": "classifier.5"}, network)
+        check_layers(card, "alexnet", {"fc7": Layer(node="classifier.5")}, tmp_path)
 
 
 def test_training_from_a_partial_checkpoint_draws_the_rest(shared, tmp_path):

@@ -12,8 +12,7 @@ import yaml
 from pool5.datasets.inventory import take_inventory
 from pool5.models.card import read_card
 from pool5.models.layers import check_layers
-from pool5.models.network import load_network
-from pool5.params import Sample, load_params
+from pool5.params import Layer, Sample, load_params
 from pool5.project import Project
 from pool5.sample.devkit import draw_devkit
 from pool5.stages.model import main as stage
@@ -50,9 +49,8 @@ def test_one_epoch_of_each_recipe_runs(project, monkeypatch, name):
     monkeypatch.chdir(project)
     stage(name)
     card = read_card(f"data/models/{name}")
-    check_layers(
-        card, MODELS[name]["architecture"], MODELS[name]["layers"], load_network(f"data/models/{name}")
-    )
+    layers = {layer: Layer(node=node) for layer, node in MODELS[name]["layers"].items()}
+    check_layers(card, MODELS[name]["architecture"], layers, project)
     assert card.crop == 72
     metrics = json.loads(Path(f"reports/metrics/training/{name}.json").read_text())
     trained = MODELS[name]["train"] is not None
