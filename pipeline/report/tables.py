@@ -49,14 +49,20 @@ def difference_tables(result: ApResult) -> tuple[Table[ApDifference], ...]:
 
 
 def few_shot_tables(results: Sequence[FewShotResult]) -> tuple[Table[FewShotRow], ...]:
-    """A table a measure: the probes' means by the number of examples."""
-    means = [row for result in results for row in result.rows if row.class_name is None]
-    return _tables(means, lambda row: (row.measure, row.probe, _shots(row)))
+    """A table a measure: the probes' means by the number of examples, whichever probe has which."""
+    numbers = [*sorted({n for result in results for n in result.shots}), None]
+    tables = []
+    for measure in dict.fromkeys(measure for result in results for measure in result.measures):
+        means = {r.probe: {row.shots: row for row in r.by_class(measure)[None]} for r in results}
+        rows: dict[str | None, tuple[FewShotRow | None, ...]]
+        rows = {probe: tuple(cells.get(n) for n in numbers) for probe, cells in means.items()}
+        tables.append(Table(measure, tuple(str(n or "all") for n in numbers), rows))
+    return tuple(tables)
 
 
 def few_shot_classes(result: FewShotResult) -> tuple[Table[FewShotRow], ...]:
     """A table a measure: the classes and their mean by the number of examples."""
-    return _tables(result.rows, lambda row: (row.measure, row.class_name, _shots(row)))
+    return _tables(result.rows, lambda row: (row.measure, row.class_name, str(row.shots or "all")))
 
 
 def group_tables(result: RetrievalResult) -> tuple[Table[MeasuredGroup], ...]:
@@ -82,10 +88,6 @@ def best(cells: Iterable[Part | None], field: str) -> float | None:
 def first(cells: Iterable[P | None]) -> P:
     """The first part of a row or column, for what all of them say alike."""
     return next(cell for cell in cells if cell is not None)
-
-
-def _shots(row: FewShotRow) -> str:
-    return str(row.shots or "all")
 
 
 def _tables(parts: Iterable[P], place: Callable[[P], tuple[str, str | None, str]]) -> tuple[Table[P], ...]:

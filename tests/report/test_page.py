@@ -356,3 +356,24 @@ def test_few_examples_that_were_asked_for_and_are_not_there_are_a_gap(with_shots
     with_shots.project.result("probe").unlink()
     write_report(with_shots.params, with_shots.project)
     assert "The stage probe has left no result." in section(with_shots.page.read_text(), "shots")
+
+
+def test_probes_of_other_numbers_of_examples_stand_under_their_own(with_shots):
+    path = with_shots.project.result("probe")
+    record = load_record(ProbeResult, path)
+    linear, knn = record.few_shot
+    rows = [msgspec.structs.replace(row, shots=row.shots and 4 * row.shots) for row in knn.rows]
+    other = msgspec.structs.replace(
+        knn, shots=(4, 8), rows=tuple(rows), images={"4": 1.0, "8": 1.0, "all": 1.0}
+    )
+    save_record(msgspec.structs.replace(record, few_shot=(linear, other)), path)
+    write_report(with_shots.params, with_shots.project)
+    shots = section(with_shots.page.read_text(), "shots")
+    first = shots.partition('id="shots-0"')[2].partition("</table>")[0]
+    headings = re.findall(r'class="sort">([^<]*)<small>', first)
+    assert headings == ["probe", "1", "2", "4", "8", "all"]
+    cells = [re.findall(r">(0\.\d+|–)<", row) for row in first.split("<tbody>")[1].split("</tr>")[:2]]
+    assert [[cell == "–" for cell in row] for row in cells] == [
+        [False, False, True, True, False],
+        [True, True, False, False, False],
+    ]
