@@ -56,7 +56,10 @@ PARAMS: dict[str, Any] = {
     "neighbors": {"of": ["caffenet/pool5", "tuned/fc7"], "queries": 2, "depth": 12, "bootstrap": 20},
     "duplicates": {"of": "tuned/fc7", "threshold": 0.9},
     "tsne": {"of": ["tuned/fc7"], "sample": 20, "perplexity": 4, "stability_seeds": 1},
-    "probe": {"frozen": {"of": "plain/fc7", "C": [0.1, 1.0], "folds": 2}},
+    "probe": {
+        "frozen": {"of": "plain/fc7", "C": [0.1, 1.0], "folds": 2},
+        "near": {"of": "plain/fc7", "kind": "knn", "k": 5, "shots": [1, 2], "repeats": 2},
+    },
     "ap": {
         "of": ["caffenet", "frozen", "tuned"],
         "protocols": ["voc2007", "area", "sklearn"],
