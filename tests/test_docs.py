@@ -64,6 +64,7 @@ def names_of_files() -> Iterator[str]:
             "row_caches",
             "set_aside",
             "outputs_of",
+            "has_features",
         ):
             continue
         path = getattr(project, name)
