@@ -75,11 +75,6 @@ class Project:
     def features(self, model: str, split: str) -> Path:
         return self.feature_folders / model / f"{split}.h5"
 
-    def has_features(self, path: Path) -> bool:
-        """Whether `path`, there or not, is that of a feature file of this project."""
-        path = path.resolve()
-        return path == self.features(path.parent.name, path.stem).resolve()
-
     @property
     def neighbor_folders(self) -> Path:
         return self._data("neighbors")

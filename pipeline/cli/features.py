@@ -12,6 +12,7 @@ import click
 
 from ..errors import UserError
 from ..project import Project
+from .upkeep import has_features
 
 if TYPE_CHECKING:
     from ..store.feature_file import FeatureFile
@@ -71,7 +72,7 @@ def _opened(path: Path) -> FeatureFile:
     try:
         return FeatureFile.open(path)
     except UserError as error:
-        if Project().has_features(path):
+        if has_features(Project(), path):
             raise
         raise UserError(str(error)) from None
 

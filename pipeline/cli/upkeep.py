@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.resources import files
+from pathlib import Path
 
 import yaml
 
@@ -51,3 +52,9 @@ def unwritten_files(project: Project) -> Iterator[str]:
     for path in (project.root / "dvc.lock", project.root / ".dvc/tmp/rwlock"):
         if path.is_file() and not path.stat().st_size:
             yield f"{path}: empty, as DVC was stopped while it wrote it; remove it: what is computed is kept"
+
+
+def has_features(project: Project, path: Path) -> bool:
+    """Whether `path`, there or not, is that of a feature file of the project."""
+    path = path.resolve()
+    return path == project.features(path.parent.name, path.stem).resolve()

@@ -13,6 +13,7 @@ from ..files.hints import counted
 from ..project import Project
 from .outputs import changed, outputs_of
 from .telling import remedy
+from .upkeep import has_features
 
 _SHOWN = 5
 
@@ -50,7 +51,7 @@ def _given(files: Sequence[Path]) -> _Checked:
     from ..store.verify import verify_feature_file
 
     for path in files:
-        ours = Project().has_features(path)
+        ours = has_features(Project(), path)
         if not path.is_file():
             raise UserError(f"{path}: no such feature file", rerun="extract" if ours else None)
         problems = verify_feature_file(path)
