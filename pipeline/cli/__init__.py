@@ -21,6 +21,7 @@ _MODULE_OF = {
     "check": "pool5.cli.check",
     "export": "pool5.cli.features",
     "init": "pool5.cli.init",
+    "nodes": "pool5.cli.nodes",
     "place": "pool5.cli.place",
     "query": "pool5.cli.query",
     "show": "pool5.cli.features",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from ..datasets.download import YEARS
 from ..datasets.kinds import list_splits
 from ..datasets.listing import Listing
 from ..errors import UserError
+from ..extract.row_size import told_if_large
 from ..files.hints import counted
 from ..params import Model, Params
 from ..project import Project
@@ -90,8 +91,13 @@ def _all_the_same(paths: list[Path]) -> bool:
         return False
 
 
-def network_problems(params: Params, root: Path, widths: dict[str, int]) -> Iterator[str]:
-    """Architectures, crops, nodes and checkpoints that are none; puts the layers' widths into `widths`."""
+def network_problems(
+    params: Params, root: Path, widths: dict[str, int], tell: Callable[[str], None]
+) -> Iterator[str]:
+    """Architectures, crops, nodes and checkpoints that are none; puts the layers' widths into `widths`.
+
+    `tell` is told of layers that take much room.
+    """
     from ..models.preprocessing import settled, tell_if_other
     from ..models.sources import source_of
     from ..models.weights import checkpoint_problems
@@ -108,12 +114,15 @@ def network_problems(params: Params, root: Path, widths: dict[str, int]) -> Iter
         except UserError as error:
             yield f"models.{name}: {error}"
             continue
-        widths |= {f"{name}/{layer}": width for layer, width in found.items()}
+        for layer, width in found.items():
+            if large := told_if_large(f"{name}/{layer}", width, params.extract.dtype):
+                tell(large)
+        widths |= {f"{name}/{layer}": width for layer, width in found.items() if width != _OUTPUTS}
         yield from checkpoint_problems(name, model, Project(root).models, root)
 
 
 def _widths(model: Model, root: Path) -> dict[str, int]:
-    """{layer: number of values}, by shapes alone; of layers that are as wide whatever the classes."""
+    """{layer: number of values}, by shapes alone."""
     from ..models.layers import check_nodes, nodes_of, shapes_of
     from ..models.network import check_buildable, options_of
 
@@ -123,8 +132,7 @@ def _widths(model: Model, root: Path) -> dict[str, int]:
     nodes = nodes_of(model.architecture, _OUTPUTS, crop, options, root)
     check_nodes(nodes, model.nodes)
     shapes = shapes_of(nodes, model.nodes.values())
-    widths = {name: shapes[layer].width for name, layer in model.nodes.items()}
-    return {name: width for name, width in widths.items() if width != _OUTPUTS}
+    return {name: shapes[layer].width for name, layer in model.nodes.items()}
 
 
 def index_problems(params: Params, rows: int | None, widths: Mapping[str, int]) -> Iterator[str]:

@@ -41,12 +41,16 @@ def _problems_ahead(params: Params, project: Project) -> Iterator[str]:
         if listings := ahead.splits_of(params, project):
             test = listings[params.dataset.test]
             for gap in ahead.gaps_ahead(params, listings, project.images(params.dataset.root)):
-                click.echo(f"to come: {gap}", err=True)
+                _tell_ahead(gap)
     except UserError as error:
         yield str(error)
     widths: dict[str, int] = {}
     try:
-        yield from ahead.network_problems(params, project.root, widths)
+        yield from ahead.network_problems(params, project.root, widths, _tell_ahead)
         yield from ahead.index_problems(params, len(test.ids) if test else None, widths)
     except ModuleNotFoundError as error:
         click.echo(f"{error.name} is not installed: networks, layers and indexes are not checked", err=True)
+
+
+def _tell_ahead(gap: str) -> None:
+    click.echo(f"to come: {gap}", err=True)

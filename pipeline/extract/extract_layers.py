@@ -19,11 +19,13 @@ from ..results.extraction import ExtractedSplit, ExtractionResult, Skipped
 from ..results.record import save_record
 from ..store.feature_key import FeatureKey
 from ..store.feature_writer import FileHead
+from ..store.layer_shape import LayerShape
 from ..store.publish import publish, publishing_to
-from ..store.row_cache import RowCache, StoredRows, is_in
+from ..store.row_cache import CacheWriter, RowCache, StoredRows, is_in
 from .extractor import ImageFiles, Network, Outcome, Reading, compute_missing, rounded_batch
 from .keys import feature_keys
 from .reader import available_workers
+from .row_size import told_if_large
 
 _NICENESS = 5  # on few cores the network goes first: decoding only has to keep up with it
 _log = logging.getLogger(__name__)
@@ -63,7 +65,8 @@ def extract_model(model: str, params: Params, project: Project) -> ExtractionRes
         If the model or a manifest is missing, a layer is not there, or an image gives no pixels.
     """
     asked = params.model(model)  # first: a name that is none has no card either
-    spec = settled_by(read_card(project.model(model)), asked)
+    card = read_card(project.model(model))
+    spec = settled_by(card, asked)
     splits = dict.fromkeys([params.dataset.train, params.dataset.test])
     job = Job(
         model,
@@ -79,7 +82,12 @@ def extract_model(model: str, params: Params, project: Project) -> ExtractionRes
         layers = list(dict.fromkeys(spec.nodes.values()))
         return load_forward(project.model(model), spec, layers, params.extract, project.root)
 
-    result, _ = extract_layers(job, params.extract, spec.transform, load_network, project)
+    def find_shapes(layers: Sequence[Layer]) -> Mapping[Layer, LayerShape]:
+        from ..models.layers import stored_shapes
+
+        return stored_shapes(card, spec.transform.crop, layers, project.root)
+
+    result, _ = extract_layers(job, params.extract, spec.transform, load_network, project, find_shapes)
     return result
 
 
@@ -89,8 +97,12 @@ def extract_layers(
     preprocess: Preprocess,
     load_network: Callable[[], Network],
     project: Project,
+    find_shapes: Callable[[Sequence[Layer]], Mapping[Layer, LayerShape]] | None = None,
 ) -> tuple[ExtractionResult, Outcome]:
-    """Compute what the cache lacks; publish a feature file for each split and the record beside them."""
+    """Compute what the cache lacks; publish a feature file for each split and the record beside them.
+
+    `find_shapes` tells what a row is, of layers of which the cache does not know it.
+    """
     began = time.monotonic()
     keys = {_layer_of(key): key for key in job.keys.values()}  # two layers may be one under two names
     paths = [str(job.root / path) for manifest in job.manifests for path in manifest.paths]
@@ -107,6 +119,7 @@ def extract_layers(
             label=job.model,
         )
         publishing = time.monotonic()
+        _keep_shapes(writer, stored, find_shapes)
         record = project.extraction(job.model)
         with publishing_to(record.parent, cache.root / "locks"):
             result = _publish(job, stored, outcome.failures, project)
@@ -118,6 +131,17 @@ def extract_layers(
 
 def _layer_of(key: FeatureKey) -> Layer:
     return Layer(node=key.node, pool=key.pool)
+
+
+def _keep_shapes(
+    writer: CacheWriter,
+    stored: Mapping[Layer, StoredRows],
+    find_shapes: Callable[[Sequence[Layer]], Mapping[Layer, LayerShape]] | None,
+) -> None:
+    unknown = [layer for layer, rows in stored.items() if rows.width is not None and rows.shape is None]
+    if unknown and find_shapes:
+        for layer, shape in find_shapes(unknown).items():
+            writer.keep_shape(stored[layer].key, shape)
 
 
 def reading_of(extract: Extract, preprocess: Preprocess) -> Reading:
@@ -134,6 +158,9 @@ def _publish(
     job: Job, stored: Mapping[Layer, StoredRows], failures: Mapping[bytes, str], project: Project
 ) -> ExtractionResult:
     by_layer = {layer: stored[_layer_of(key)] for layer, key in job.keys.items()}
+    for layer, rows in by_layer.items():
+        if told := told_if_large(f"{job.model}/{layer}", rows.width or 0, rows.key.dtype):
+            _log.info(told)
     bad = np.frombuffer(b"".join(failures), np.uint8).reshape(-1, 16)
     splits = {}
     for manifest in job.manifests:

@@ -17,7 +17,7 @@ from torch import nn
 from ..errors import UserError
 from ..models.card import read_card
 from ..models.device import choose_device
-from ..models.layers import check_layers, shapes_of
+from ..models.layers import check_layers, stored_shapes
 from ..models.network import load_network
 from ..params import Extract, Layer, Model, Preprocess
 from ..store.layer_shape import LayerShape
@@ -39,8 +39,9 @@ def load_forward(
     """
     card = read_card(model_dir)
     network = load_network(model_dir, root)
-    nodes = check_layers(card, spec.architecture, spec.nodes, root)
-    forward = Forward(network, layers, spec.transform, extract, shapes_of(nodes, layers))
+    check_layers(card, spec.architecture, spec.nodes, root)
+    shapes = stored_shapes(card, spec.transform.crop, layers, root)
+    forward = Forward(network, layers, spec.transform, extract, shapes)
     if spec.transform.crop != card.crop:
         _check_crop(forward, spec, card.crop)
     return forward

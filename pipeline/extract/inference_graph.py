@@ -54,11 +54,17 @@ def prepare(
             _open_sequences(cut)
             if group is not bare:
                 _fold_batch_norms(cut)
-        cut.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        _lay_channels_last(cut)
         if isinstance(cut, fx.GraphModule) and fuse and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
             _fuse_with_convolutions(cut)
         modules.append(LayerExtractor(cut, group, shapes).eval())
     return modules
+
+
+def _lay_channels_last(module: nn.Module) -> None:
+    for value in (*module.parameters(), *module.buffers()):
+        if value.ndim == 4:  # `Module.to` wants it of five axes as well, and fails
+            value.data = value.data.contiguous(memory_format=torch.channels_last)
 
 
 def _would_be_folded(nodes: TracedNetwork | HookedNetwork, node: str) -> bool:

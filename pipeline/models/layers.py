@@ -87,6 +87,11 @@ def shapes_of(nodes: Nodes, layers: Iterable[Layer]) -> dict[Layer, LayerShape]:
     }
 
 
+def stored_shapes(card: ModelCard, crop: int, layers: Iterable[Layer], root: Path) -> dict[Layer, LayerShape]:
+    """What the rows of a stored model's layers are, for images of `crop` pixels."""
+    return shapes_of(nodes_of(card.architecture, card.outputs, crop, card.options, root), layers)
+
+
 def check_nodes(nodes: Nodes, layers: Mapping[str, Layer]) -> None:
     """Refuse a layer whose node is not there, gives anything but a row an image, or cannot be pooled so.
 
@@ -113,7 +118,7 @@ def check_nodes(nodes: Nodes, layers: Mapping[str, Layer]) -> None:
             raise UserError(f"layers.{name}: pool {layer.pool}: node {layer.node} {problem}")
 
 
-def check_layers(card: ModelCard, architecture: str, layers: Mapping[str, Layer], root: Path) -> Nodes:
+def check_layers(card: ModelCard, architecture: str, layers: Mapping[str, Layer], root: Path) -> None:
     """Refuse layers that a stored model cannot give.
 
     Parameters
@@ -125,11 +130,6 @@ def check_layers(card: ModelCard, architecture: str, layers: Mapping[str, Layer]
     layers : {name: Layer}
     root : Path
         The project's folder.
-
-    Returns
-    -------
-    Nodes
-        Of the network.
 
     Raises
     ------
@@ -145,7 +145,6 @@ def check_layers(card: ModelCard, architecture: str, layers: Mapping[str, Layer]
     check_nodes(nodes, layers)
     if card.missing:
         _check_weights(card, layers, nodes, root)
-    return nodes
 
 
 def _check_weights(card: ModelCard, layers: Mapping[str, Layer], nodes: Nodes, root: Path) -> None:

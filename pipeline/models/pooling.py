@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import torch
 
 from ..params.sections import Pool
@@ -49,6 +51,11 @@ def _places(value: torch.Tensor, shape: LayerShape) -> torch.Tensor:
 def shape_of_row(pool: Pool, shape: LayerShape) -> LayerShape:
     """What a row of a layer is, from the shape of the node's value."""
     return shape if pool == "flatten" else LayerShape((shape.channels or 0,), "C", pooled_from=shape)
+
+
+def possible_pools(shape: LayerShape, *, class_token: bool) -> list[Pool]:
+    """The ways in which values of this shape can be pooled."""
+    return [pool for pool in get_args(Pool) if not problem_of(pool, shape, class_token=class_token)]
 
 
 def problem_of(pool: Pool, shape: LayerShape, *, class_token: bool) -> str:
