@@ -30,12 +30,11 @@ def compare_models(
     """AP of every model on every class, and the differences between every two models.
 
     Intervals hold the middle 95 % of bootstrap resamples of the images, which are moved so that their mean is
-    the AP itself: an image drawn twice lifts its own precision, so resamples lie higher than the test set
-    that they come from, by half a point where a class has a hundred positives, which is as much as mAP's
-    standard deviation. Every model sees the same resamples: what is easy or hard for all of them cancels in
-    a difference. A class with fewer than five positives gets no interval, and so does a mean of such classes
-    alone. A resample without a positive of
-    a class leaves that class's part in mAP where it is.
+    the AP itself: an image drawn twice lifts its own precision, so resamples lie half a point higher where a
+    class has a hundred positives, as much as mAP's standard deviation. Every model sees the same resamples:
+    what is easy or hard for all of them cancels in a difference. A class with fewer than five positives gets
+    no interval, nor does a mean of such classes alone. A resample without a positive of a class leaves that
+    class's part in mAP where it is.
 
     Parameters
     ----------
@@ -48,10 +47,8 @@ def compare_models(
     measures : sequence of AP
     resamples, seed : int
         Of the bootstrap.
-    gaps : sequence of str
-        What is known to be missing; those found here come behind.
-    notes : sequence of str
-        What the scores take for granted.
+    gaps, notes : sequence of str
+        What is known to be missing, before what is found here; what the scores take for granted.
     """
     rows: list[ApRow] = []
     differences: list[ApDifference] = []

@@ -16,11 +16,12 @@ from ..project import Project
 @click.argument("file", type=click.Path(path_type=Path), default=Project().params)
 def check(file: Path) -> None:
     """Check FILE (params.yaml): a line for each thing that is wrong or that a run will have to leave out."""
-    from .upkeep import check_recipes, unwritten_files
+    from .upkeep import check_recipes, unnoticed_files, unwritten_files
 
     params, project = read_params(file), Project(file.parent)
     check_recipes(project)
-    problems = list(problems_of(params)) or list(_problems_ahead(params, project))
+    unnoticed = unnoticed_files(params, project)
+    problems = list(problems_of(params)) or [*unnoticed, *_problems_ahead(params, project)]
     lines = [*unwritten_files(project), *(f"{file}: {problem}" for problem in problems)]
     for line in lines:
         click.echo(f"pool5: {line}", err=True)

@@ -37,12 +37,14 @@ def check_recipes(project: Project) -> None:
 
 def unnoticed_files(params: Params, project: Project) -> Iterator[str]:
     """Files that architectures are made from and whose changes DVC would not notice."""
-    graph = yaml.safe_load(project.graph.read_bytes()) if project.graph.is_file() else {}
-    noticed = graph.get("stages", {}).get("params", {}).get("deps", [])
-    for name, model in params.models.items():
-        if model.file and model.file not in noticed:
+    made_from = {name: model.file for name, model in params.models.items() if model.file}
+    if not made_from or not project.graph.is_file():
+        return
+    noticed = yaml.safe_load(project.graph.read_bytes())["stages"]["params"]["deps"]
+    for name, file in made_from.items():
+        if file not in noticed:
             yield (
-                f"models.{name}.architecture: add {model.file} to the deps of the stage params in "
+                f"models.{name}.architecture: add {file} to the deps of the stage params in "
                 f"{project.graph}, so that a change of it is noticed"
             )
 

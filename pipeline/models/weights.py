@@ -103,21 +103,21 @@ def start_network(
     outputs = (width if model.train or trained_on is None else trained_on) if heads else 0
     network = _drawn(model, outputs, seed, card.options, root)
     load_weights(network, state, strict=False)
+    card = dataclasses.replace(card, outputs=outputs)
     if model.train:
-        named, assumed, missing = classes, False, set()
-    else:
-        named = card.classes if len(card.classes) == outputs else ()
-        assumed = card.order_assumed or (bool(heads) and not named and trained_on == len(classes))
-        named = named or (classes if assumed or (heads and trained_on is None) else ())
-        # checkpoints from before torch 0.4.1 have no batch counters, which nothing is computed from
-        missing = {key for key in own if key not in state and not key.endswith("num_batches_tracked")}
-        missing.update(card.missing)
-    return Start(
-        network,
-        dataclasses.replace(
-            card, outputs=outputs, classes=named, missing=tuple(sorted(missing)), order_assumed=assumed
-        ),
-    )
+        return Start(network, dataclasses.replace(card, classes=classes, missing=(), order_assumed=False))
+    # checkpoints from before torch 0.4.1 have no batch counters, which nothing is computed from
+    missing = {key for key in own if key not in state and not key.endswith("num_batches_tracked")}
+    card = dataclasses.replace(card, missing=tuple(sorted(missing.union(card.missing))))
+    return Start(network, _with_names_of_outputs(card, classes, trained_on) if heads else card)
+
+
+def _with_names_of_outputs(card: ModelCard, classes: tuple[str, ...], trained_on: int | None) -> ModelCard:
+    """The card of weights that are used as they are; their head has `trained_on` outputs, or was drawn."""
+    named = card.classes if len(card.classes) == card.outputs else ()
+    assumed = card.order_assumed or (not named and trained_on == len(classes))
+    named = named or (classes if assumed or trained_on is None else ())
+    return dataclasses.replace(card, classes=named, order_assumed=assumed)
 
 
 def checkpoint_problems(

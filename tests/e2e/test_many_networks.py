@@ -119,8 +119,10 @@ def project(tmp_path_factory) -> Project:
     project = Project.copy_to(tmp_path_factory.mktemp("networks"), PARAMS)
     (project.folder / "tiny_clip.json").write_text(json.dumps(TINY_CLIP))
     (project.folder / "my_models.py").write_text(MY_MODELS)
-    told = project.run("pool5", "check").complaint
-    assert "add tiny_clip.json to the deps of the stage params in dvc.yaml" in told
+    told = project.run("pool5", "check")
+    assert told.code == 2
+    for file in ("tiny_clip.json", "my_models.py"):
+        assert f"add {file} to the deps of the stage params in dvc.yaml" in told.err
     graph = yaml.safe_load((project.folder / "dvc.yaml").read_text())
     graph["stages"]["params"]["deps"] += ["tiny_clip.json", "my_models.py"]
     (project.folder / "dvc.yaml").write_text(yaml.safe_dump(graph, sort_keys=False, width=1000))
