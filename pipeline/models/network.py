@@ -20,6 +20,7 @@ from .card import WEIGHTS_FILE, ModelCard, read_card
 from .sources import source_of
 
 Options = Mapping[str, Any]
+_USUAL_CROPS = (224, 256, 384, 448, 518, 1024)
 _HEADS = "head_names"  # the attribute that keeps what the source says
 
 
@@ -48,15 +49,20 @@ def check_buildable(
     Raises
     ------
     UserError
-        Names the nearest architectures, or the next larger crop that works.
+        Names the nearest architectures, or a larger crop that works, or what the network said.
     """
     source_of(architecture, root)
-    if not takes_crop(architecture, crop, options, root):
-        larger = (c for c in range(crop + 1, 1025) if takes_crop(architecture, c, options, root))
-        hint = f"the next larger size that works is {next(larger, 'above 1024')} px"
-        raise UserError(
-            f"architecture {architecture}: cannot take images of {crop} px (preprocess.crop); {hint}"
-        )
+    problem = _refusal(architecture, crop, json.dumps(options), root)
+    if not problem:
+        return
+    arguments = (options or {}).get("arguments")
+    told = f" with arguments {arguments}" if arguments else ""
+    refused = f"architecture {architecture}{told}: cannot take images of {crop} px (preprocess.crop)"
+    if not any(takes_crop(architecture, c, options, root) for c in _USUAL_CROPS if c > crop):
+        raise UserError(f"{refused}: {problem}")
+    sizes = sorted({*range(14, 1025, 14), *range(16, 1025, 16)})  # of patches; each is built to try it
+    larger = next(c for c in sizes if c > crop and takes_crop(architecture, c, options, root))
+    raise UserError(f"{refused}; a larger size that works is {larger} px")
 
 
 def build_network(
@@ -92,17 +98,20 @@ def build_network(
 
 def takes_crop(architecture: str, crop: int, options: Options | None = None, root: Path = Path()) -> bool:
     """Whether a square image of `crop` pixels goes through; tried on shapes alone, nothing is computed."""
-    return _takes_crop(architecture, crop, json.dumps(options), root)
+    return not _refusal(architecture, crop, json.dumps(options), root)
 
 
 @functools.cache
-def _takes_crop(architecture: str, crop: int, options: str, root: Path) -> bool:
+def _refusal(architecture: str, crop: int, options: str, root: Path) -> str:
+    """What a network says to two images of `crop` pixels; nothing where they go through."""
     try:
         network = on_shapes_alone(architecture, 10, crop, json.loads(options), root)
         network(torch.empty(2, 3, crop, crop, device="meta"))
-    except (RuntimeError, AssertionError, ValueError):
-        return False
-    return True
+    except UserError:
+        raise
+    except Exception as error:  # a network may be the user's own, with any mistake in it
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return ""
 
 
 def on_shapes_alone(

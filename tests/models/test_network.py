@@ -48,8 +48,9 @@ HEADS = {
 
 
 def test_every_classification_model_of_torchvision_is_known():
-    assert {"resnet18", "vit_b_16", "mobilenet_v2"} <= set(source_of("resnet18").architectures())
-    assert set(torchvision.models.list_models(module=torchvision.models)) < set(source_of("resnet18").architectures())
+    known = set(source_of("resnet18").architectures())
+    assert {"resnet18", "vit_b_16", "mobilenet_v2"} <= known
+    assert set(torchvision.models.list_models(module=torchvision.models)) < known
 
 
 @pytest.mark.parametrize("architecture", HEADS)
@@ -71,12 +72,25 @@ def test_an_unknown_architecture_gets_the_near_names():
 
 @pytest.mark.parametrize(
     ("architecture", "crop", "larger"),
-    [("caffenet", 64, 67), ("alexnet", 32, 63), ("vit_b_16", 100, 112), ("vgg11", 16, 32)],
+    [("caffenet", 64, 70), ("alexnet", 32, 64), ("vit_b_16", 100, 112), ("vgg11", 16, 32)],
 )
-def test_a_crop_too_small_gets_the_next_size_that_works(architecture, crop, larger):
+def test_a_crop_too_small_gets_a_size_that_works(architecture, crop, larger):
     with pytest.raises(UserError, match=f"{architecture}.* {crop} px .*{larger} px"):
         build_network(architecture, 20, crop)
     assert takes_crop(architecture, larger)
+
+
+def test_what_no_size_helps_is_told_with_the_networks_own_words():
+    options = {"arguments": {"replace_stride_with_dilation": [1, 2]}}
+    with pytest.raises(UserError, match=r"resnet18 with arguments .*: cannot .* 64 px .*: .*3-element"):
+        build_network("resnet18", 20, 64, options)
+
+
+@pytest.mark.parametrize("arguments", [{"widht": 3}, {"num_classes": 3}, {"num_outputs": 3}])
+@pytest.mark.parametrize("architecture", ["caffenet", "resnet18", "timm/test_resnet"])
+def test_a_wrong_argument_is_named(architecture, arguments):
+    with pytest.raises(UserError, match=rf"{architecture}: arguments .*{next(iter(arguments))}"):
+        build_network(architecture, 20, 96, {"arguments": arguments})
 
 
 @pytest.fixture

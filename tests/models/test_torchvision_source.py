@@ -61,9 +61,7 @@ def test_a_tag_names_the_weights(architecture, tag, wanted, monkeypatch, tmp_pat
 
 
 def test_imagenet_weights_that_there_are_not_are_told_with_those_that_there_are():
-    with pytest.raises(
-        UserError, match=r"no IMAGENET1K_V1 weights of vit_h_14, only .*SWAG_E2E_V1.*write the"
-    ):
+    with pytest.raises(UserError, match=r"no IMAGENET1K_V1 weights of vit_h_14, only .*SWAG_E2E_V1.*write"):
         SOURCE.weights("vit_h_14", "imagenet")
 
 

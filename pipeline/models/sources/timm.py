@@ -16,6 +16,12 @@ from .hub import fetched_from_hub, needed
 from .source import ModelSource, PublishedWeights
 
 _PREFIX = "timm/"
+_FILTERS = (
+    "checkpoint_filter_fn",
+    "checkpoint_filter_fn_classifier",
+    "_filter_fn",
+    "_filter_torchvision_pretrained",
+)
 _MODES = {"center": "crop", "squash": "squash", "border": "pad"}
 
 
@@ -51,7 +57,9 @@ class TimmSource(ModelSource):
 
     def preprocessing(self, architecture: str, tag: str) -> dict[str, Any] | None:
         """As `timm.data.resolve_model_data_config` has it, for `create_transform`."""
-        config = _timm().data.resolve_data_config(pretrained_cfg=_config(architecture).to_dict())
+        if not (own := _config(architecture)).architecture:  # timm's defaults would be anybody's
+            return None
+        config = _timm().data.resolve_data_config(pretrained_cfg=own.to_dict())
         _, height, width = config["input_size"]
         if height != width:
             return None
@@ -74,9 +82,8 @@ class TimmSource(ModelSource):
             raise UserError(f"weights: {tag} is torchvision's; write pretrained for the weights of {name}")
         config = _config(architecture)
         if not config.hf_hub_id:
-            tags = _timm().list_pretrained(f"{name.partition('.')[0]}.*")
-            there = f"; there are {', '.join(tags)}" if tags and name not in tags else ""
-            raise UserError(f"weights: the hub has no file of timm's {name}{there}")
+            elsewhere = f"; fetch {config.url} into data/models and give its name and sha256"
+            raise UserError(f"weights: the hub has no file of timm's {name}{elsewhere if config.url else ''}")
         found = fetched_from_hub(config.hf_hub_id, config.hf_hub_filename)
         licence = f", licence {config.license}" if config.license else ""
         return PublishedWeights(found.path, (), f"timm {name}, {found.origin}{licence}")
@@ -96,7 +103,7 @@ def in_timms_names(
     fits = all(key in own and value.shape == own[key].shape for key, value in state.items()
                if not key.startswith(heads))  # fmt: skip
     module = sys.modules[type(network).__module__]
-    convert = getattr(module, "checkpoint_filter_fn", getattr(module, "_filter_fn", None))
+    convert = next((getattr(module, name) for name in _FILTERS if hasattr(module, name)), None)
     if fits or convert is None:
         return dict(state)
     try:
