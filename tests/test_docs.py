@@ -22,7 +22,7 @@ SECTIONS = {
     for kind in vars(sections).values()
     if isinstance(kind, type) and issubclass(kind, sections._Section) and not kind.__name__.startswith("_")
 }
-TITLES = {name: {"model": "models", "layer": "layers"}.get(name, name) for name in SECTIONS if name not in ("params", "sample")}
+TITLES = {name: {"model": "models", "layer": "Layers"}.get(name, name) for name in SECTIONS if name not in ("params", "sample")}
 
 
 def section(title: str) -> str:
