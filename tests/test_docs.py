@@ -22,7 +22,8 @@ SECTIONS = {
     for kind in vars(sections).values()
     if isinstance(kind, type) and issubclass(kind, sections._Section) and not kind.__name__.startswith("_")
 }
-TITLES = {name: {"model": "models", "layer": "Layers"}.get(name, name) for name in SECTIONS if name not in ("params", "sample")}
+IN_PROSE = ("params", "sample", "layer")
+TITLES = {name: {"model": "models"}.get(name, name) for name in SECTIONS if name not in IN_PROSE}
 
 
 def section(title: str) -> str:

@@ -59,10 +59,8 @@ def start_network(
 
     Parameters
     ----------
-    name : str
-        The model's key in params.yaml, for messages.
-    model : Model
-        Its section, its preprocessing settled.
+    name, model : str, Model
+        The key in params.yaml, for messages, and its section, the preprocessing settled.
     classes : tuple of str
         Of the data set.
     models_dir : path
