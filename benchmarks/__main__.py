@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
     """The parts of the CPU run, in order; about 20 minutes on two cores together."""
     from benchmarks.approximate import approximate_rows
-    from benchmarks.extraction import again_rows, extraction_rows, extractor_rows
+    from benchmarks.extraction import again_rows, extraction_rows, extractor_rows, timm_rows
     from benchmarks.maps import map_rows
     from benchmarks.neighbors import euclidean_rows, neighbor_rows
     from benchmarks.overhead import overhead_rows
@@ -34,6 +34,7 @@ def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
     return {
         "extraction": lambda: extraction_rows(scratch, images=600, runs=2),
         "extractors": lambda: extractor_rows(scratch, images=128, runs=2),
+        "timm": lambda: timm_rows(scratch, images=128, runs=5),
         "again": lambda: again_rows(scratch, images=128, runs=2),
         "storage": lambda: storage_rows(scratch),
         "publishing": lambda: publishing_rows(scratch),

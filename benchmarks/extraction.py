@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import io
 import logging
@@ -17,7 +18,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import torch
-import torchvision
 from torch import nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
@@ -29,13 +29,19 @@ from pool5.datasets.manifest import read_manifest
 from pool5.extract.decoding import ImageTask
 from pool5.extract.extract_layers import extract_model
 from pool5.extract.reader import available_workers, read_batches
+from pool5.models.network import build_network, head_names
 from pool5.models.weights import start_network, store_start
-from pool5.params import Params, load_params
+from pool5.params import Layer, Params, load_params
 from pool5.project import Project as Paths
 from pool5.store.feature_file import FeatureFile
 
 _PHOTOGRAPHS = Path("../shared/data/voc2012-animals")
 _BATCH = 32
+# where the features of an architecture come from, by the names of its modules; elsewhere node flatten
+_NODES = {
+    "timm/vit_small_patch16_224": Layer(node="norm", pool="cls"),
+    "timm/convnext_tiny": Layer(node="head.flatten"),
+}
 
 
 class Project:
@@ -51,12 +57,14 @@ class Project:
         device: str = "cpu",
     ) -> None:
         self.folder, self.architecture = folder, architecture
+        self.layer = _NODES.get(architecture, Layer(node="flatten"))
+        self.model = architecture.rpartition("/")[2]
         raw, self.kind = _dataset(folder, images)
         document = msgspec.to_builtins(load_params())
         spec = {
             "architecture": architecture,
             "weights": "random",
-            "layers": {"fc7": "flatten"},
+            "layers": {"fc7": msgspec.to_builtins(self.layer)},
             "preprocess": {"resize": 256, "crop": 224},
             "train": None,
         }
@@ -67,7 +75,7 @@ class Project:
             "test": "bench",
             "sample": None,
         }
-        document["models"] = {architecture: spec}
+        document["models"] = {self.model: spec}
         document["extract"] |= {
             "precision": precision,
             "device": device,
@@ -78,9 +86,9 @@ class Project:
         with contextlib.redirect_stderr(io.StringIO()):
             take_inventory(Paths(folder), self.params.dataset)
             self.manifest = read_manifest(Paths(folder).manifest("bench"))
-            model = self.params.models[architecture]
-            start = start_network(architecture, model, self.manifest.classes, Paths(folder).models)
-            store_start(architecture, start, Paths(folder).model(architecture))
+            model = self.params.models[self.model]
+            start = start_network(self.model, model, self.manifest.classes, Paths(folder).models)
+            store_start(self.model, start, Paths(folder).model(self.model))
         self.network = start.network.eval()
         self.computed = 0  # rows of the last extraction
         self.paths = [str(raw / path) for path in self.manifest.paths]
@@ -96,12 +104,12 @@ class Project:
         log.addHandler(handler)
         log.setLevel(logging.INFO)
         try:
-            extract_model(self.architecture, self.params, Paths(self.folder))
+            extract_model(self.model, self.params, Paths(self.folder))
         finally:
             log.removeHandler(handler)
         computed = re.search(r"(\d+) computed", told.getvalue())
         self.computed = int(computed[1]) if computed else -1
-        return FeatureFile.open(Paths(self.folder).features(self.architecture, "bench")).layer("fc7")
+        return FeatureFile.open(Paths(self.folder).features(self.model, "bench")).layer("fc7")
 
     def extract_afresh(self) -> tuple[float, np.ndarray]:
         self.forget()
@@ -170,7 +178,7 @@ def _decode(project: Project) -> None:
         ImageTask(i, path, digest.tobytes())
         for i, (path, digest) in enumerate(zip(project.paths, project.manifest.digests, strict=True))
     ]
-    preprocess = project.params.models[project.architecture].preprocess
+    preprocess = project.params.models[project.model].transform
     for _ in read_batches(
         tasks, batch_size=_BATCH, preprocess=preprocess, workers=max(available_workers(), 1)
     ):
@@ -225,14 +233,39 @@ def extractor_rows(scratch: Path, images: int, runs: int) -> list[Row]:
         return contest(name, _describe(project), "Pool5", project.extract_afresh, peers, runs)
 
 
+def timm_rows(scratch: Path, images: int, runs: int) -> list[Row]:
+    """A ViT and a ConvNeXt of timm in fp32 on the CPU, beside the limits and the extractors."""
+    reuse_freed_memory()
+    rows: list[Row] = []
+    for architecture in _NODES:
+        project = Project(scratch / architecture, images, architecture)
+        with contextlib.ExitStack() as processes:
+            peers = [
+                *_limits(project, "fp32", "cpu"),
+                _other("thingsvision", "thingsvision_extractor", project, processes),
+                Peer(
+                    "dinotool",
+                    "0.4.0",
+                    None,
+                    missing="runs networks of its own list with their weights from the hub",
+                ),
+            ]
+            name = f"extraction, {architecture}, fp32, cpu"
+            rows += contest(name, _describe(project), "Pool5", project.extract_afresh, peers, runs)
+    return rows
+
+
 def _describe(project: Project) -> str:
-    return f"{len(project.paths)} {project.kind}, {project.architecture} at 224 px, batches of {_BATCH}"
+    given = f"{len(project.paths)} {project.kind}, {project.architecture} at 224 px, batches of {_BATCH}"
+    return given if project.layer.node == "flatten" else f"{given}; layer {project.layer}"
 
 
 def _limits(project: Project, precision: str, device: str) -> list[Peer]:
-    trunk = create_feature_extractor(project.network, {"flatten": "flatten"}).eval().to(device)
-    trunk = trunk.to(memory_format=torch.channels_last)
-    pixels = torch.randn(_BATCH, 3, 224, 224, device=device).to(memory_format=torch.channels_last)
+    # the layout that is the faster one: timm's ViT and ConvNeXt order their channels themselves
+    own = project.architecture.startswith("timm/")
+    layout = torch.contiguous_format if own else torch.channels_last
+    trunk = _trunk(project).eval().to(device).to(memory_format=layout)
+    pixels = torch.randn(_BATCH, 3, 224, 224, device=device).to(memory_format=layout)
     whole, rest = divmod(len(project.paths), _BATCH)
     batches = [pixels] * whole + [pixels[:rest]] * (rest > 0)
     return [
@@ -254,20 +287,28 @@ def _limits(project: Project, precision: str, device: str) -> list[Peer]:
     ]
 
 
+def _trunk(project: Project) -> nn.Module:
+    """The network without its classifier, as its library gives it."""
+    if project.architecture.startswith("timm/"):
+        trunk = copy.deepcopy(project.network)
+        trunk.reset_classifier(0)
+        return trunk
+    return create_feature_extractor(project.network, {"flatten": "flatten"})
+
+
 def _other(name: str, program: str, project: Project, processes: contextlib.ExitStack) -> Peer:
     """Another extractor, in a process of its own, with the project's weights."""
     weights, out = project.folder / "weights.pth", project.folder / f"{program}.npy"
     # a head of 1000 classes, as the extractors build it; what is before it is compared
-    state = torchvision.models.get_model(project.architecture, weights=None).state_dict()
-    state |= {
-        key: value
-        for key, value in project.network.state_dict().items()
-        if not key.startswith(("fc.", "classifier."))
-    }
-    torch.save(state, weights)
+    whole = build_network(project.architecture, 1000)
+    heads = tuple(f"{head}." for head in head_names(whole))
+    trunk = {k: v for k, v in project.network.state_dict().items() if not k.startswith(heads)}
+    torch.save(whole.state_dict() | trunk, weights)
     process = PeerProcess(
         program,
         architecture=project.architecture,
+        node=project.layer.node,
+        pool=project.layer.pool,
         weights=str(weights),
         paths=project.paths,
         folder=str(Path(project.paths[0]).parent),
@@ -353,7 +394,7 @@ def _kill_at_half(project: Project, count: int) -> None:
     )
     (project.folder / "params.json").write_bytes(msgspec.json.encode(project.params))
     process = subprocess.Popen(
-        [sys.executable, "-c", code, str(project.folder), project.architecture],
+        [sys.executable, "-c", code, str(project.folder), project.model],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )

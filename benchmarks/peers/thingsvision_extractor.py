@@ -10,7 +10,6 @@ from unittest import mock
 
 import numpy as np
 import torch
-import torchvision
 from preprocessing import imagenet_transform
 from serve import serve
 
@@ -43,15 +42,21 @@ class Placeholders(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 def prepare(arguments):
     np.AxisError = np.exceptions.AxisError  # it pins NumPy 1
     sys.meta_path.append(Placeholders())
-    from thingsvision.core.extraction.torch import PyTorchExtractor
+    from thingsvision.core.extraction.extractors import TimmExtractor, TorchvisionExtractor
     from thingsvision.utils.data import DataLoader, ImageDataset
 
-    network = torchvision.models.resnet18()
-    network.load_state_dict(torch.load(arguments["weights"], weights_only=True))
-    preprocessing = imagenet_transform()
-    extractor = PyTorchExtractor(
-        model_name="resnet18", pretrained=False, device="cpu", model=network, preprocess=preprocessing
+    library, _, name = arguments["architecture"].rpartition("/")
+    Extractor = TimmExtractor if library == "timm" else TorchvisionExtractor
+    extractor = Extractor(
+        model_name=name,
+        pretrained=False,
+        device="cpu",
+        model_parameters={"token_extraction": "cls_token"} if arguments["pool"] == "cls" else None,
+        preprocess=imagenet_transform(),
     )
+    extractor.model.load_state_dict(torch.load(arguments["weights"], weights_only=True))
+
+    module = {"flatten": "avgpool"}.get(arguments["node"], arguments["node"])  # hooks are on modules
 
     def run():
         dataset = ImageDataset(
@@ -62,7 +67,7 @@ def prepare(arguments):
         )
         batches = DataLoader(dataset=dataset, batch_size=arguments["batch"], backend="pt")
         features = extractor.extract_features(
-            batches=batches, module_name="avgpool", flatten_acts=True, output_type="ndarray"
+            batches=batches, module_name=module, flatten_acts=True, output_type="ndarray"
         )
         np.save(arguments["out"], features)
         return {"names": [Path(name).stem for name in (*dataset.images,)]}

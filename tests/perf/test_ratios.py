@@ -5,6 +5,7 @@ Not part of `make test`: run `pytest -m perf`. The bounds are about twice what `
 
 from __future__ import annotations
 
+import copy
 import statistics
 import time
 from collections.abc import Callable
@@ -12,13 +13,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from sklearn.manifold import TSNE
 from sklearn.metrics import average_precision_score
 from sklearn.neighbors import NearestNeighbors
 
 from pool5.analysis.tsne import make_map
+from pool5.extract.inference_graph import prepare
 from pool5.measures.average_precision import resampled_average_precision
 from pool5.measures.bootstrap import bootstrap_counts
+from pool5.models.network import build_network
+from pool5.params import Layer
 from pool5.search.exact import ExactSearch
 from pool5.store.feature_file import FeatureFile
 from pool5.store.feature_key import FeatureKey
@@ -105,3 +110,16 @@ def test_random_rows_take_at_most_three_times_as_long_as_from_a_plain_npy(vector
 def test_a_map_takes_at_most_a_little_longer_than_scikit_learns(vectors):
     features = vectors[:1000]
     assert ratio(lambda: make_map(features), lambda: TSNE(random_state=0).fit_transform(features), 2) < 1.3
+
+
+@pytest.mark.parametrize(
+    ("architecture", "node"), [("test_vit", "fc_norm"), ("test_convnext", "head.flatten")]
+)
+def test_a_network_of_timm_is_no_slower_for_being_prepared(architecture, node):
+    pytest.importorskip("timm")
+    network = build_network(f"timm/{architecture}", 20, 160).eval()
+    (prepared,) = prepare(copy.deepcopy(network), [Layer(node=node)], fuse=True)
+    network.reset_classifier(0)
+    images = torch.randn(32, 3, 160, 160)
+    with torch.inference_mode():
+        assert ratio(lambda: prepared(images), lambda: network(images), 20) < 1.5
