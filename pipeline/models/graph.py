@@ -112,6 +112,12 @@ class _Tracer(NodePathTracer):  # type: ignore[misc]
         self.ends: dict[str, fx.Node] = {}
         self._calls = collections.Counter[str]()
 
+    def create_args_for_root(
+        self, root_fn: Callable[..., Any], is_module: bool, concrete_args: object = None
+    ) -> tuple[Callable[..., Any], list[Any]]:
+        """The network and its images: what else `forward` takes, such as a mask, keeps its default."""
+        return root_fn, [self.root, self.create_proxy("placeholder", "images", (), {})]
+
     def create_proxy(self, kind: str, target: Any, *args: Any, **kwargs: Any) -> fx.Proxy:
         """As of `NodePathTracer`."""
         proxy: fx.Proxy = super().create_proxy(kind, target, *args, **kwargs)

@@ -227,3 +227,38 @@ def test_a_module_stands_for_what_it_returns(kind):
     assert torch.equal(values["body.convolution"], convolved.flatten(1))
     with pytest.raises(UserError, match="node pair gives a tuple, not a row an image"):
         check(find_nodes(network, 4), "pair")
+
+
+class Masked(nn.Module):
+    """Takes more than images; its value is another where a mask is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 4, 1)
+
+    def forward(
+        self, x: torch.Tensor, mask: torch.Tensor | None = None, scale: float = 2.0, *, deep: bool = False
+    ) -> torch.Tensor:
+        value = self.convolution(x)
+        if mask is not None:
+            value = value + 1
+        return (-value if deep else value).flatten(1) * scale
+
+
+def test_what_forward_takes_beside_images_keeps_its_default():
+    network, images = Masked().eval(), torch.randn(2, 3, 4, 4)
+    nodes = find_nodes(network, 4)
+    assert nodes.traced
+    assert [*nodes.values] == ["convolution", "flatten", "mul"]
+    with torch.inference_mode():
+        assert torch.equal(values_of(network, images, "mul")["mul"], network(images))
+
+
+def test_a_network_of_timm_that_takes_a_mask_gives_its_own_values():
+    timm = pytest.importorskip("timm")
+    sizes = {"img_size": 64, "embed_dim": 8, "num_heads": 1, "stages": (1, 1, 1, 1), "num_classes": 3}
+    network = timm.create_model("hiera_tiny_224", **sizes).eval()
+    images = torch.randn(2, 3, 64, 64)
+    assert {"blocks.3", "head"} <= set(find_nodes(network, 64).rows)
+    with torch.inference_mode():
+        torch.testing.assert_close(values_of(network, images, "head.fc")["head.fc"], network(images))
