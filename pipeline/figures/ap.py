@@ -14,10 +14,9 @@ from ..files.hints import some_of
 from ..results.ap import ApDifference, ApResult, ApRow, protocol_of
 from .canvas import new_figure, save_figure
 from .lettering import shortened, width_of
+from .model_marks import mark_of
 
 # Okabe and Ito's colours, which every kind of colour vision tells apart; the markers say it once more
-_COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"]
-_MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 _SPACING = 0.13  # inches between two models of a class
 _GROUP_GAP = 0.14  # inches between two classes
 _MOST_CLASSES = 40  # in a figure; of more, the ends
@@ -117,7 +116,7 @@ def _rows_of_classes(
 def _dot(
     axes: Axes, y: float, row: ApRow | ApDifference, value: float | None, number: int, *, filled: bool = True
 ) -> None:
-    colour, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
+    colour, marker = mark_of(number)
     if row.lo is not None and row.hi is not None:
         axes.plot([row.lo, row.hi], [y, y], color=colour, linewidth=1.3, solid_capstyle="butt", zorder=2)
     if value is not None:
@@ -130,8 +129,8 @@ def _keys(models: Sequence[str]) -> list[Line2D]:
         Line2D(
             [],
             [],
-            color=_COLOURS[number % len(_COLOURS)],
-            marker=_MARKERS[number % len(_MARKERS)],
+            color=mark_of(number)[0],
+            marker=mark_of(number)[1],
             markersize=4.5,
             linewidth=1.3,
             label=shortened(model, _NAME, 9),

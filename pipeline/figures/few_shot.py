@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
 from ..results.few_shot import LEVEL, FewShotResult, FewShotRow
 from .canvas import new_figure, save_figure
 from .lettering import shortened
-
-_MARKERS = "os^DvPX"  # which say once more what the colours say
+from .model_marks import mark_of
 
 
 def draw_few_shot(results: Sequence[FewShotResult], stem: Path | str) -> None:
@@ -48,8 +46,7 @@ def draw_few_shot(results: Sequence[FewShotResult], stem: Path | str) -> None:
 
 def _line(axes: Axes, number: int, probe: str, rows: Sequence[FewShotRow], whole: int) -> None:
     """Draw the rows of one probe, fewest images first; `whole` is the place of the last."""
-    colours = mpl.color_sequences["okabe_ito"]
-    colour, marker = colours[number % len(colours)], _MARKERS[number % len(_MARKERS)]
+    colour, marker = mark_of(number)
     points = np.array([(row.shots or whole, row.ap) for row in rows], np.float64)
     label = shortened(probe, 1.6, 9)
     axes.plot(*points[:-1].T, color=colour, marker=marker, markersize=4.5, linewidth=1.4, label=label)
