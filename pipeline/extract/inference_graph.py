@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -31,7 +32,7 @@ def prepare(
     Batch normalisation is folded into the convolution before it, in a network that torch.fx can trace; in
     others it stays what it is. Where a node is such a convolution itself, its value before the normalisation
     comes from a module of its own, so that the bits of the other nodes do not depend on which nodes are asked
-    for beside them.
+    for beside them. So does the value of a node in the midst of what is fused.
 
     Parameters
     ----------
@@ -46,19 +47,62 @@ def prepare(
     """
     nodes = nodes_in(network)
     bare = [layer for layer in layers if _would_be_folded(nodes, layer.node)]
-    groups = [[layer for layer in layers if layer not in bare], bare]
     modules = []
-    for group in filter(None, groups):
-        cut = nodes.cut(dict.fromkeys(layer.node for layer in group))
-        if isinstance(cut, fx.GraphModule):
-            _open_sequences(cut)
-            if group is not bare:
-                _fold_batch_norms(cut)
-        _lay_channels_last(cut)
-        if isinstance(cut, fx.GraphModule) and fuse and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-            _fuse_with_convolutions(cut)
-        modules.append(LayerExtractor(cut, group, shapes).eval())
+    for some in filter(None, ([layer for layer in layers if layer not in bare], bare)):
+        cut = functools.partial(_cut, nodes, fold=some is not bare, fuse=fuse)
+        for names, module in _as_alone([*dict.fromkeys(layer.node for layer in some)], cut):
+            group = [layer for layer in some if layer.node in names]
+            modules.append(LayerExtractor(module, group, shapes).eval())
     return modules
+
+
+def _cut(nodes: TracedNetwork | HookedNetwork, names: Sequence[str], *, fold: bool, fuse: bool) -> nn.Module:
+    cut = nodes.cut(names)
+    if isinstance(cut, fx.GraphModule):
+        _open_sequences(cut)
+        if fold:
+            _fold_batch_norms(cut)
+    _lay_channels_last(cut)
+    if isinstance(cut, fx.GraphModule) and fuse and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        _fuse_with_convolutions(cut)
+    return cut
+
+
+def _as_alone(
+    names: list[str], cut: Callable[[list[str]], nn.Module], alone: Mapping[str, int] | None = None
+) -> Iterator[tuple[list[str], nn.Module]]:
+    """Nodes and the module that gives them: together if each takes the steps then that it takes alone.
+
+    What is asked for inside of what would be fused keeps it from being fused, which moves the last bits of
+    all that comes after it.
+    """
+    module = cut(names)
+    if len(names) == 1 or not isinstance(module, fx.GraphModule):
+        yield names, module
+        return
+    alone = alone or {name: _steps(cut([name]))[name] for name in names}
+    steps = _steps(module)
+    same = [name for name in names if steps[name] == alone[name]]
+    if len(same) == len(names):
+        yield names, module
+        return
+    same = same or names[:1]
+    yield from _as_alone(same, cut, alone)
+    yield from _as_alone([name for name in names if name not in same], cut, alone)
+
+
+def _steps(graph: nn.Module) -> dict[str, int]:
+    """{name: hash of all that is computed for the node, and of how}."""
+    assert isinstance(graph, fx.GraphModule)
+    steps: dict[fx.Node, Any] = {}
+    for node in graph.graph.nodes:
+        inputs = fx.map_arg((node.args, node.kwargs), steps.__getitem__)
+        if node.op == "output":
+            return dict(inputs[0][0])
+        module = graph.get_submodule(str(node.target)) if node.op == "call_module" else None
+        how = (type(module), getattr(module, "activation", None))
+        steps[node] = hash(str((node.op, node.target, how, inputs)))
+    return {}
 
 
 def _lay_channels_last(module: nn.Module) -> None:
@@ -89,10 +133,12 @@ def _open_sequences(graph: fx.GraphModule) -> None:
         module = graph.get_submodule(str(node.target))
         if not isinstance(module, nn.Sequential) or type(module).forward is not nn.Sequential.forward:
             continue
+        # another with the same members: the network's own stays as it is when they are replaced
+        graph.set_submodule(str(node.target), nn.Sequential(*module))
         value = node.args[0]
         with graph.graph.inserting_before(node):
-            for name, _ in module.named_children():
-                value = graph.graph.call_module(f"{node.target}.{name}", (value,))
+            for number in range(len(module)):
+                value = graph.graph.call_module(f"{node.target}.{number}", (value,))
                 waiting.append(value)
         node.replace_all_uses_with(value)
         graph.graph.erase_node(node)
@@ -136,8 +182,9 @@ def _fuse_with_convolutions(graph: fx.GraphModule) -> None:
         if activation and (before := _convolution_of_its_own(graph, node.all_input_nodes[0])):
             module = graph.get_submodule(str(before.target))
             fused = module if isinstance(module, _FusedConvolution) else _FusedConvolution(module)  # type: ignore[arg-type]
-            fused.activation = activation
-            _replace(graph, node, before, fused)
+            if fused.activation[0] == "none":
+                fused.activation = activation
+                _replace(graph, node, before, fused)
     graph.recompile()
 
 
@@ -145,6 +192,8 @@ def _fuse_addition(graph: fx.GraphModule, addition: fx.Node) -> None:
     terms = addition.all_input_nodes
     for term, other in (terms, terms[::-1]) if len(terms) == 2 else ():
         before = _convolution_of_its_own(graph, term)
+        if before and not _is_a(graph, before, nn.Conv2d):
+            continue  # it does an addition already
         # the convolution moves down to the addition: what it reads must be there for it alone
         if before and len(before.all_input_nodes[0].users) == 1:
             convolution = graph.get_submodule(str(before.target))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from pathlib import Path
 
@@ -108,6 +109,41 @@ def test_a_shared_convolution_is_not_folded() -> None:
         torch.testing.assert_close(found(batch)[Layer(node="end")], expected, rtol=1e-5, atol=1e-5)
 
 
+class Sums(nn.Module):
+    """As HRNet fuses its branches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(nn.Conv2d(3, 3, 3, padding=1) for _ in range(3))
+        self.end = nn.ReLU()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        first, second, third = (convolution(images * n) for n, convolution in enumerate(self.convolutions))
+        return self.end(first + second + third)
+
+
+class Bounded(nn.Module):
+    """Two activations after a convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 3, 3)
+        self.six, self.end = nn.ReLU6(), nn.ReLU()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.end(self.six(self.convolution(99 * images)))
+
+
+@pytest.mark.parametrize("kind", [Sums, Bounded])
+def test_a_convolution_takes_one_addition_and_one_activation(kind: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    network, batch = kind().eval(), torch.randn(2, 3, 8, 8)
+    (end,) = layers("end")
+    (found,) = prepare(copy.deepcopy(network), [end], fuse=True)
+    with torch.inference_mode():
+        torch.testing.assert_close(found(batch)[end], network(batch).flatten(1), rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_bits_do_not_depend_on_neighbors_order_batch_or_other_nodes(precision: str) -> None:
     images = pixels(48)
@@ -119,6 +155,32 @@ def test_bits_do_not_depend_on_neighbors_order_batch_or_other_nodes(precision: s
         np.testing.assert_array_equal(run.start(images[some])()[FLATTEN], whole[some])
     padded = np.concatenate([images[:3], np.zeros((13, 64, 64, 3), np.uint8)])
     np.testing.assert_array_equal(run.start(padded)()[FLATTEN][:3], whole[:3])
+
+
+def rows_of(network: nn.Module, asked: list[Layer]) -> dict[Layer, torch.Tensor]:
+    batch = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    rows = {}
+    with torch.inference_mode():
+        for module in prepare(copy.deepcopy(network), asked, fuse=True):
+            rows.update(module(batch))
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("architecture", "among"),
+    [
+        ("resnet18", ["layer1.0.bn1", "layer1.0.relu", "layer4.1.bn2", "layer2.0.downsample.0"]),
+        ("mobilenet_v2", ["features.1.conv.0", "features.1.conv.1", "features.15.conv.3", "features.18"]),
+    ],
+)
+def test_a_node_has_the_bits_that_it_has_alone_beside_any_other(architecture: str, among: list[str]) -> None:
+    network = resnet(architecture)
+    others = np.random.default_rng(0).choice(find_nodes(network, 64).rows, 2, replace=False)
+    asked = layers(*dict.fromkeys([*among, *others.tolist()]))
+    alone = {layer: rows_of(network, [layer])[layer] for layer in asked}
+    for pair in [*itertools.combinations(asked, 2), asked]:
+        for layer, rows in rows_of(network, [*pair]).items():
+            assert torch.equal(rows, alone[layer]), f"{layer.node} beside {[p.node for p in pair]}"
 
 
 def test_one_thread_and_two_give_the_same_bits() -> None:
