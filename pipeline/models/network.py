@@ -98,7 +98,10 @@ def build_network(
 
 def takes_crop(architecture: str, crop: int, options: Options | None = None, root: Path = Path()) -> bool:
     """Whether a square image of `crop` pixels goes through; tried on shapes alone, nothing is computed."""
-    return not _refusal(architecture, crop, json.dumps(options), root)
+    try:
+        return not _refusal(architecture, crop, json.dumps(options), root)
+    except UserError:  # the user's own network may say itself that it does not
+        return False
 
 
 @functools.cache

@@ -10,6 +10,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from source_tests import SourceTests
 
 from pool5.errors import UserError
 from pool5.files.digests import sha256_of_file
@@ -31,7 +32,6 @@ from tests.models.small_clip import (
     put_into_hub,
     put_tokenizer,
 )
-from tests.models.source_tests import SourceTests
 
 TEXTS = ["a dog on a sofa", "a photo of a diningtable.", "Zwei Hunde, größer als 3 Katzen"]
 IMAGES = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -332,9 +332,7 @@ def test_another_vocabulary_is_another_key(tmp_path, monkeypatch):
 def test_a_text_tower_of_the_hub_needs_transformers(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     architecture = put_config(tmp_path, HUGGING_FACE)
-    with pytest.raises(
-        UserError, match=r"transformers is not installed; .*'pool5\[open-clip\]'"
-    ):
+    with pytest.raises(UserError, match=r"transformers is not installed; .*'pool5\[open-clip\]'"):
         OpenClipSource(tmp_path).build(architecture, 1, 32)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import time
+from pathlib import Path
 
 import pytest
 from source_tests import SourceTests
 
 from pool5.errors import UserError
-from pool5.models.sources import source_of
+from pool5.models.sources import SOURCES, source_of
 from pool5.models.sources.caffenet import CaffeNetSource
 
 
@@ -17,6 +19,13 @@ class TestCaffeNet(SourceTests):
     small = ("caffenet", 67)
     mistyped = ("caffnet", r"did you mean caffenet\?")
     without_weights = "caffenet"
+
+
+def test_every_source_is_tested():
+    for file in Path(__file__).parent.glob("test_*.py"):
+        if "(SourceTests)" in file.read_text():
+            importlib.import_module(file.stem)
+    assert {test.kind for test in SourceTests.__subclasses__()} == set(SOURCES)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import inspect
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -63,10 +64,17 @@ class OwnSource(ModelSource):
         told = {"num_outputs": num_outputs, "crop": crop}
         taken = {name: told[name] for name in told.keys() & inspect.signature(function).parameters}
         path = self._path(architecture)
-        with _told_in_a_line(architecture, path), _of_one_file(path, self.root.resolve()):
+        with _told_in_a_line(architecture, path), _of_one_file(path, self.root), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*non-meta parameter")  # which it loads itself
             network = function(**taken | options)
         if not isinstance(network, nn.Module):
             raise UserError(f"architecture {architecture}: gave a {type(network).__name__}, not an nn.Module")
+        for head in self.heads(architecture, network):
+            if (width := len(network.get_parameter(f"{head}.weight"))) != num_outputs:
+                raise UserError(
+                    f"architecture {architecture}: {head}, its last linear or convolution layer, gives "
+                    f"{width} values, not num_outputs = {num_outputs}; make the classifier last"
+                )
         return network.train()
 
     def heads(self, architecture: str, network: nn.Module) -> tuple[str, ...]:
@@ -95,9 +103,9 @@ class OwnSource(ModelSource):
 
     def _function(self, architecture: str) -> Callable[..., object]:
         path, wanted = self._path(architecture), architecture.rpartition(":")[2]
-        source, root = self._source(architecture), self.root.resolve()
-        with _told_in_a_line(architecture, path), _of_one_file(path, root):
-            module = _loaded(path.resolve(), source)
+        source = self._source(architecture)
+        with _told_in_a_line(architecture, path):
+            module = _loaded(path.resolve(), self.root, source)
         functions = {n: f for n, f in vars(module).items() if callable(f) and not n.startswith("_")}
         if wanted not in functions:
             hint = did_you_mean(wanted, functions)
@@ -107,33 +115,35 @@ class OwnSource(ModelSource):
 
 
 @functools.lru_cache(maxsize=16)
-def _loaded(path: Path, source: bytes) -> ModuleType:
-    """The file run as a module of its own."""
+def _loaded(path: Path, root: Path, source: bytes) -> ModuleType:
+    """The file run as a module of its own; once, so on the CPU, and from the same generator every time."""
     name = f"{_MODULE}{hashlib.sha256(source).hexdigest()[:16]}"
     spec = importlib.util.spec_from_loader(name, None, origin=str(path))
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     module.__file__ = str(path)
     sys.modules[name] = module  # where a dataclass looks its annotations up
-    exec(compile(source, path, "exec"), vars(module))
+    with _of_one_file(path, root), torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        torch.default_generator.manual_seed(0)
+        exec(compile(source, path, "exec"), vars(module))
     return module
 
 
 @contextlib.contextmanager
 def _of_one_file(path: Path, root: Path) -> Iterator[None]:
     """Refuse what is imported from the project meanwhile."""
-    there = set(sys.modules)
-    yield
-    package = f"{__name__.partition('.')[0]}."  # whose own folder may be the project's
-    files: dict[str, Path] = {}
-    for name in sys.modules.keys() - there:
-        file = Path(getattr(sys.modules[name], "__file__", None) or "/")
-        installed = "site-packages" in file.parts or name.startswith((package, _MODULE))
-        if file.is_relative_to(root) and not installed:
-            files[name] = file
-    for name in files:
-        del sys.modules[name]  # so that it is refused the next time too
-    for file in files.values():
+    installed = sys.stdlib_module_names | {__name__.partition(".")[0]}  # their folders may be in the project
+    there, files, root = set(sys.modules), [], root.resolve()
+    try:
+        yield
+    finally:
+        for name in sys.modules.keys() - there:
+            file = Path(getattr(sys.modules[name], "__file__", None) or "/").resolve()
+            its_own = "site-packages" not in file.parts and name.partition(".")[0] not in installed
+            if file.is_relative_to(root) and its_own:
+                del sys.modules[name]  # so that it is refused the next time too
+                files.append(file)
+    for file in files:
         raise UserError(
             f"{path.name} imports {file}, whose changes would not be noticed; write it in {path.name}"
         )
@@ -149,7 +159,7 @@ def _told_in_a_line(architecture: str, path: Path) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         if torch.get_default_device().type == "meta":  # it is built once more, with weights
             raise NotImplementedError(str(error)) from error
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).name == path.name]
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path.resolve())]
         where = f" (line {frames[-1].lineno})" if frames else ""
         told = " ".join(str(error).split())
         raise UserError(f"architecture {architecture}: {type(error).__name__}: {told}{where}") from None

@@ -105,7 +105,7 @@ class ModelSource(abc.ABC):
     def heads(self, architecture: str, network: nn.Module) -> tuple[str, ...]:
         """Names of its classifiers, that of the logits first; none where it gives no logits."""
         names = [n for n, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
-        return (names[-1],)
+        return tuple(names[-1:])
 
     def options(self, architecture: str, sha256: str | None = None) -> dict[str, Any]:
         """What `build` must be told for a checkpoint of this sha256, or for drawn weights; plain JSON."""
