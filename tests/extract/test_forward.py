@@ -16,8 +16,9 @@ from pool5.extract.embed import embed_images
 from pool5.extract.forward import Forward
 from pool5.extract.inference_graph import prepare
 from pool5.extract.keys import RECIPE_VERSION
+from pool5.models.hooks import HookedNetwork
 from pool5.models.network import build_network
-from pool5.models.node_values import find_nodes
+from pool5.models.node_values import find_nodes, nodes_in
 from pool5.params import Dataset, Extract, Layer, Params, Preprocess
 from pool5.params.recipes import read_recipes
 from pool5.project import Project
@@ -82,7 +83,8 @@ def test_folding_and_fusing_leave_the_values(architecture: str) -> None:
         expected = network(batch)
         (plain,), (fused,) = (prepare(copy.deepcopy(network), [layer], fuse=fuse) for fuse in (False, True))
         torch.testing.assert_close(plain(batch)[layer], expected, rtol=1e-4, atol=1e-4)
-        assert torch.equal(plain(batch)[layer], fused(batch)[layer])
+        # to the bit with most batches and threads: how a convolution is done depends on what follows it
+        torch.testing.assert_close(plain(batch)[layer], fused(batch)[layer], rtol=1e-4, atol=1e-5)
     left = [module for module in modules_run(fused) if isinstance(module, nn.BatchNorm2d | nn.ReLU6)]
     assert not left  # the blocks of MobileNet, which torchvision traces as one node each, are opened
 
@@ -193,6 +195,27 @@ def test_one_thread_and_two_give_the_same_bits() -> None:
     finally:
         torch.set_num_threads(threads)
     np.testing.assert_array_equal(*found)
+
+
+def test_a_network_that_cannot_be_traced_gives_its_own_values() -> None:
+    class Branching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convolution, self.end = nn.Conv2d(3, 4, 3), nn.Linear(4, 2)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            value = self.convolution(images).mean((2, 3))
+            if value.sum() > 0:
+                value = -value
+            return self.end(value)
+
+    network, end, images = Branching().eval(), Layer(node="end"), pixels(4)
+    assert isinstance(nodes_in(network), HookedNetwork)
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (PREPROCESS.mean, PREPROCESS.std))
+    with torch.inference_mode():
+        own = network((torch.from_numpy(images).permute(0, 3, 1, 2) / 255 - mean) / std)
+    found = Forward(network, [end], PREPROCESS, Extract(device="cpu")).start(images)()[end]
+    np.testing.assert_allclose(found, own, rtol=1e-5, atol=1e-5)
 
 
 def test_the_storage_dtype_is_the_one_asked_for() -> None:
