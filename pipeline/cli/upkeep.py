@@ -42,7 +42,8 @@ def unnoticed_files(params: Params, project: Project) -> Iterator[str]:
         return
     noticed = yaml.safe_load(project.graph.read_bytes())["stages"]["params"]["deps"]
     for name, file in made_from.items():
-        if file not in noticed:
+        outside = Path(file).parts[0] in ("..", "/")  # which is refused, as one that is not there
+        if file not in noticed and not outside and (project.root / file).is_file():
             yield (
                 f"models.{name}.architecture: add {file} to the deps of the stage params in "
                 f"{project.graph}, so that a change of it is noticed"
