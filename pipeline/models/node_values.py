@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..errors import UserError
 from ..store.layer_shape import LayerShape
 from .graph import TracedNetwork
 from .hooks import HookedNetwork
@@ -86,11 +87,22 @@ def find_nodes(network: nn.Module, crop: int, larger: Callable[[], nn.Module] | 
         Gives the network for images of twice the size. Without it, or where it cannot, what the axes are is
         known only of tokens, and only where the network says how many stand for no place
         (`num_prefix_tokens`, as timm's do).
+
+    Raises
+    ------
+    UserError
+        If the network cannot take such images, or what it does depends on their values.
     """
     network = on_meta(network)
     nodes = nodes_in(network)
     with torch.inference_mode():
-        two, three = (nodes.values(images_without_pixels(count, crop)) for count in (2, 3))
+        try:
+            two, three = (nodes.values(images_without_pixels(count, crop)) for count in (2, 3))
+        except (RuntimeError, AssertionError, ValueError, TypeError) as error:
+            told = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(
+                f"the network cannot take images of {crop} pixels, or decides by their values: {told}"
+            ) from None
         doubled = _of_twice_the_size(larger, crop) if larger else {}
     values = {}
     for name, value in two.items():

@@ -262,3 +262,14 @@ def test_a_network_of_timm_that_takes_a_mask_gives_its_own_values():
     assert {"blocks.3", "head"} <= set(find_nodes(network, 64).rows)
     with torch.inference_mode():
         torch.testing.assert_close(values_of(network, images, "head.fc")["head.fc"], network(images))
+
+
+def test_a_network_that_decides_by_values_or_takes_no_such_images_is_refused_in_a_line():
+    class Branching(nn.Module):
+        def forward(self, images):
+            return images if images.sum() > 0 else -images
+
+    for network, told in ((Branching(), "item"), (nn.Conv2d(3, 4, 9), "Kernel size")):
+        wrong = "the network cannot take images of 8 pixels, or decides by their values: .*"
+        with pytest.raises(UserError, match=f"^{wrong}{told}.*$"):
+            find_nodes(network, 8)
