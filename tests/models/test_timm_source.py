@@ -242,6 +242,11 @@ def test_offline_the_line_says_which_file_to_put_where_and_so_it_is_used(cache, 
     assert found.path == folder / "snapshots/main/model.safetensors"
 
 
+def test_imagenet_is_refused_before_anything_is_fetched():
+    with pytest.raises(UserError, match=r"imagenet is torchvision's; write pretrained"):
+        SOURCE.preprocessing("timm/test_vit.r160_in1k", "imagenet")
+
+
 def test_what_the_hub_has_not_is_told():
     with pytest.raises(UserError, match=r"the hub has no file of timm's convnextv2_small$"):
         SOURCE.weights("timm/convnextv2_small", "pretrained")

@@ -57,6 +57,7 @@ class TimmSource(ModelSource):
 
     def preprocessing(self, architecture: str, tag: str) -> dict[str, Any] | None:
         """As `timm.data.resolve_model_data_config` has it, for `create_transform`."""
+        _check(architecture.removeprefix(_PREFIX), tag)
         if not (own := _config(architecture)).architecture:  # timm's defaults would be anybody's
             return None
         config = _timm().data.resolve_data_config(pretrained_cfg=own.to_dict())
@@ -78,8 +79,7 @@ class TimmSource(ModelSource):
     def weights(self, architecture: str, tag: str) -> PublishedWeights:
         """Those of the tag in the name."""
         name = architecture.removeprefix(_PREFIX)
-        if tag != "pretrained":
-            raise UserError(f"weights: {tag} is torchvision's; write pretrained for the weights of {name}")
+        _check(name, tag)
         config = _config(architecture)
         if not config.hf_hub_id:
             elsewhere = f"; fetch {config.url} into data/models and give its name and sha256"
@@ -113,6 +113,11 @@ def in_timms_names(
             return dict(convert(dict(state)))
     except (KeyError, IndexError, RuntimeError, ValueError, AttributeError, TypeError):
         return dict(state)  # of no program that timm knows: it is said elsewhere what does not fit
+
+
+def _check(name: str, tag: str) -> None:
+    if tag != "pretrained":
+        raise UserError(f"weights: {tag} is torchvision's; write pretrained for the weights of {name}")
 
 
 def _timm() -> Any:
