@@ -269,7 +269,7 @@ def test_a_network_that_decides_by_values_or_takes_no_such_images_is_refused_in_
         def forward(self, images):
             return images if images.sum() > 0 else -images
 
-    for network, told in ((Branching(), "item"), (nn.Conv2d(3, 4, 9), "Kernel size")):
+    for network, told in ((Branching(), "item"), (nn.Conv2d(3, 4, 9), "too small")):
         wrong = "the network cannot take images of 8 pixels, or decides by their values: .*"
         with pytest.raises(UserError, match=f"^{wrong}{told}.*$"):
             find_nodes(network, 8)
