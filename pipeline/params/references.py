@@ -112,6 +112,10 @@ def _of_weights(params: Params, name: str, model: Model) -> Iterator[str]:
     key = f"models.{name}"
     others = [m for m in params.models if m != name]
     if not model.weights_are_a_file:
+        published = model.weights in ("imagenet", "pretrained")
+        if published and (model.file or model.architecture == "caffenet"):
+            problem = f"{model.weights}: nobody publishes weights of {model.architecture}"
+            yield _line(f"{key}.weights", problem, ["random", *others, "a file in data/models"])
         if model.weights not in (*ORIGINS, *others):
             if model.weights.endswith(_FOREIGN):
                 yield f"{key}.weights: {model.weights}: no state dict of torch; {SAVE_INSTEAD}"

@@ -243,3 +243,12 @@ def test_all_problems_are_found_at_once(edited):
     raw["tsne"]["of"], raw["ap"]["of"] = ["caffenet/fc9"], ["nobody"]
     keys = [problem.partition(":")[0] for problem in problems_of(msgspec.convert(raw, Params))]
     assert keys == ["tsne.of", "ap.of"]
+
+
+@pytest.mark.parametrize("weights", ["imagenet", "pretrained"])
+def test_weights_that_nobody_publishes_are_refused(edited, weights):
+    message = error_of(edited, **{"models.caffenet.weights": weights})
+    assert (
+        f"models.caffenet.weights: {weights}: nobody publishes weights of caffenet; allowed: random"
+        in message
+    )
