@@ -64,9 +64,7 @@ class Preprocess(_Section, frozen=True, kw_only=True):
     interpolation: Literal["bilinear", "bicubic", "lanczos"] = "bilinear"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
-    mode: Literal["crop", "squash", "pad"] = (
-        "crop"  # `resize`: of the short side, both, the long side
-    )
+    mode: Literal["crop", "squash", "pad"] = "crop"  # `resize`: of the short side, both, the long side
     fill: tuple[Byte, Byte, Byte] = (0, 0, 0)  # the colour of what `pad` adds
 
 
