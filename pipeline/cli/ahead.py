@@ -106,13 +106,12 @@ def network_problems(
         try:
             model = settled(name, params.models, root)
             found = _widths(model, root)
-            if model.weights == "imagenet":
-                trained_with = source_of(model.architecture, root).preprocessing(
-                    model.architecture, "imagenet"
-                )
-                tell_if_other(name, model.transform, trained_with, "imagenet")
+            if model.weights in ("imagenet", "pretrained"):
+                source = source_of(model.architecture, root)
+                trained_with = source.preprocessing(model.architecture, model.weights)
+                tell_if_other(name, model.transform, trained_with, model.weights)
         except UserError as error:
-            yield f"models.{name}: {error}"
+            yield f"models.{name}: {str(error).removeprefix(f'models.{name}.')}"
             continue
         for layer, width in found.items():
             if large := told_if_large(f"{name}/{layer}", width, params.extract.dtype):

@@ -126,9 +126,10 @@ def test_a_codebook_larger_than_the_split_is_told(project, capsys):
     assert "IVF64,Flat has 64 centroids to place, but there are only 12 rows" in lines[0]
 
 
-def test_a_preprocessing_that_is_not_the_weights_own_is_told(project, capsys, caplog):
+@pytest.mark.parametrize("weights", ["imagenet", "pretrained"])
+def test_a_preprocessing_that_is_not_the_weights_own_is_told(project, capsys, caplog, weights):
     project.draw()
-    project.params["models"]["net"]["weights"] = "imagenet"
+    project.params["models"]["net"]["weights"] = weights
     assert project.told(capsys)[0] == 0
     assert "were trained with resize 256, crop 224" in caplog.text
 
