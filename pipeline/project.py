@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+from .files.remote import is_remote
+
 _EXPERIMENTS = (".dvc", "tmp", "exps")  # where `dvc exp run --temp` and `--queue` clone the project to
 
 
@@ -46,9 +48,9 @@ class Project:
     def raw(self, dataset: str) -> Path:
         return self._data("raw", dataset)
 
-    def images(self, dataset_root: str) -> Path:
-        """The folder that a manifest's paths start from; `dataset.root` may be absolute."""
-        return self.root / dataset_root
+    def images(self, dataset_root: str) -> str:
+        """What a manifest's paths start from; `dataset.root` may be absolute, or an address (`s3://…`)."""
+        return dataset_root if is_remote(dataset_root) else str(self.root / dataset_root)
 
     @property
     def manifests(self) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..analysis.duplicates import duplicates_metrics, find_duplicates, write_duplicates
 from ..analysis.neighbor_graph import open_graph
-from ..datasets.manifest import image_paths, read_manifest
+from ..datasets.manifest import image_addresses, read_manifest
 from ..figures.duplicates import draw_duplicates
 from ..files.json_file import write_json
 from ..params import Params, load_params, split_reference
@@ -27,7 +27,7 @@ def main() -> None:
     write_json(project.metrics("duplicates"), duplicates_metrics(result))
     write_duplicates(result, project.report("duplicates", "duplicates.csv"))
     root = project.images(params.dataset.root)
-    images = {split: image_paths(read_manifest(project.manifest(split)), root) for split in splits}
+    images = {split: image_addresses(read_manifest(project.manifest(split)), root) for split in splits}
     draw_duplicates(result, images, project.report("duplicates", "sheet"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..analysis.annotated_objects import read_object_statistics
 from ..analysis.hard_classes import examine_classes
 from ..analysis.model_scores import load_scores
-from ..datasets.manifest import image_paths, read_manifest
+from ..datasets.manifest import image_addresses, read_manifest
 from ..figures.hard_classes import draw_class_sheet
 from ..files.atomic import make_folders
 from ..params import load_params
@@ -31,7 +31,7 @@ def main() -> None:
         objects = read_object_statistics(project.objects, manifest, data.ids)
         if not objects:
             gaps = ("no object is annotated: nothing is said about their sizes and numbers",)
-        path_of = image_paths(manifest, project.images(params.dataset.root))
+        path_of = image_addresses(manifest, project.images(params.dataset.root))
         images = [path_of[name] for name in data.ids.tolist()]
         examined = examine_classes(ap, measure, model, data.scores[model], data.labels, objects)
         for item, ranking in examined:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..analysis.neighbor_graph import open_graph
 from ..analysis.retrieval import measure_retrieval, retrieval_metrics, write_retrieval
 from ..analysis.shown_queries import write_neighbors
-from ..datasets.manifest import image_paths, read_manifest
+from ..datasets.manifest import image_addresses, read_manifest
 from ..figures.canvas import save_figure
 from ..figures.neighbor_sheet import neighbor_sheet
 from ..files.json_file import write_json
@@ -31,7 +31,7 @@ def main() -> None:
     write_json(project.metrics("retrieval"), retrieval_metrics(result))
     write_retrieval(result, project.report("neighbors", "retrieval.csv"))
     write_neighbors(result, project.report("neighbors", "neighbors.csv"))
-    images = image_paths(read_manifest(project.manifest(split)), project.images(params.dataset.root))
+    images = image_addresses(read_manifest(project.manifest(split)), project.images(params.dataset.root))
     title = "Nearest neighbors of the same queries in every representation"
     sheet = neighbor_sheet(
         result.queries, result.layers, images, result.metric, title=title, gaps=result.gaps

@@ -11,9 +11,11 @@ import numpy as np
 from ..datasets.download import YEARS
 from ..datasets.kinds import list_splits
 from ..datasets.listing import Listing
+from ..datasets.tree import open_tree
 from ..errors import UserError
 from ..extract.row_size import told_if_large
 from ..files.hints import counted
+from ..files.remote import is_remote
 from ..params import Model, Params
 from ..project import Project
 
@@ -22,7 +24,7 @@ _OUTPUTS = 997  # of networks that are built for their shapes: no layer is so wi
 
 def folder_problems(params: Params, project: Project) -> Iterator[str]:
     """Folders and checkpoints that are not there, and folders that hold what is not theirs."""
-    root = project.images(params.dataset.root).resolve()
+    root = Path(project.images(params.dataset.root)).resolve()
     raw = project.raw(params.dataset.name).resolve()
     outputs = [folder.resolve() for folder in (project.manifests.parent, project.reports)]
     if root != raw and any(_overlap(root, folder) for folder in outputs):
@@ -51,15 +53,15 @@ def _overlap(one: Path, other: Path) -> bool:
 def splits_of(params: Params, project: Project) -> dict[str, Listing]:
     """What the data set lists; nothing where it is still to be drawn or fetched."""
     root = project.images(params.dataset.root)
-    if params.dataset.sample is not None or not root.is_dir():
+    if params.dataset.sample is not None or not (is_remote(root) or Path(root).is_dir()):
         return {}
-    return list_splits(params.dataset, root, params.trained_on)
+    return list_splits(params.dataset, open_tree(root), params.trained_on)
 
 
-def gaps_ahead(params: Params, listings: Mapping[str, Listing], root: Path) -> Iterator[str]:
+def gaps_ahead(params: Params, listings: Mapping[str, Listing], root: str) -> Iterator[str]:
     """What the test split is too small or too uniform for, and images that it shares with a training."""
     listing = listings[params.dataset.test]
-    count, shown = len(listing.ids), int((listing.labels == 1).any(0).sum())
+    count, shown = len(listing.ids), int((listing.labels.count(1) > 0).sum())
     found = f"{listing.split} has {counted(count, 'image')}"
     if params.neighbors.of and shown and params.neighbors.queries > shown:
         yield (
@@ -73,7 +75,7 @@ def gaps_ahead(params: Params, listings: Mapping[str, Listing], root: Path) -> I
         yield f"tsne.perplexity: {params.tsne.perplexity:g} needs {needed} images, but {found}"
     if params.ap.of and not shown:
         yield f"ap.of: no image of {listing.split} shows a class: there is no average precision"
-    if count > 1 and _all_the_same([root / path for path in listing.paths]):
+    if count > 1 and _all_the_same([Path(root, path) for path in listing.paths]):
         yield f"{listing.split}: all {count} images have the same bytes: there is nothing to map or to rank"
     trained = {params.dataset.train, *(model.train.split for model in params.models.values() if model.train)}
     for split in sorted(listings.keys() & trained):

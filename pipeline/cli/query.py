@@ -173,22 +173,23 @@ def _draw(
     """
     import msgspec
 
-    from ..datasets.manifest import image_paths, read_manifest
+    from ..datasets.address import Address
+    from ..datasets.manifest import image_addresses, read_manifest
     from ..figures.canvas import save_figure
     from ..figures.neighbor_sheet import neighbor_sheet
     from ..results.retrieval import Near, ShownQuery
 
     root, searched = project.images(params.dataset.root), searcher.features.split
-    images_of: dict[str | None, dict[str, Path]] = {
-        split: image_paths(read_manifest(project.manifest(split)), root)
+    images_of: dict[str | None, dict[str, Address]] = {
+        split: image_addresses(read_manifest(project.manifest(split)), root)
         for split in {searched, *filter(None, splits)}
     }
-    images_of[None] = {name: Path(name) for name in names}
+    images_of[None] = {name: Address(name) for name in names}
     shown = [(searched, near.id) for found in answers for near in found]
     for split, name in (*zip(splits, names, strict=True), *shown):
         if name not in images_of[split]:
             raise UserError(f"{project.manifests}: no image {name} of {split} there", rerun="extract")
-    asked: dict[str, Path | str] = {
+    asked: dict[str, Address | str] = {
         name: words or images_of[split][name] for split, name in zip(splits, names, strict=True)
     }
     representation = f"{searcher.features.model}/{searcher.layer}"

@@ -45,7 +45,8 @@ def embed_files(
     UserError
         If a file is no image, or `features` have another key than params.yaml and data/models ask for.
     """
-    from ..datasets.image_file import Budget, UnreadableImage, read_image
+    from ..datasets.image_bytes import Budget, UnreadableImage
+    from ..datasets.image_file import read_image
 
     check_key(params, model, layer, features)
     try:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
 from ..errors import UserError
+from ..params import Dataset
 from .image_tree import check_splits, draw_splits, images_under, refuse_unreadable, walk
 from .named_files import composed
 
@@ -42,16 +43,16 @@ def annotated_images(root: Path) -> dict[str, str]:
 
 
 def splits_of(
-    images: Sequence[str], train: str, test: str, val: str | None, also: Collection[str], root: Path
+    images: Sequence[str], dataset: Dataset, also: Collection[str], root: Path
 ) -> dict[str, list[str]]:
     """The images by split, which is a folder in their paths; drawn where there is none of a split's name."""
-    splits: dict[str, list[str]] = {name: [] for name in (train, test, val, *also) if name}
+    splits: dict[str, list[str]] = {name: [] for name in dataset.splits(also)}
     for image in images:
         split = next((folder for folder in image.split("/")[:-1] if folder in splits), None)
         if split is not None:
             splits[split].append(image)
     if not any(splits.values()):
-        return draw_splits([images], train, test, val, root)
+        return draw_splits([images], dataset, root)
     check_splits(splits, splits, root, "")
     return splits
 

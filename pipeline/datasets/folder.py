@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ..labels import Labels
+from ..params import Dataset
 from .image_tree import check_splits, draw_splits, holds_images, images_under, subfolders
 from .listing import Listing
+from .tree import Tree
 
 
-def list_folder(
-    root: Path, train: str, test: str, val: str | None = None, also: Collection[str] = ()
-) -> dict[str, Listing]:
+def list_folder(tree: Tree, dataset: Dataset, also: Collection[str] = ()) -> dict[str, Listing]:
     """The splits under `root`, by name; other folders there are not read.
 
     An image's id is its path from the split's folder (`cat/001.jpg`); it has the one class whose folder it is
@@ -29,10 +30,11 @@ def list_folder(
     UserError
         If a split's folder is missing or holds no images, or a folder cannot be read.
     """
+    root = Path(tree.root)
     folders = {path.name: path for path in subfolders(root)}
-    named = list(dict.fromkeys(name for name in (train, test, val, *also) if name))
+    named = dataset.splits(also)
     if not set(named) & set(folders) and any(map(holds_images, folders.values())):
-        return _listings(draw_splits(_by_class(root), train, test, val, root), prefix=False)
+        return _listings(draw_splits(_by_class(root), dataset, root), prefix=False)
     read = {name: [*chain(*_by_class(folders[name]))] for name in named if name in folders}
     check_splits({name: read.get(name, []) for name in folders}, named, root, "<class>/")
     return _listings(read, prefix=True)
@@ -48,8 +50,8 @@ def _listings(ids: Mapping[str, Sequence[str]], prefix: bool) -> dict[str, Listi
     column = {name: number for number, name in enumerate(classes)}
     listings = {}
     for split, names in ids.items():
-        labels = np.full((len(names), len(classes)), -1, np.int8)
-        labels[np.arange(len(names)), [column[name] for name in own[split]]] = 1
+        rows, columns = np.arange(len(names)), np.array([column[name] for name in own[split]])
+        labels = Labels.of(rows, columns, np.ones(len(names)), (len(names), len(classes)))
         paths = tuple(f"{split}/{name}" if prefix else name for name in names)
         listings[split] = Listing(split, classes, tuple(names), paths, labels)
     return listings

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import multiprocessing
 import re
 from collections.abc import Generator, Mapping, Sequence
@@ -18,7 +17,9 @@ from ..files.hints import counted
 from ..machine import cores
 from ..params import Extract
 from ..progress import progress
-from .image_file import Budget, TooLarge, UnreadableImage, decode_whole, read_bytes
+from .address import Address
+from .image_bytes import Budget, TooLarge, UnreadableImage, digest_of, read_bytes
+from .image_file import decode_whole
 
 _WORTH_A_POOL = 200  # below this, starting processes costs more than they bring
 _NAMED = 10
@@ -149,12 +150,13 @@ def _check_in_pool(numbered: tuple[int, tuple[Path, str]]) -> ImageFact | BadIma
 def _check(task: tuple[Path, str], budget: Budget) -> ImageFact | BadImage:
     root, path = task
     try:
-        data = read_bytes(root / path, budget)
+        address = Address.parse(path, root)
+        data = read_bytes(address, budget)
         decoded = decode_whole(data, path, budget)
         doubt = decoded.doubt or _doubt_of_jpeg(data, path)
     except UnreadableImage as error:
         return BadImage(path, error.reason, isinstance(error, TooLarge))
-    return ImageFact(hashlib.blake2b(data, digest_size=16).digest(), decoded.size, doubt)
+    return ImageFact(digest_of(data, address), decoded.size, doubt)
 
 
 def _doubt_of_jpeg(data: bytes, path: str) -> str:

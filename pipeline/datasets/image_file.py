@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import io
-import math
 import os
-import stat
 import threading
 import warnings
 from collections.abc import Iterator
@@ -17,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
 
-from ..errors import UserError
+from .address import Address
+from .image_bytes import ANY_MEMORY, Budget, TooLarge, UnreadableImage, read_bytes
 
 # Named one by one: Pillow would otherwise hand an EPS to Ghostscript, which is a program in itself.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
@@ -29,59 +27,8 @@ PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
 _stderr = threading.Lock()
 
 
-class UnreadableImage(UserError):  # noqa: N818
-    """A file that gives no image; `reason` says why, without the file's name."""
-
-    remedy = "replace or remove it, or set extract.on_bad_image: skip"
-
-    def __init__(self, path: Path | str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}; {self.remedy}")
-        self.path = str(path)
-        self.reason = reason
-
-    def __reduce__(
-        self,
-    ) -> tuple[
-        type[UnreadableImage], tuple[str, str]
-    ]:  # it travels from the process that decodes to the one that tells
-        return type(self), (self.path, self.reason)
-
-
-class TooLarge(UnreadableImage):
-    """An image that takes more memory than it may; never skipped, as memory decides no value."""
-
-    remedy = "raise extract.memory_gb, make it smaller or remove it"
-
-
 class _Unsupported(ValueError):  # noqa: N818
     """Sound, but Pillow would give other colours than the file's."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Budget:
-    """The memory that decoding may take.
-
-    Attributes
-    ----------
-    gb : float
-        For one image; what takes more is refused.
-    share : float
-        GB that this process may take at any time; for more it waits for its turn.
-    turn : context manager, optional
-        That one process at a time can hold.
-    """
-
-    gb: float = math.inf  # an image of a data set has passed the check, whose limit was the user's
-    share: float = math.inf
-    turn: contextlib.AbstractContextManager[object] | None = None
-
-    def take(self, gb: float, path: Path | str) -> contextlib.AbstractContextManager[object]:
-        """What to hold while `gb` are taken; `TooLarge` if they may not be."""
-        if gb > self.gb:
-            raise TooLarge(
-                path, f"takes {gb:.1f} GB to decode, more than the {self.gb:g} of extract.memory_gb"
-            )
-        return self.turn if self.turn and gb > self.share else contextlib.nullcontext()
 
 
 class Decoded(NamedTuple):
@@ -92,7 +39,7 @@ class Decoded(NamedTuple):
     doubt: str
 
 
-def read_image(path: Path | str, budget: Budget = Budget()) -> np.ndarray:
+def read_image(where: Address | Path, budget: Budget = ANY_MEMORY) -> np.ndarray:
     """Read an image upright, as RGB.
 
     EXIF rotation is applied, transparency laid on white, grey, palette and CMYK converted, and of 16-bit
@@ -107,29 +54,24 @@ def read_image(path: Path | str, budget: Budget = Budget()) -> np.ndarray:
     UnreadableImage
         If the file is missing, damaged, truncated or no image; `TooLarge` if `budget` does not allow it.
     """
-    return np.asarray(decode(read_bytes(path, budget), path, budget))
+    image = decode(read_bytes(where, budget), str(where), budget)
+    return np.asarray(cropped(image, where) if isinstance(where, Address) else image)
 
 
-def read_bytes(path: Path | str, budget: Budget = Budget()) -> bytes:
-    """The bytes of an image file; `UnreadableImage` where there are none."""
-    try:
-        # a named pipe is opened without waiting for its writer, and then refused
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise UnreadableImage(path, "no regular file")
-            budget.take(status.st_size / _GB, path)
-            return file.read()
-    except OSError as error:
-        raise UnreadableImage(path, f"cannot be read ({error.strerror})") from None
+def cropped(image: Image.Image, address: Address) -> Image.Image:
+    """The part of the picture that the address means."""
+    if address.crop is None:
+        return image
+    x, y, width, height = address.crop
+    return image.crop((x, y, x + width, y + height))
 
 
-def decode(data: bytes, path: Path | str, budget: Budget = Budget()) -> Image.Image:
+def decode(data: bytes, path: Path | str, budget: Budget = ANY_MEMORY) -> Image.Image:
     """Decode the bytes of the image file `path` to an upright RGB image (see `read_image`)."""
     return decode_whole(data, path, budget).image
 
 
-def decode_whole(data: bytes, path: Path | str, budget: Budget = Budget()) -> Decoded:
+def decode_whole(data: bytes, path: Path | str, budget: Budget = ANY_MEMORY) -> Decoded:
     """`decode`, with what a manifest says of the file."""
     try:
         with warnings.catch_warnings():

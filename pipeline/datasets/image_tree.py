@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from ..errors import UserError
 from ..files.hints import did_you_mean
+from ..params import Dataset
 from .listing import can_be_written
 
 SUFFIXES = frozenset([
@@ -142,9 +143,7 @@ def check_splits(found: Mapping[str, Collection[str]], named: Iterable[str], roo
             raise UserError(f"{root / split}: an empty split; images belong in {root / split}/{layout}")
 
 
-def draw_splits(
-    groups: Iterable[Sequence[str]], train: str, test: str, val: str | None, root: Path
-) -> dict[str, list[str]]:
+def draw_splits(groups: Iterable[Sequence[str]], dataset: Dataset, root: Path | str) -> dict[str, list[str]]:
     """Draw splits where the data set has none: {split: names, sorted}.
 
     A fifth of each group goes to `test`, the rest to `train`, a fifth of which is `val` too. Which ones is
@@ -155,6 +154,7 @@ def draw_splits(
     UserError
         If a split would be empty.
     """
+    train, test, val = dataset.train, dataset.test, dataset.val
     chosen: dict[str, list[str]] = {split: [] for split in (train, test, val) if split}
     for names in groups:
         shuffled = sorted(names, key=lambda name: hashlib.blake2b(name.encode(), digest_size=8).digest())

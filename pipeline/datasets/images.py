@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ..errors import UserError
 from ..files.atomic import write_text
 from ..params import Dataset
@@ -24,7 +26,7 @@ def provide_images(project: Project, dataset: Dataset) -> None:
     UserError
         If the root is missing and is none that the program can make.
     """
-    root, folder = project.images(dataset.root), project.raw(dataset.name)
+    root, folder = Path(project.images(dataset.root)), project.raw(dataset.name)
     own = root.resolve() == folder.resolve()
     if dataset.sample is not None:
         if not own:

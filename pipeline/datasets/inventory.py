@@ -28,6 +28,7 @@ from .listing import Listing, ObjectBox
 from .manifest import Manifest, write_manifest
 from .oddities import oddities, reasons
 from .passed_over import look_beside
+from .tree import open_tree
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +59,8 @@ def take_inventory(
         If a list is wrong, or an image cannot be read and `on_bad_image` is `fail`.
     """
     root = project.images(dataset.root)
-    listings = list_splits(dataset, root, also)
+    tree = open_tree(root)
+    listings = list_splits(dataset, tree, also)
     if "objects" in listings:
         raise UserError(
             f"{dataset.root}: the split objects: that name is taken by objects.csv; rename the split"
@@ -102,7 +104,7 @@ def _manifest(listing: Listing, facts: Mapping[str, ImageFact | BadImage]) -> Ma
         paths=np.array([listing.paths[row] for row in rows], dtype=np.str_),
         digests=np.frombuffer(b"".join(fact.digest for fact in good), np.uint8).reshape(-1, 16),
         sizes=np.array([fact.size for fact in good], dtype=np.int32),
-        labels=listing.labels[rows],
+        labels=np.asarray(listing.labels)[rows],
     )
 
 
@@ -111,7 +113,7 @@ def _result(
     listings: Mapping[str, Listing],
     manifests: Mapping[str, Manifest],
     facts: Mapping[str, ImageFact | BadImage],
-    root: Path,
+    root: str,
 ) -> DatasetResult:
     splits = {
         split: SplitContent(
@@ -126,7 +128,7 @@ def _result(
         )
         for split, manifest in manifests.items()
     }
-    passed_over, links = look_beside(root, facts)
+    passed_over, links = look_beside(Path(root), facts)
     remarks = dict.fromkeys(remark for listing in listings.values() for remark in listing.remarks)
     result = DatasetResult(
         dataset=dataset.name,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Protocol
 
 from ..errors import UserError
@@ -12,6 +11,7 @@ from ..params import Dataset
 from .folder import list_folder
 from .listing import Listing
 from .table import list_table
+from .tree import Tree
 from .unlabelled import list_images
 from .voc import list_voc
 
@@ -24,16 +24,14 @@ class DatasetKind(Protocol):
     - a `Listing` for `train`, `test`, where given `val`, and those of `also`; further ones are not used;
     - the same classes in the same order in every split; none at all is allowed;
     - an id once in a split, and for the same image the same id in each of its splits;
-    - paths from `root`, with `/`, that do not lead out of it; ids and paths without control characters;
+    - addresses from the root that do not lead out of it; ids and paths without control characters;
     - the same data set gives the same listings, on every machine.
 
     What the data set says wrongly is a `UserError` of one line.
     """
 
-    def __call__(
-        self, root: Path, train: str, test: str, val: str | None = None, also: Collection[str] = ()
-    ) -> dict[str, Listing]:
-        """The listings by split of the data set under `root`; `also` are splits that models need."""
+    def __call__(self, tree: Tree, dataset: Dataset, also: Collection[str] = ()) -> dict[str, Listing]:
+        """The listings by split of the data set in `tree`; `also` are splits that models need."""
         ...
 
 
@@ -45,20 +43,21 @@ KINDS: Mapping[str, DatasetKind] = {
 }
 
 
-def list_splits(dataset: Dataset, root: Path, also: Collection[str] = ()) -> dict[str, Listing]:
-    """The splits that are named, of the data set whose images are under `root`; no other is read.
+def list_splits(dataset: Dataset, tree: Tree, also: Collection[str] = ()) -> dict[str, Listing]:
+    """The splits that are named, of the data set whose images are in `tree`; no other is read.
 
     Raises
     ------
     UserError
         If the data set says something wrongly, or has no split of a name.
     """
-    listings = KINDS[dataset.kind](root, dataset.train, dataset.test, dataset.val, also)
-    named = dict.fromkeys(name for name in (dataset.train, dataset.test, dataset.val, *also) if name)
+    listings = KINDS[dataset.kind](tree, dataset, also)
+    named = dataset.splits(also)
     for name in named:
         if name not in listings:
             raise UserError(
-                f"{root}: no split {name}{did_you_mean(name, listings)}, which models.*.train.split names; "
+                f"{tree.root}: no split {name}{did_you_mean(name, listings)}, "
+                "which models.*.train.split names; "
                 f"there are: {', '.join(listings)}"
             )
     return {name: listings[name] for name in named}

@@ -6,9 +6,8 @@ import dataclasses
 import unicodedata
 from collections.abc import Iterable
 
-import numpy as np
-
 from ..errors import UserError
+from ..labels import Labels
 from ..results.dataset import Contradiction
 
 
@@ -31,8 +30,8 @@ class Listing:
     ----------
     ids, paths : N str
         Paths are relative to `dataset.root`.
-    labels : (N, C) int8
-        1 present, -1 absent, 0 only difficult instances.
+    labels : Labels
+        Of N images and C classes.
     remarks : tuple of str
         What was odd and read all the same; each is told once, though every split may carry it.
     """
@@ -41,7 +40,7 @@ class Listing:
     classes: tuple[str, ...]
     ids: tuple[str, ...]
     paths: tuple[str, ...]
-    labels: np.ndarray
+    labels: Labels
     objects: tuple[ObjectBox, ...] = ()
     disagreements: tuple[Contradiction, ...] = ()
     remarks: tuple[str, ...] = ()

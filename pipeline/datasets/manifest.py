@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import UserError
 from ..files.atomic import write_text
 from ..files.csv_file import csv_text
+from .address import Address
 
 _COLUMNS = ["id", "path", "digest", "width", "height"]
 _TEXT = {-1: "-1", 0: "0", 1: "1"}
@@ -26,7 +27,7 @@ class Manifest:
     ----------
     ids : (N,) array of str
     paths : (N,) array of str
-        Relative to `dataset.root`.
+        Addresses from `dataset.root`.
     digests : (N, 16) uint8
         BLAKE2b-128 of each file's bytes.
     sizes : (N, 2) int32
@@ -53,9 +54,10 @@ class Manifest:
         return dataclasses.replace(self, **columns)
 
 
-def image_paths(manifest: Manifest, root: Path | str) -> dict[str, Path]:
-    """Where each image is: {id: path}."""
-    return {str(name): Path(root, path) for name, path in zip(manifest.ids, manifest.paths, strict=True)}
+def image_addresses(manifest: Manifest, root: Path | str) -> dict[str, Address]:
+    """Where each image is: {id: address}."""
+    pairs = zip(manifest.ids.tolist(), manifest.paths.tolist(), strict=True)
+    return {name: Address.parse(path, root) for name, path in pairs}
 
 
 def write_manifest(manifest: Manifest, path: Path | str) -> None:

@@ -13,9 +13,12 @@ import numpy as np
 
 from ..errors import UserError
 from ..files.hints import did_you_mean
+from ..labels import Labels
+from ..params import Dataset
 from ..params.sections import NAME, NAME_IN_WORDS
 from .image_tree import draw_splits, short_ids
 from .listing import Listing, can_be_written, refuse_duplicates
+from .tree import Tree
 
 TABLE = "images.csv"
 _OWN = ("path", "split", "id")  # every other column is a class
@@ -34,9 +37,7 @@ class _Table:
     labels: np.ndarray
 
 
-def list_table(
-    root: Path, train: str, test: str, val: str | None = None, also: Collection[str] = ()
-) -> dict[str, Listing]:
+def list_table(tree: Tree, dataset: Dataset, also: Collection[str] = ()) -> dict[str, Listing]:
     """Every split of the table.
 
     Its columns: `path`, from `root`; `split`, else splits are drawn; `id`, else the path without its suffix;
@@ -48,17 +49,19 @@ def list_table(
     UserError
         One line that names the file, and the line or the split at fault.
     """
-    file = root / TABLE
+    file = Path(tree.root) / TABLE
     table = _read(file)
     short = short_ids(list(dict.fromkeys(table.paths)))
     ids = [name or short[path] for name, path in zip(table.ids, table.paths, strict=True)]
     table.labels[table.labels == _ZERO] = 0 if (table.labels == -1).any() else -1
     listings = {}
-    for split, numbers in _splits(file, table, train, test, val, also).items():
+    for split, numbers in _splits(file, table, dataset, also).items():
         chosen = [ids[n] for n in numbers]
         refuse_duplicates(chosen, f"{file}: split {split}")
         paths = tuple(table.paths[n] for n in numbers)
-        listings[split] = Listing(split, table.classes, tuple(chosen), paths, table.labels[numbers])
+        listings[split] = Listing(
+            split, table.classes, tuple(chosen), paths, Labels.dense(table.labels[numbers])
+        )
     return listings
 
 
@@ -120,19 +123,17 @@ def _check_row(row: dict[str, str], where: str) -> None:
         raise UserError(f"{where}: {row['split']!r} is no name of a split; it has {NAME_IN_WORDS}")
 
 
-def _splits(
-    file: Path, table: _Table, train: str, test: str, val: str | None, also: Collection[str]
-) -> dict[str, list[int]]:
+def _splits(file: Path, table: _Table, dataset: Dataset, also: Collection[str]) -> dict[str, list[int]]:
     """The rows of each split, in the table's order."""
     if not any(table.splits):
         number_of = {path: number for number, path in enumerate(table.paths)}
         refuse_duplicates(table.paths, str(file))
-        drawn = draw_splits([list(number_of)], train, test, val, file.parent)
+        drawn = draw_splits([list(number_of)], dataset, file.parent)
         return {split: sorted(number_of[path] for path in paths) for split, paths in drawn.items()}
     splits: dict[str, list[int]] = {}
     for number, split in enumerate(table.splits):
         splits.setdefault(split, []).append(number)
-    for split in filter(None, (train, test, val, *also)):
+    for split in dataset.splits(also):
         if split not in splits:
             raise UserError(
                 f"{file}: no image of split {split}{did_you_mean(split, splits)}; there are: "

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-import numpy as np
-
+from ..labels import Labels
+from ..params import Dataset
 from .image_tree import check_splits, draw_splits, images_under, short_ids, subfolders
 from .listing import Listing
+from .tree import Tree
 
 
-def list_images(
-    root: Path, train: str, test: str, val: str | None = None, also: Collection[str] = ()
-) -> dict[str, Listing]:
+def list_images(tree: Tree, dataset: Dataset, also: Collection[str] = ()) -> dict[str, Listing]:
     """The splits of a tree of images; there are no classes.
 
     Where a folder in `root` is named as a split, splits are these folders; else they are drawn. An image's id
@@ -24,17 +23,15 @@ def list_images(
     UserError
         If a split's folder is missing or holds no images, or there are too few images to draw splits from.
     """
-    named = list(dict.fromkeys(name for name in (train, test, val, *also) if name))
+    root, named = Path(tree.root), dataset.splits(also)
     folders = {path.name: path for path in subfolders(root)}
     if set(named) & set(folders):
         splits = {name: images_under(path, root) for name, path in folders.items() if name in named}
         check_splits(splits, named, root, "")
     else:
-        splits = draw_splits([images_under(root, root)], train, test, val, root)
+        splits = draw_splits([images_under(root, root)], dataset, root)
     ids = short_ids(list(dict.fromkeys(path for paths in splits.values() for path in paths)))
     return {
-        split: Listing(
-            split, (), tuple(ids[path] for path in paths), tuple(paths), np.empty((len(paths), 0), np.int8)
-        )
+        split: Listing(split, (), tuple(ids[path] for path in paths), tuple(paths), Labels.none(len(paths)))
         for split, paths in splits.items()
     }

@@ -11,12 +11,15 @@ import numpy as np
 
 from ..errors import UserError
 from ..files.hints import did_you_mean, some_of
+from ..labels import Labels
+from ..params import Dataset
 from ..progress import progress
 from ..results.dataset import Contradiction
 from .annotated_images import annotated_images, splits_of
 from .image_tree import SUFFIXES, short_ids
 from .listing import Listing, ObjectBox
 from .named_files import NamedFiles
+from .tree import Tree
 from .voc_annotations import Annotations
 from .voc_lists import ImageSets
 
@@ -60,9 +63,7 @@ def _devkits(root: Path) -> list[Path]:
     return [folder for folder in folders if (folder / _LISTS).is_dir()]
 
 
-def list_voc(
-    root: Path | str, train: str, test: str, val: str | None = None, also: Collection[str] = ()
-) -> dict[str, Listing]:
+def list_voc(tree: Tree, dataset: Dataset, also: Collection[str] = ()) -> dict[str, Listing]:
     """The splits of the devkit under `root`, by name.
 
     Labels come from the class lists in ImageSets/Main where the split has them, else from the annotations:
@@ -80,13 +81,13 @@ def list_voc(
     UserError
         One line that names the file, the line or the image at fault.
     """
-    root = Path(root)
+    root = Path(tree.root)
     if not _devkits(root) and root.is_dir() and (found := annotated_images(root)):
-        return _list_annotated(root, found, splits_of(list(found), train, test, val, also, root))
+        return _list_annotated(root, found, splits_of(list(found), dataset, also, root))
     devkit = find_devkit(root)
     images = NamedFiles(devkit / _IMAGES, _JPEG_FIRST, others=True)
     lists = ImageSets(devkit / _LISTS, images, NamedFiles(devkit / _ANNOTATIONS, [".xml"]))
-    required = list(dict.fromkeys(split for split in (train, test, val, *also) if split))
+    required = dataset.splits(also)
     splits = lists.splits()
     for split in required:
         if split not in splits:
@@ -199,7 +200,9 @@ def _listing(
         )
         labels = seen
     found = _contradictions(split, part, classes, labels, seen)
-    return Listing(split, classes, part.ids, part.paths, labels, tuple(objects), found, tuple(remarks))
+    return Listing(
+        split, classes, part.ids, part.paths, Labels.dense(labels), tuple(objects), found, tuple(remarks)
+    )
 
 
 def _labels_of(objects: Iterable[ObjectBox], ids: Sequence[str], classes: Sequence[str]) -> np.ndarray:

@@ -12,7 +12,7 @@ import os
 import sys
 from multiprocessing.connection import Connection
 
-from ..datasets.image_file import Budget
+from ..datasets.image_bytes import Budget
 from .decoding import decode_into, ring_arrays
 
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 import mmap
 
 import numpy as np
 
-from ..datasets.image_file import Budget, TooLarge, UnreadableImage, decode, read_bytes
+from ..datasets.address import Address
+from ..datasets.image_bytes import Budget, TooLarge, UnreadableImage, digest_of, read_bytes
+from ..datasets.image_file import cropped, decode
 from ..datasets.transform import crop_centre
 from ..params import Preprocess
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageTask:
-    """An image to decode: its number in the work at hand, its file, and the digest its bytes must have."""
+    """An image to decode: its number in the work at hand, its address, and the digest its bytes must have."""
 
     number: int
     path: str
@@ -40,10 +41,11 @@ class Failure:
 def decode_into(pixels: np.ndarray, task: ImageTask, preprocess: Preprocess, budget: Budget) -> list[Failure]:
     """Decode an image into `pixels`, (crop, crop, 3) uint8; a failed one leaves them as they were."""
     try:
-        data = read_bytes(task.path, budget)
-        if hashlib.blake2b(data, digest_size=16).digest() != task.digest:
+        address = Address.parse(task.path)
+        data = read_bytes(address, budget)
+        if digest_of(data, address) != task.digest:
             return [Failure(task.number, task.path, "changed since the manifest was written", changed=True)]
-        pixels[:] = crop_centre(decode(data, task.path, budget), preprocess)
+        pixels[:] = crop_centre(cropped(decode(data, task.path, budget), address), preprocess)
     except UnreadableImage as error:
         return [Failure(task.number, task.path, error.reason, too_large=isinstance(error, TooLarge))]
     return []

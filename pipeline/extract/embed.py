@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ..datasets.image_file import UnreadableImage, read_bytes
+from ..datasets.address import Address
+from ..datasets.image_bytes import UnreadableImage, digest_of, read_bytes
 from ..errors import UserError
 from ..models.card import read_card, settled_by
 from ..params import Layer, Params
@@ -57,8 +57,8 @@ def embed_images(
     wanted = list(dict.fromkeys(named.values()))
     forward = load_forward(project.model(model), spec, wanted, params.extract, project.root)
     tasks = (
-        ImageTask(number, str(path), hashlib.blake2b(read_bytes(path), digest_size=16).digest())
-        for number, path in enumerate(paths)
+        ImageTask(number, str(path), digest_of(read_bytes(path), path))
+        for number, path in enumerate(map(Address, map(str, paths)))
     )
     reading = reading_of(params.extract, spec.transform)
     rows: dict[Layer, list[np.ndarray]] = {layer: [] for layer in wanted}

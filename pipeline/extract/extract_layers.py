@@ -6,10 +6,10 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
+from ..datasets.address import Address
 from ..datasets.manifest import Manifest, read_manifest
 from ..errors import UserError
 from ..models.card import read_card, settled_by
@@ -41,7 +41,7 @@ class Job:
     keys : {layer: FeatureKey}
     manifests : list of Manifest
         One a split.
-    root : Path
+    root : str
         That the manifests' paths start from.
     dataset : str
         The data set's name.
@@ -50,7 +50,7 @@ class Job:
     model: str
     keys: Mapping[str, FeatureKey]
     manifests: Sequence[Manifest]
-    root: Path
+    root: str
     dataset: str
 
 
@@ -105,7 +105,9 @@ def extract_layers(
     """
     began = time.monotonic()
     keys = {_layer_of(key): key for key in job.keys.values()}  # two layers may be one under two names
-    paths = [str(job.root / path) for manifest in job.manifests for path in manifest.paths]
+    paths = [
+        str(Address.parse(path, job.root)) for manifest in job.manifests for path in manifest.paths.tolist()
+    ]
     images = ImageFiles(paths, np.concatenate([manifest.digests for manifest in job.manifests]))
     cache = RowCache(*project.row_caches(extract.cache, extract.read_also))
     with cache.writer() as writer:

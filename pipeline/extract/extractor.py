@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..datasets.image_file import TooLarge, UnreadableImage
+from ..datasets.image_bytes import TooLarge, UnreadableImage
 from ..errors import UserError
 from ..params import Extract, Layer, Preprocess
 from ..progress import progress

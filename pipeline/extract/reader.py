@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection, wait
 
 import numpy as np
 
-from ..datasets.image_file import Budget
+from ..datasets.image_bytes import Budget
 from ..errors import UserError
 from ..machine import cores, shared_memory
 from ..params import Extract, Preprocess

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..datasets.address import Address
 from ..results.duplicates import DuplicatesResult
 from .canvas import save_figure
 from .sheets import Tile, compose_sheet
@@ -14,7 +15,7 @@ _MOST_PAIRS = 24
 
 
 def draw_duplicates(
-    result: DuplicatesResult, images: Mapping[str, Mapping[str, Path]], stem: Path | str
+    result: DuplicatesResult, images: Mapping[str, Mapping[str, Address]], stem: Path | str
 ) -> None:
     """Draw the first pairs, those between two splits before those within one.
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..analysis.annotated_objects import ObjectStatistics
 from ..analysis.hard_classes import ClassRanking
+from ..datasets.address import Address
 from ..results.hard import HardClass
 from .canvas import save_figure
 from .sheets import Frame, Tile, compose_sheet
@@ -21,7 +22,7 @@ def draw_class_sheet(
     ranking: ClassRanking,
     stem: Path | str,
     *,
-    images: Sequence[Path],
+    images: Sequence[Address],
     ids: np.ndarray,
     scores: np.ndarray,
     labels: np.ndarray,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from ..datasets.address import Address
 from ..results.retrieval import Near, ShownQuery
 from .sheets import NEIGHBOR_LEGEND, Frame, Tile, compose_sheet
 
@@ -23,12 +24,12 @@ DISTANCE = {
 def neighbor_sheet(
     queries: Sequence[ShownQuery],
     layers: Sequence[str],
-    images: Mapping[str, Path],
+    images: Mapping[str, Address],
     metric: str | None,
     *,
     title: str,
     gaps: Sequence[str] = (),
-    asked: Mapping[str, Path | str] | None = None,
+    asked: Mapping[str, Address | str] | None = None,
 ) -> Figure:
     """A row a query: the query, then a group of columns for each layer, nearest first.
 
@@ -56,7 +57,7 @@ def neighbor_sheet(
     rows: list[tuple[str, list[Tile | None]]] = []
     for query in queries:
         picture = (asked or images)[query.id]
-        title = Path(query.id).name if isinstance(picture, Path) else ""
+        title = Path(query.id).name if isinstance(picture, Address) else ""
         first: Tile | None = Tile(picture, title, ", ".join(query.labels), "query")
         for line in range(lines):
             tiles = [first]
@@ -75,7 +76,7 @@ def neighbor_sheet(
     return compose_sheet(rows, title=title, caption=caption, columns=columns, legend=legend)
 
 
-def _tile(near: Near, query: ShownQuery, images: Mapping[str, Path]) -> Tile:
+def _tile(near: Near, query: ShownQuery, images: Mapping[str, Address]) -> Tile:
     frame: Frame = "plain"
     if query.labels:
         frame = "hit" if query.shares_label(near.labels) else "miss"

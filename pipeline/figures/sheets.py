@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
+from ..datasets.address import Address
 from ..datasets.image_file import read_image
 from .canvas import new_figure
 from .lettering import POINT, shortened, width_of, wrapped
@@ -51,7 +51,7 @@ class Tile:
     In the place of an image there may be words.
     """
 
-    image: Path | str
+    image: Address | str
     title: str
     note: str = ""
     frame: Frame = "plain"
@@ -185,7 +185,7 @@ def _draw_tile(axes: Axes, tile: Tile, left: float, top: float) -> None:
         _text(axes, left + width, top, [mark], _TITLE_SIZE, color=ink, weight="bold", align="right")
     top += _title_height()
     axes.add_patch(Rectangle((left, top), width, height, facecolor="#f1f1f1", edgecolor="none"))
-    if isinstance(tile.image, Path):
+    if isinstance(tile.image, Address):
         _draw_image(axes, tile.image, left, top)
     else:
         _draw_words(axes, tile.image, left, top)
@@ -195,9 +195,9 @@ def _draw_tile(axes: Axes, tile: Tile, left: float, top: float) -> None:
     _text(axes, left, top + height + 0.05, wrapped(tile.note, width, _NOTE_SIZE), _NOTE_SIZE, color="#333333")
 
 
-def _draw_image(axes: Axes, path: Path, left: float, top: float) -> None:
+def _draw_image(axes: Axes, address: Address, left: float, top: float) -> None:
     width, height = _CELL
-    image = _thumbnail(path)
+    image = _thumbnail(address)
     scale = min(width / image.shape[1], height / image.shape[0])
     w, h = image.shape[1] * scale, image.shape[0] * scale
     x, y = left + (width - w) / 2, top + (height - h) / 2
@@ -228,8 +228,8 @@ def _draw_legend(axes: Axes, legend: Mapping[Frame, str], top: float) -> None:
         x += width_of(meaning, 8) + 0.25
 
 
-def _thumbnail(path: Path) -> np.ndarray:
-    image = Image.fromarray(read_image(path))
+def _thumbnail(address: Address) -> np.ndarray:
+    image = Image.fromarray(read_image(address))
     size = (round(_CELL[0] * _PIXELS_PER_INCH), round(_CELL[1] * _PIXELS_PER_INCH))
     image.thumbnail(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     return np.asarray(image)

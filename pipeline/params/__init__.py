@@ -14,6 +14,7 @@ from .references import ORIGINS, problems_of
 from .sections import (
     Ap,
     Augment,
+    Columns,
     Dataset,
     Device,
     Duplicates,
@@ -40,6 +41,7 @@ __all__ = [
     "ORIGINS",
     "Ap",
     "Augment",
+    "Columns",
     "Dataset",
     "Device",
     "Duplicates",

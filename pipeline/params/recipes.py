@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ..errors import UserError
-from .sections import Params
+from .sections import Columns, Params
 
 # how the work is done, and where the images lie: decides no value, so that a change of it reruns nothing
 HOW = (
@@ -28,6 +28,14 @@ _LATER: dict[str, Any] = {
     "models.*.arguments": {},
     "models.*.preprocess.mode": "crop",
     "models.*.preprocess.fill": (0, 0, 0),
+    "dataset.files": None,
+    "dataset.columns": msgspec.to_builtins(Columns()),
+    "dataset.lists": {},
+    "dataset.include": (),
+    "dataset.exclude": (),
+    "dataset.classes": (),
+    "dataset.objects": False,
+    "dataset.margin": 0.1,
 }
 
 
@@ -66,7 +74,8 @@ def deciding_values(params: Params, recipe: Recipe, item: str | None = None) -> 
     """{key: value} of all parameters that the recipe names, defaults filled in, as plain JSON values."""
     plain = without_how(params) | {"trained_on": params.trained_on}
     whole = msgspec.to_builtins(params)  # the stage that looks for the images is decided by where they lie
-    values = {key: _value(whole if key in HOW else plain, key.split("."), item) for key in recipe.params}
+    apart = {*HOW, *_LATER}
+    values = {key: _value(whole if key in apart else plain, key.split("."), item) for key in recipe.params}
     return {key: value for key, value in values.items() if key not in _LATER or value != _LATER[key]}
 
 
@@ -76,7 +85,7 @@ def without_how(params: Params) -> dict[str, Any]:
     for how in HOW:
         _remove(plain, how.split("."))
     for later, default in _LATER.items():
-        if later.count(".") > 2:
+        if later.startswith("dataset.") or later.count(".") > 2:
             _remove(plain, later.split("."), default)
     return plain
 

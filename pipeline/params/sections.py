@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -21,6 +22,7 @@ Device = Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 NAME = r"^\w[\w.-]*\Z"  # of a file or folder: no path, not . or ..
 NAME_IN_WORDS = "letters, digits, '_', '-' and '.', the first a letter or digit"
 Name = Annotated[str, Meta(pattern=NAME)]
+Text = Annotated[str, Meta(min_length=1)]
 LayerRef = Annotated[str, Meta(pattern=r"^[^/\s]+/[^/\s]+$")]  # <model>/<layer>
 LayerRefs = tuple[LayerRef, ...]
 
@@ -44,16 +46,42 @@ class Sample(_Section, frozen=True, kw_only=True):
     source: Count = 1200
 
 
+class Columns(_Section, frozen=True, kw_only=True):
+    """What the columns of a table are called, or the fields of the JSON beside a shard's images.
+
+    A label is a column a class, unless `labels` names one column for all: with a list, or with names between
+    which `separator` stands, or with one name.
+    """
+
+    image: Text = "path"  # a path, an address, or an image's bytes
+    split: Text = "split"
+    id: Text = "id"
+    labels: Text | None = None
+    separator: Text | None = None
+
+
 class Dataset(_Section, frozen=True, kw_only=True):
-    """Where the images are and which splits to use."""
+    """Where the images are, which of them count, and which splits to use."""
 
     name: Name
-    kind: Literal["voc", "folder", "images", "table"]
-    root: Annotated[str, Meta(min_length=1)]
+    kind: Literal["voc", "folder", "images", "table", "coco", "webdataset"]
+    root: Text  # a folder, or an address such as s3://bucket/folder
     train: Name
     test: Name
     val: Name | None = None  # a part of `train` that trainings may hold out
+    files: Text | dict[Name, Text] | None = None  # tables, COCO's JSON, shards: all, or those of each split
+    columns: Columns = Columns()
+    lists: dict[Name, Text] = {}  # a file of the project for each split, with an id or a path a line
+    include: tuple[Text, ...] = ()  # patterns of paths as in a .gitignore; none: all
+    exclude: tuple[Text, ...] = ()  # further patterns, and list files of the project, which end in .txt
+    classes: tuple[Text, ...] | dict[Text, Text] = ()  # in this order; {name: its name in the data set}
+    objects: bool = False  # a row is an annotated box, not an image
+    margin: NonNegative = 0.1  # around a box, as a share of its sides
     sample: Sample | None = None  # set: the devkit at `root` is drawn by the program
+
+    def splits(self, also: Collection[str] = ()) -> list[str]:
+        """The names of the splits that are used, and of those in `also`, each once."""
+        return list(dict.fromkeys(name for name in (self.train, self.test, self.val, *also) if name))
 
 
 class Preprocess(_Section, frozen=True, kw_only=True):

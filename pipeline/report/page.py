@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..analysis.neighbor_graph import how_searched, open_graph
+from ..datasets.address import Address
 from ..datasets.manifest import Manifest, read_manifest
 from ..figures.training_curves import METRICS, training_figure
 from ..files.atomic import write_text
@@ -134,7 +135,7 @@ def _write_maps(params: Params, project: Project, test: Manifest, records: Recor
         gaps += told
     shown = shown_images(maps, len(test))
     root = project.images(params.dataset.root)
-    small = shrink_images([root / path for path in test.paths[shown].tolist()])
+    small = shrink_images([Address.parse(path, root) for path in test.paths[shown].tolist()])
     pictures = dict(zip(shown.tolist(), small, strict=True))
     write_map_parquet(project.report("map.parquet"), test, maps, near, pictures)
     if not maps:

@@ -7,12 +7,13 @@ import dataclasses
 import io
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from ..datasets.image_file import decode, read_bytes
+from ..datasets.address import Address
+from ..datasets.image_bytes import read_bytes
+from ..datasets.image_file import cropped, decode
 from ..progress import progress
 
 PER_ROW = 8
@@ -52,7 +53,7 @@ class Sprites:
     sheets: tuple[bytes, ...]
 
 
-def shrink_images(paths: Sequence[Path]) -> list[Image.Image]:
+def shrink_images(addresses: Sequence[Address]) -> list[Image.Image]:
     """Image files, upright, shrunk to the largest thumbnail that there is.
 
     Raises
@@ -61,7 +62,7 @@ def shrink_images(paths: Sequence[Path]) -> list[Image.Image]:
         If a file is missing or damaged.
     """
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(progress(pool.map(_shrunk, paths), total=len(paths), desc="thumbnails"))
+        return list(progress(pool.map(_shrunk, addresses), total=len(addresses), desc="thumbnails"))
 
 
 def make_sprites(images: Sequence[Image.Image], budget: int) -> Sprites:
@@ -89,8 +90,8 @@ def make_sprites(images: Sequence[Image.Image], budget: int) -> Sprites:
     return Sprites(side, np.array([_fitted(image, side) for image in images]).reshape(-1, 2), tuple(sheets))
 
 
-def _shrunk(path: Path) -> Image.Image:
-    image = decode(read_bytes(path), path)
+def _shrunk(address: Address) -> Image.Image:
+    image = cropped(decode(read_bytes(address), str(address)), address)
     image.thumbnail((_LADDER[0][0],) * 2, Image.Resampling.LANCZOS, reducing_gap=2.0)
     return image
 

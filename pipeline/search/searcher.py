@@ -12,6 +12,7 @@ from typing import overload
 
 import numpy as np
 
+from ..datasets.address import Address
 from ..errors import UserError
 from ..files.hints import did_you_mean
 from ..params import Metric
@@ -52,7 +53,7 @@ class Neighbors(list[Neighbor]):
     """
 
     def __init__(
-        self, found: Sequence[Neighbor], query: str | None = None, images: Mapping[str, Path] | None = None
+        self, found: Sequence[Neighbor], query: str | None = None, images: Mapping[str, Address] | None = None
     ) -> None:
         super().__init__(found)
         self.query = query
@@ -103,7 +104,7 @@ class Searcher:
         metric: Metric = "cosine",
         *,
         index: Path | str | None = None,
-        images: Mapping[str, Path] | None = None,
+        images: Mapping[str, Address] | None = None,
     ) -> None:
         self.features = features
         self.layer = layer
@@ -124,7 +125,7 @@ class Searcher:
         metric: Metric = "cosine",
         index: Path | str | None = None,
         *,
-        images: Mapping[str, Path] | None = None,
+        images: Mapping[str, Address] | None = None,
     ) -> Searcher:
         """Open a layer of a feature file.
 

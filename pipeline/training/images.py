@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..datasets.address import Address
 from ..datasets.image_file import read_image
 from ..datasets.transform import crop_or_pad, resize, resize_and_crop
 from ..machine import cores
@@ -21,7 +22,7 @@ _LONGEST = 4  # times the short side; a panorama's middle is enough, its ends wo
 _AHEAD = 256  # images that are decoded before they are kept
 
 
-def decode_for_training(paths: Sequence[Path], preprocess: Preprocess, scratch: Path) -> list[np.ndarray]:
+def decode_for_training(paths: Sequence[Address], preprocess: Preprocess, scratch: Path) -> list[np.ndarray]:
     """Every image as `resized_for_training` gives it: (H, W, 3) uint8, no side shorter than the crop.
 
     Kept in memory; where half of what is free would not hold them, in an unnamed file in the folder
@@ -33,17 +34,17 @@ def decode_for_training(paths: Sequence[Path], preprocess: Preprocess, scratch: 
         If a file has been damaged since the manifest was written.
     """
 
-    def resized(path: Path) -> np.ndarray:
-        return resized_for_training(read_image(path), preprocess)
+    def resized(address: Address) -> np.ndarray:
+        return resized_for_training(read_image(address), preprocess)
 
     return _decode(paths, resized, scratch, max(preprocess.resize, preprocess.crop) ** 2 * 4)
 
 
-def decode_for_testing(paths: Sequence[Path], preprocess: Preprocess, scratch: Path) -> list[np.ndarray]:
+def decode_for_testing(paths: Sequence[Address], preprocess: Preprocess, scratch: Path) -> list[np.ndarray]:
     """As `decode_for_training`, but (crop, crop, 3): resized and cropped as for extraction."""
 
-    def cropped(path: Path) -> np.ndarray:
-        return resize_and_crop(read_image(path), preprocess)
+    def cropped(address: Address) -> np.ndarray:
+        return resize_and_crop(read_image(address), preprocess)
 
     return _decode(paths, cropped, scratch, preprocess.crop**2 * 3)
 
@@ -64,7 +65,7 @@ def resized_for_training(image: np.ndarray, preprocess: Preprocess) -> np.ndarra
 
 
 def _decode(
-    paths: Sequence[Path], read: Callable[[Path], np.ndarray], scratch: Path, bytes_each: int
+    paths: Sequence[Address], read: Callable[[Address], np.ndarray], scratch: Path, bytes_each: int
 ) -> list[np.ndarray]:
     keep = _in_memory if bytes_each * len(paths) < _free_memory() / 2 else _in_file(scratch)
     images: list[np.ndarray] = []

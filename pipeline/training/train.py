@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..datasets.address import Address
 from ..datasets.manifest import Manifest
 from ..errors import UserError
 from ..measures.average_precision import mean_average_precision
@@ -53,7 +54,7 @@ def train_model(
     train: Manifest,
     held_out: Manifest | None,
     project: Project,
-    root: Path,
+    root: str,
 ) -> TrainingResult:
     """Train `start.network` by the recipe `models.<name>.train` and write the model's folder and curves.
 
@@ -135,7 +136,7 @@ class _Run:
         average = moving_average(network, self.recipe.ema) if self.recipe.ema else None
         self.state = State(network, build_optimizer(network, self.recipe), average)
 
-    def train(self, train: Manifest, val: Manifest | None, root: Path, curves: Path) -> State:
+    def train(self, train: Manifest, val: Manifest | None, root: str, curves: Path) -> State:
         state, recipe = self.state, self.recipe
         if saved := self.checkpoints.read():
             state.load(saved)
@@ -149,8 +150,8 @@ class _Run:
             self._epochs(examples, held_out, curves)
         return state
 
-    def _examples(self, manifest: Manifest, root: Path, decode: Callable[..., list[np.ndarray]]) -> Examples:
-        paths = [root / path for path in manifest.paths]
+    def _examples(self, manifest: Manifest, root: str, decode: Callable[..., list[np.ndarray]]) -> Examples:
+        paths = [Address.parse(path, root) for path in manifest.paths.tolist()]
         pixels = decode(paths, self.preprocess, self.checkpoints.path.parent)
         return Examples(pixels, torch.from_numpy(manifest.labels))
 

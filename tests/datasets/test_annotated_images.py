@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from devkit import write_annotation, write_image
 from kind_tests import KindTests
+from listed import listed
 
-from pool5.datasets.voc import list_voc
 from pool5.errors import UserError
 
 
@@ -29,7 +29,7 @@ def beside(root: Path) -> None:
 
 
 class TestAnnotationsBesideTheImages(KindTests):
-    kind = staticmethod(list_voc)
+    kind = "voc"
     write = staticmethod(beside)
 
 
@@ -47,10 +47,10 @@ def test_each_image_has_its_own_annotation_and_its_split(tmp_path, layout):
     for split, name in (("train", "cat"), ("test", "dog")):
         for n in range(3):
             annotated(tmp_path, image.format(split=split, n=n), annotation.format(split=split, n=n), name)
-    listings = list_voc(tmp_path, "train", "test")
+    listings = listed("voc", tmp_path, "train", "test")
     assert listings["train"].paths == tuple(image.format(split="train", n=n) for n in range(3))
-    assert listings["train"].labels.tolist() == [[1, -1]] * 3
-    assert listings["test"].labels.tolist() == [[-1, 1]] * 3
+    assert np.asarray(listings["train"].labels).tolist() == [[1, -1]] * 3
+    assert np.asarray(listings["test"].labels).tolist() == [[-1, 1]] * 3
 
 
 @pytest.mark.parametrize("layout", [("{n}.jpg", "{n}.xml"), ("images/{n}.jpg", "annotations/{n}.xml")])
@@ -58,7 +58,7 @@ def test_splits_are_drawn_where_there_are_none(tmp_path, layout):
     for n in range(10):
         annotated(tmp_path, layout[0].format(n=n), layout[1].format(n=n))
     write_image(tmp_path / "not annotated.jpg")
-    listings = list_voc(tmp_path, "train", "test")
+    listings = listed("voc", tmp_path, "train", "test")
     assert {split: len(part.ids) for split, part in listings.items()} == {"train": 8, "test": 2}
 
 
@@ -66,18 +66,18 @@ def test_an_annotation_that_may_be_that_of_two_images_is_refused(tmp_path):
     annotated(tmp_path, "train/1.jpg", "annotations/1.xml")
     write_image(tmp_path / "test/1.jpg")
     with pytest.raises(UserError, match=r"annotations/1\.xml: train/1 and test/1 are both named as it"):
-        list_voc(tmp_path, "train", "test")
+        listed("voc", tmp_path, "train", "test")
 
 
 def test_an_image_that_may_have_either_of_two_annotations_is_refused(tmp_path):
     annotated(tmp_path, "train/1.jpg", "a/1.xml")
     annotated(tmp_path, "train/2.jpg", "b/1.xml")
     with pytest.raises(UserError, match=r"train/1\.jpg: a/1\.xml is named as it, but so is b/1\.xml"):
-        list_voc(tmp_path, "train", "test")
+        listed("voc", tmp_path, "train", "test")
 
 
 def test_a_split_without_an_annotated_image_is_refused(tmp_path):
     annotated(tmp_path, "train/1.jpg", "train/1.xml")
     write_image(tmp_path / "test/2.jpg")
     with pytest.raises(UserError, match="test: an empty split"):
-        list_voc(tmp_path, "train", "test")
+        listed("voc", tmp_path, "train", "test")

@@ -12,9 +12,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from listed import listed
 
 from pool5.datasets.download import Archive, download_devkit, voc_archives
-from pool5.datasets.voc import list_voc
 from pool5.errors import UserError
 
 
@@ -95,7 +95,7 @@ def tree(folder: Path) -> list[str]:
 
 def test_both_archives_of_a_year_become_one_devkit(archives, tmp_path):
     download_devkit(tmp_path / "raw/voc2007", archives, tmp_path / "downloads")
-    listings = list_voc(tmp_path / "raw/voc2007", "trainval", "test")
+    listings = listed("voc", tmp_path / "raw/voc2007", "trainval", "test")
     assert [part.ids for part in listings.values()] == [("000005",), ("000001",)]
     assert tree(tmp_path / "downloads") == ["test.tar", "trainval.tar"]
     assert [path.name for path in (tmp_path / "raw").iterdir()] == ["voc2007"]

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from pool5.datasets import image_check
+from pool5.datasets.image_bytes import Budget
 from pool5.datasets.image_check import BadImage, ImageFact, check_images, doubts
-from pool5.datasets.image_file import Budget
 from pool5.errors import UserError
 
 END = b"\xff\xd9"

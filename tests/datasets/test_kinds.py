@@ -34,19 +34,19 @@ def _table(root: Path) -> None:
 
 
 class TestVoc(KindTests):
-    kind, write = KINDS["voc"], _voc
+    kind, write = "voc", _voc
 
 
 class TestFolder(KindTests):
-    kind, write = KINDS["folder"], _folder
+    kind, write = "folder", _folder
 
 
 class TestImages(KindTests):
-    kind, write = KINDS["images"], _images
+    kind, write = "images", _images
 
 
 class TestTable(KindTests):
-    kind, write = KINDS["table"], _table
+    kind, write = "table", _table
 
 
 def test_params_know_every_kind_and_no_other():

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from listed import listed
 
-from pool5.datasets.table import list_table
 from pool5.errors import UserError
 
 
@@ -14,8 +14,10 @@ def write(root, *lines: str):
 def test_a_table_says_splits_ids_and_labels(tmp_path):
     columns = "path,split,id,cat,traffic light"
     write(tmp_path, columns, "a/1.jpg,train,one,1,-1", "2.jpg,test,two,0,", "3.jpg,more,,1,1")
-    listings = list_table(tmp_path, "train", "test")
-    assert {split: (part.ids, part.paths, part.labels.tolist()) for split, part in listings.items()} == {
+    listings = listed("table", tmp_path, "train", "test")
+    assert {
+        split: (part.ids, part.paths, np.asarray(part.labels).tolist()) for split, part in listings.items()
+    } == {
         "train": (("one",), ("a/1.jpg",), [[1, -1]]),
         "test": (("two",), ("2.jpg",), [[0, 0]]),
         "more": (("3",), ("3.jpg",), [[1, 1]]),
@@ -25,13 +27,15 @@ def test_a_table_says_splits_ids_and_labels(tmp_path):
 
 def test_in_a_table_of_ones_and_zeros_a_zero_is_an_absent_class(tmp_path):
     write(tmp_path, "path,split,cat", "1.jpg,train,1", "2.jpg,train,0", "3.jpg,test,")
-    listings = list_table(tmp_path, "train", "test")
-    assert listings["train"].labels.tolist() == [[1], [-1]]
-    assert listings["test"].labels.tolist() == [[0]]
+    listings = listed("table", tmp_path, "train", "test")
+    assert np.asarray(listings["train"].labels).tolist() == [[1], [-1]]
+    assert np.asarray(listings["test"].labels).tolist() == [[0]]
 
 
 def test_without_splits_they_are_drawn_and_without_labels_there_are_no_classes(tmp_path):
-    listings = list_table(write(tmp_path, "path", *(f"{i}.jpg" for i in range(10))), "train", "test", "val")
+    listings = listed(
+        "table", write(tmp_path, "path", *(f"{i}.jpg" for i in range(10))), "train", "test", "val"
+    )
     assert {split: len(part.ids) for split, part in listings.items()} == {"train": 8, "test": 2, "val": 2}
     assert set(listings["val"].ids) < set(listings["train"].ids)
     assert listings["test"].labels.shape == (2, 0)
@@ -57,5 +61,5 @@ def test_without_splits_they_are_drawn_and_without_labels_there_are_no_classes(t
 )
 def test_what_is_wrong_is_told_in_one_line(tmp_path, lines, told):
     with pytest.raises(UserError, match=told) as error:
-        list_table(write(tmp_path, *lines), "train", "test")
+        listed("table", write(tmp_path, *lines), "train", "test")
     assert "\n" not in str(error.value)

@@ -8,8 +8,9 @@ import pytest
 from devkit import write_annotation, write_devkit, write_list
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from listed import listed
 
-from pool5.datasets.voc import VOC_CLASSES, find_devkit, in_order, list_voc
+from pool5.datasets.voc import VOC_CLASSES, find_devkit, in_order
 from pool5.errors import UserError
 
 # the development kit's own tables: positives and only-difficult, class by class
@@ -41,14 +42,14 @@ def two(tmp_path) -> Path:
 
 def refusal(root: Path, train: str = "train", test: str | None = None) -> str:
     with pytest.raises(UserError) as caught:
-        list_voc(root, train, test or ("test" if train == "train" else train))
+        listed("voc", root, train, test or ("test" if train == "train" else train))
     message = str(caught.value)
     assert "\n" not in message
     return message
 
 
 def test_the_label_lists_of_voc_2007_have_the_counts_of_its_development_kit(shared):
-    listings = list_voc(shared / "data/voc2007-labels", "trainval", "test", "val", ["train"])
+    listings = listed("voc", shared / "data/voc2007-labels", "trainval", "test", "val", ["train"])
     assert {split: len(part.ids) for split, part in listings.items()} == {
         "trainval": 5011, "test": 4952, "train": 2501, "val": 2510,
     }  # fmt: skip
@@ -59,12 +60,12 @@ def test_the_label_lists_of_voc_2007_have_the_counts_of_its_development_kit(shar
 
 
 def test_ids_of_voc_2007_keep_their_leading_zeros(shared):
-    ids = list_voc(shared / "data/voc2007-labels", "test", "test")["test"].ids
+    ids = listed("voc", shared / "data/voc2007-labels", "test", "test")["test"].ids
     assert ids[:2] == ("000001", "000002")
 
 
 def test_lists_and_annotations_of_the_real_photographs_agree(shared):
-    listings = list_voc(shared / "data/voc2012-animals", "trainval", "test", "val")
+    listings = listed("voc", shared / "data/voc2012-animals", "trainval", "test", "val")
     assert {split: len(part.ids) for split, part in listings.items()} == {
         "trainval": 600,
         "test": 600,
@@ -85,14 +86,17 @@ def test_annotations_alone_give_the_labels_that_the_lists_give(shared, tmp_path)
     (tmp_path / "ImageSets/Main").mkdir(parents=True)
     shutil.copy(source / "ImageSets/Main/test.txt", tmp_path / "ImageSets/Main")
     (tmp_path / "Annotations").symlink_to(source / "Annotations")
-    listed, annotated = list_voc(source, "test", "test")["test"], list_voc(tmp_path, "test", "test")["test"]
+    listed, annotated = (
+        listed("voc", source, "test", "test")["test"],
+        listed("voc", tmp_path, "test", "test")["test"],
+    )
     columns = [listed.classes.index(name) for name in annotated.classes]
     np.testing.assert_array_equal(annotated.labels, listed.labels[:, columns])
     assert not (np.delete(listed.labels, columns, axis=1) == 1).any()
 
 
 def test_a_class_is_present_difficult_or_absent(two):
-    listings = list_voc(two, "train", "test")
+    listings = listed("voc", two, "train", "test")
     assert listings["train"].classes == ("cat", "dog")
     np.testing.assert_array_equal(listings["train"].labels, [[1, -1], [-1, 0]])
     np.testing.assert_array_equal(listings["test"].labels, [[0, 1], [-1, -1]])
@@ -110,15 +114,17 @@ def test_any_annotations_give_the_labels_of_their_lists(tmp_path_factory, object
     images = {f"{row:03d}": found for row, found in enumerate(objects)}
     images["999"] = [("cat", False), ("dog", False), ("cow", False)]
     root = tmp_path_factory.mktemp("law")
-    listed = list_voc(write_devkit(root / "lists", {"test": images}), "test", "test")["test"]
-    bare = list_voc(write_devkit(root / "xml", {"test": images}, class_lists=False), "test", "test")["test"]
+    listed = listed("voc", write_devkit(root / "lists", {"test": images}), "test", "test")["test"]
+    bare = listed("voc", write_devkit(root / "xml", {"test": images}, class_lists=False), "test", "test")[
+        "test"
+    ]
     np.testing.assert_array_equal(listed.labels, bare.labels)
     assert not listed.disagreements
 
 
 def test_where_lists_and_annotations_disagree_the_lists_count_and_the_image_is_named(two):
     write_annotation(two, "000002", [("dog", False)])
-    part = list_voc(two, "train", "train")["train"]
+    part = listed("voc", two, "train", "train")["train"]
     np.testing.assert_array_equal(part.labels, [[1, -1], [-1, 0]])
     assert [(d.id, d.class_name, d.listed, d.annotated) for d in part.disagreements] == [
         ("000002", "dog", 0, 1)
@@ -128,7 +134,7 @@ def test_where_lists_and_annotations_disagree_the_lists_count_and_the_image_is_n
 def test_windows_line_ends_spaces_and_a_byte_order_mark_do_no_harm(two):
     write_list(two, "train", ["\ufeff000001  ", "", " 000002"], end="\r\n")
     write_list(two, "cat_train", ["000001   1 ", "000002 -1", ""], end="\r\n")
-    part = list_voc(two, "train", "train")["train"]
+    part = listed("voc", two, "train", "train")["train"]
     assert part.ids == ("000001", "000002")
     np.testing.assert_array_equal(part.labels[:, 0], [1, -1])
 
@@ -137,23 +143,26 @@ def test_the_class_train_and_the_split_train_are_told_apart(tmp_path):
     images = {"1": [("train", False)], "2": [("cat", False)]}
     write_devkit(tmp_path, {"train": images, "test": {"3": [("train", True)]}})
     assert (tmp_path / "ImageSets/Main/train_train.txt").is_file()
-    listings = list_voc(tmp_path, "train", "test")
+    listings = listed("voc", tmp_path, "train", "test")
     assert listings["train"].classes == ("cat", "train")
     assert sorted(listings) == ["test", "train"]
 
 
 def test_a_split_whose_name_ends_like_another_keeps_its_own_class_lists(tmp_path):
     write_devkit(tmp_path, {"test": {"1": [("cat", False)]}, "my_test": {"2": [("cat", True)]}})
-    listings = list_voc(tmp_path, "test", "my_test")
+    listings = listed("voc", tmp_path, "test", "my_test")
     assert listings["test"].classes == ("cat",)
-    assert [part.labels.tolist() for part in (listings["test"], listings["my_test"])] == [[[1]], [[0]]]
+    assert [np.asarray(part.labels).tolist() for part in (listings["test"], listings["my_test"])] == [
+        [[1]],
+        [[0]],
+    ]
 
 
 def test_the_classes_of_a_devkit_of_ones_own_are_sorted(tmp_path):
     write_devkit(tmp_path, {"train": {"1": [("zebra", False), ("cat", False), ("okapi", True)]}})
-    part = list_voc(tmp_path, "train", "train")["train"]
+    part = listed("voc", tmp_path, "train", "train")["train"]
     assert part.classes == ("cat", "okapi", "zebra")
-    assert part.labels.tolist() == [[1, 0, 1]]
+    assert np.asarray(part.labels).tolist() == [[1, 0, 1]]
 
 
 @given(st.sets(st.sampled_from(VOC_CLASSES)))
@@ -169,7 +178,7 @@ def test_boxes_are_read_as_they_stand_and_parts_of_an_object_are_not_objects(two
         "<bndbox><xmax>45.70</xmax><xmin>4</xmin><ymin> 5 </ymin><ymax>9</ymax></bndbox>"
         "</object></annotation>"
     )
-    (box,) = [box for box in list_voc(two, "train", "train")["train"].objects if box.id == "000001"]
+    (box,) = [box for box in listed("voc", two, "train", "train")["train"].objects if box.id == "000001"]
     assert (box.name, box.difficult, box.truncated, box.corners) == ("cat", False, True, (4, 5, 46, 9))
 
 
@@ -177,20 +186,20 @@ def test_boxes_are_read_as_they_stand_and_parts_of_an_object_are_not_objects(two
 def test_the_devkit_is_found_in_its_folder_or_above_it(tmp_path, inside):
     devkit = write_devkit(tmp_path / inside, {"test": {"1": [("cat", False)]}})
     assert find_devkit(tmp_path) == devkit
-    (path,) = list_voc(tmp_path, "test", "test")["test"].paths
+    (path,) = listed("voc", tmp_path, "test", "test")["test"].paths
     assert (tmp_path / path).is_file()
 
 
 def test_images_that_are_no_jpegs_are_found(two):
     (two / "JPEGImages/000001.jpg").rename(two / "JPEGImages/000001.PNG")
-    assert list_voc(two, "train", "train")["train"].paths[0] == "JPEGImages/000001.PNG"
+    assert listed("voc", two, "train", "train")["train"].paths[0] == "JPEGImages/000001.PNG"
 
 
 def test_only_the_splits_that_are_named_are_read(two):
     write_list(two, "class", ["cat", "dog"])
     write_list(two, "broken", ["000001", "000001"])
-    assert list(list_voc(two, "train", "train")) == ["train"]
-    assert list(list_voc(two, "train", "train", None, ["test"])) == ["train", "test"]
+    assert list(listed("voc", two, "train", "train")) == ["train"]
+    assert list(listed("voc", two, "train", "train", None, ["test"])) == ["train", "test"]
 
 
 def test_a_root_that_is_not_there(tmp_path):

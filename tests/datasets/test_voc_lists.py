@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from devkit import write_annotation, write_devkit, write_image, write_list
+from listed import listed
 
 from pool5.datasets.listing import Listing
-from pool5.datasets.voc import list_voc
 from pool5.errors import UserError
 
 OBJECTS = {"1": [("cat", False)], "2": [("dog", True)], "3": [("cat", True), ("dog", False)], "4": []}
@@ -23,13 +23,13 @@ def kit(tmp_path) -> Path:
     return write_devkit(tmp_path, {"test": OBJECTS})
 
 
-def listed(kit: Path, *also: str) -> Listing:
-    return list_voc(kit, "test", "test", None, also)["test"]
+def part_of(kit: Path, *also: str) -> Listing:
+    return listed("voc", kit, "test", "test", None, also)["test"]
 
 
 def refusal(kit: Path) -> str:
     with pytest.raises(UserError) as caught:
-        listed(kit)
+        part_of(kit)
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -64,8 +64,8 @@ def test_lists_that_write_0_for_absent_are_refused_where_nothing_else_says_what_
 def test_lists_that_write_0_for_absent_give_way_to_the_annotations(kit):
     for name, lines in {"cat": ["1 1", "2 0", "3 1", "4 0"], "dog": ["1 0", "2 1", "3 1", "4 0"]}.items():
         write_list(kit, f"{name}_test", lines)
-    part = listed(kit)
-    assert part.labels.tolist() == LABELS
+    part = part_of(kit)
+    assert np.asarray(part.labels).tolist() == LABELS
     assert not part.disagreements
     (remark,) = part.remarks
     assert "have no -1, and 0 where the annotations show no difficult object" in remark
@@ -73,14 +73,14 @@ def test_lists_that_write_0_for_absent_give_way_to_the_annotations(kit):
 
 def test_a_0_that_is_a_difficult_object_is_one_though_no_list_has_a_minus_1(tmp_path):
     write_devkit(tmp_path, {"test": {"1": [("cat", False)], "2": [("cat", True)]}})
-    part = listed(tmp_path)
-    assert (part.labels.tolist(), part.remarks) == ([[1], [0]], ())
+    part = part_of(tmp_path)
+    assert (np.asarray(part.labels).tolist(), part.remarks) == ([[1], [0]], ())
 
 
 def test_lists_of_nothing_but_positives_are_sound(tmp_path):
     write_devkit(tmp_path, {"test": {"1": [("cat", False)], "2": [("cat", False)]}})
     without_annotations(tmp_path)
-    assert listed(tmp_path).labels.tolist() == [[1], [1]]
+    assert part_of(tmp_path).labels.tolist() == [[1], [1]]
 
 
 def test_lists_that_contradict_the_annotations_of_every_image_are_refused(kit):
@@ -99,8 +99,8 @@ def test_a_class_list_that_is_missing_is_replaced_by_the_annotations_and_told(ki
     write_list(kit, "train", ["1"])
     write_list(kit, "cat_train", ["1 1"])
     write_list(kit, "dog_train", ["1 -1"])
-    part = listed(kit)
-    assert (part.classes, part.labels.tolist()) == (("cat", "dog"), LABELS)
+    part = part_of(kit)
+    assert (part.classes, np.asarray(part.labels).tolist()) == (("cat", "dog"), LABELS)
     assert part.remarks == (
         "ImageSets/Main has no list dog_test.txt: what test shows of these classes is taken from the "
         "annotations",
@@ -147,7 +147,7 @@ def test_a_name_of_a_list_is_found_as_tools_write_it(tmp_path, line, path, lists
     write_list(kit, "cat_test", [f"{line} 1", "z -1"]) if lists else (
         kit / "ImageSets/Main/cat_test.txt"
     ).unlink()
-    part = listed(kit)
+    part = part_of(kit)
     assert part.paths == (f"JPEGImages/{path}.jpg", "JPEGImages/z.jpg")
     assert part.labels[:, 0].tolist() == [1, -1 if lists else 1]
     assert len(part.objects) == 2
@@ -159,15 +159,15 @@ def test_images_in_folders_have_their_annotations_in_folders(tmp_path):
         (kit / "Annotations" / place).mkdir(parents=True)
         write_annotation(kit, f"{place}/1", [(name, False)])
     (kit / "ImageSets/Main/cat_test.txt").unlink()
-    part = listed(kit)
+    part = part_of(kit)
     assert (part.ids, part.paths) == (("a/1", "b/1"), ("JPEGImages/a/1.jpg", "JPEGImages/b/1.jpg"))
-    assert part.labels.tolist() == [[1, -1], [-1, 1]]
+    assert np.asarray(part.labels).tolist() == [[1, -1], [-1, 1]]
 
 
 def test_comments_are_no_images(kit):
     write_list(kit, "test", ["# header", "1", "2", "# half", "3", "4"])
     write_list(kit, "cat_test", ["# header", "1 1", "2 -1", "3 0", "4 -1"])
-    assert listed(kit).labels.tolist() == LABELS
+    assert part_of(kit).labels.tolist() == LABELS
 
 
 def test_two_pictures_that_differ_in_their_ending_are_told_apart_by_it(tmp_path):
@@ -175,7 +175,7 @@ def test_two_pictures_that_differ_in_their_ending_are_told_apart_by_it(tmp_path)
     write_list(tmp_path, "cat_test", ["a.jpg 1", "a.png -1"])
     for name in ("a.jpg", "a.png"):
         write_image(tmp_path / "JPEGImages" / name)
-    part = listed(tmp_path)
+    part = part_of(tmp_path)
     assert (part.paths, part.labels[:, 0].tolist()) == (("JPEGImages/a.jpg", "JPEGImages/a.png"), [1, -1])
 
 
@@ -186,12 +186,12 @@ def test_an_annotation_that_two_listed_pictures_would_share_is_refused(tmp_path)
         write_image(tmp_path / "JPEGImages" / name)
     assert "Annotations/a.xml: a and a.png are both named as it; give each its own" in refusal(tmp_path)
     write_list(tmp_path, "test", ["a.png"])
-    assert listed(tmp_path).labels.tolist() == [[1]]
+    assert part_of(tmp_path).labels.tolist() == [[1]]
 
 
 def test_a_name_in_both_forms_of_unicode_is_two_images(tmp_path):
     composed, decomposed = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
-    part = listed(named(tmp_path, {decomposed: decomposed, composed: composed}))
+    part = part_of(named(tmp_path, {decomposed: decomposed, composed: composed}))
     assert part.paths == (f"JPEGImages/{decomposed}.jpg", f"JPEGImages/{composed}.jpg")
 
 
@@ -199,8 +199,8 @@ def test_lists_may_have_a_name_in_either_form_of_unicode(tmp_path):
     composed, decomposed = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
     kit = named(tmp_path, {decomposed: composed})
     write_list(kit, "val", [composed])
-    listings = list_voc(kit, "test", "val")
-    assert [part.labels.tolist() for part in listings.values()] == [[[1]], [[1]]]
+    listings = listed("voc", kit, "test", "val")
+    assert [np.asarray(part.labels).tolist() for part in listings.values()] == [[[1]], [[1]]]
 
 
 def test_a_name_twice_with_its_ending_and_without_is_twice(tmp_path):
@@ -215,16 +215,16 @@ def test_the_case_of_an_endings_letters_does_not_matter(kit, ending):
         path.rename(path.with_suffix(f".{ending}"))
     for path in (kit / "JPEGImages").iterdir():
         path.rename(path.with_suffix(".JPEG"))
-    part = listed(kit)
-    assert (part.labels.tolist(), part.paths[0]) == (LABELS, "JPEGImages/1.JPEG")
+    part = part_of(kit)
+    assert (np.asarray(part.labels).tolist(), part.paths[0]) == (LABELS, "JPEGImages/1.JPEG")
 
 
 def test_a_class_of_a_list_in_the_other_form_of_unicode_is_that_of_the_annotations(tmp_path):
     kit = write_devkit(tmp_path, {"test": {"1": [(unicodedata.normalize("NFC", "café"), False)], "2": []}})
     (path,) = (kit / "ImageSets/Main").glob("*_test.txt")
     path.rename(path.with_name(unicodedata.normalize("NFD", path.name)))
-    part = listed(kit)
-    assert (part.labels.tolist(), part.disagreements, part.remarks) == ([[1], [-1]], (), ())
+    part = part_of(kit)
+    assert (np.asarray(part.labels).tolist(), part.disagreements, part.remarks) == ([[1], [-1]], (), ())
 
 
 def test_a_list_that_cannot_be_read_is_one_line(kit):
@@ -241,19 +241,19 @@ def test_a_file_beside_an_image_is_not_taken_for_it(kit, beside):
     (kit / "JPEGImages/1.jpg").rename(kit / "JPEGImages/1.png")
     for ending in beside:
         (kit / f"JPEGImages/1.{ending}").write_text("{}" * 5000)
-    assert listed(kit).paths[0] == "JPEGImages/1.png"
+    assert part_of(kit).paths[0] == "JPEGImages/1.png"
 
 
 def test_an_image_of_an_unknown_ending_is_found_by_its_content(kit):
     (kit / "JPEGImages/1.jpg").rename(kit / "JPEGImages/1.photo")
     (kit / "JPEGImages/1.json").write_text("{}")
     (kit / "JPEGImages/2.jpg").rename(kit / "JPEGImages/2")
-    assert listed(kit).paths[:2] == ("JPEGImages/1.photo", "JPEGImages/2")
+    assert part_of(kit).paths[:2] == ("JPEGImages/1.photo", "JPEGImages/2")
 
 
 def test_where_nothing_can_be_read_the_largest_file_is_named(kit):
     (kit / "JPEGImages/1.jpg").unlink()
     (kit / "JPEGImages/1.raw").write_bytes(bytes(5000))
     (kit / "JPEGImages/1.json").write_text("{}")
-    assert listed(kit).paths[0] == "JPEGImages/1.raw"
-    np.testing.assert_array_equal(listed(kit).labels, LABELS)
+    assert part_of(kit).paths[0] == "JPEGImages/1.raw"
+    np.testing.assert_array_equal(part_of(kit).labels, LABELS)

@@ -20,7 +20,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_jobs import PREPROCESS, PixelNetwork, key_of, manifest_of, rows_in, run, write_images
 
-from pool5.datasets.image_file import UnreadableImage, read_image
+from pool5.datasets.image_bytes import UnreadableImage
+from pool5.datasets.image_file import read_image
 from pool5.datasets.transform import resize_and_crop
 from pool5.errors import UserError
 from pool5.extract import extractor

@@ -1,0 +1,84 @@
+"""Multi-label annotation, kept sparse: of a thousand classes an image shows one or two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+_BLOCK = 1 << 24  # values of a dense block
+
+
+class Labels:
+    """(N, C) labels: 1 present, -1 absent, 0 only difficult instances.
+
+    What is kept is what is not -1. `numpy.asarray` gives all of them, (N, C) int8.
+    """
+
+    def __init__(self, entries: scipy.sparse.csr_array) -> None:
+        self._entries = entries  # 2 present, 1 difficult: labels + 1
+
+    @classmethod
+    def dense(cls, labels: np.ndarray) -> Labels:
+        """Of an (N, C) array of them."""
+        return cls(scipy.sparse.csr_array(np.asarray(labels, np.int8) + np.int8(1)))
+
+    @classmethod
+    def of(cls, rows: np.ndarray, columns: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> Labels:
+        """Of places, each once, and the labels there, which are 1 or 0; -1 everywhere else."""
+        entries = scipy.sparse.coo_array((np.asarray(values, np.int8) + np.int8(1), (rows, columns)), shape)
+        return cls(entries.tocsr())
+
+    @classmethod
+    def none(cls, rows: int) -> Labels:
+        """Of images without classes."""
+        return cls(scipy.sparse.csr_array((rows, 0), dtype=np.int8))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(N, C)."""
+        return self._entries.shape  # type: ignore[no-any-return]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> Labels:
+        """Those of some rows: indices, a mask or a slice."""
+        return Labels(self._entries[rows])
+
+    def columns(self, columns: Sequence[int]) -> Labels:
+        """Those of some classes, in this order."""
+        return Labels(self._entries[:, list(columns)])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        values: np.ndarray = self._entries.toarray() - np.int8(1)
+        return values if dtype is None else values.astype(dtype)
+
+    def of_row(self, row: int) -> dict[int, int]:
+        """{column: 1 or 0} of one image."""
+        part = self._entries[[row]]
+        return dict(zip(part.indices.tolist(), (part.data - 1).tolist(), strict=True))
+
+    def count(self, label: int) -> np.ndarray:
+        """How many images have this label, 1 or 0, for each class: (C,) int64."""
+        entries = self._entries
+        return np.bincount(entries.indices[entries.data == label + 1], minlength=self.shape[1])
+
+    def shown(self) -> np.ndarray:
+        """Which images show any class: (N,) bool."""
+        entries = self._entries
+        owners = np.repeat(np.arange(len(self)), np.diff(entries.indptr))
+        return np.bincount(owners[entries.data == 2], minlength=len(self)).astype(bool)
+
+    def entries(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What is not -1, row by row: the bounds of each row (N + 1,), the columns, the labels (1 or 0)."""
+        entries = self._entries.sorted_indices()
+        return entries.indptr, entries.indices, entries.data - np.int8(1)
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """All labels, some rows at a time: (n, C) int8."""
+        step = max(1, _BLOCK // max(1, self.shape[1]))
+        for start in range(0, len(self), step):
+            yield np.asarray(self[start : start + step])

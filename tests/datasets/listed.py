@@ -1,0 +1,26 @@
+"""A data set's listings, as a project with these settings would have them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from pool5.datasets.kinds import KINDS
+from pool5.datasets.listing import Listing
+from pool5.datasets.tree import open_tree
+from pool5.params import Dataset
+
+
+def listed(
+    kind: str,
+    root: Path | str,
+    train: str = "train",
+    test: str = "test",
+    val: str | None = None,
+    also: Collection[str] = (),
+    **settings: Any,
+) -> dict[str, Listing]:
+    """What the kind lists under `root`; `settings` are further ones of the section dataset."""
+    asked = {"name": "any", "kind": kind, "root": str(root), "train": train, "test": test, "val": val}
+    return KINDS[kind](open_tree(str(root)), Dataset(**asked, **settings), also)
