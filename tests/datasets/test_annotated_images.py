@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from devkit import write_annotation, write_image
 from kind_tests import KindTests
