@@ -38,11 +38,14 @@ class ImageFact:
         As stored.
     doubt : str
         What may be wrong with it; '' where nothing is.
+    turned : bool
+        Whether the upright picture is as wide as the stored one is high.
     """
 
     digest: bytes
     size: tuple[int, int]
     doubt: str = ""
+    turned: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,7 +159,8 @@ def _check(task: tuple[Path, str], budget: Budget) -> ImageFact | BadImage:
         doubt = decoded.doubt or _doubt_of_jpeg(data, path)
     except UnreadableImage as error:
         return BadImage(path, error.reason, isinstance(error, TooLarge))
-    return ImageFact(digest_of(data, address), decoded.size, doubt)
+    turned = decoded.image.size != decoded.size
+    return ImageFact(digest_of(data, address), decoded.size, doubt, turned)
 
 
 def _doubt_of_jpeg(data: bytes, path: str) -> str:

@@ -11,7 +11,7 @@ from ..labels import Labels
 from ..results.dataset import Contradiction
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class ObjectBox:
     """An annotated object; the corners, where known, count from 1 and belong to the box (as in VOC)."""
 
