@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from ..errors import UserError
 from ..files.remote import is_remote
@@ -38,6 +39,10 @@ class Tree(abc.ABC):
         """A file's content; `FileNotFoundError` where there is none, `UserError` where it cannot be had."""
 
     @abc.abstractmethod
+    def open(self, path: str) -> BinaryIO:
+        """A large file's content, to read from and to seek in; errors as of `read`."""
+
+    @abc.abstractmethod
     def stamp(self, path: str) -> tuple[int | str, ...] | None:
         """What is another one, most likely, when the file's bytes are: sizes, times, an etag.
 
@@ -68,8 +73,12 @@ class LocalTree(Tree):
         )
 
     def read(self, path: str) -> bytes:  # noqa: D102
+        with self.open(path) as file:
+            return file.read()
+
+    def open(self, path: str) -> BinaryIO:  # noqa: D102
         try:
-            return (self.folder / path).read_bytes()
+            return (self.folder / path).open("rb")
         except FileNotFoundError:
             raise
         except OSError as error:
