@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..results.few_shot import LEVEL, FewShotResult, FewShotRow
+from ..results.ap import LEVEL
+from ..results.few_shot import FewShotResult, FewShotRow
 from .canvas import new_figure, save_figure
 from .lettering import shortened
 from .model_marks import mark_of

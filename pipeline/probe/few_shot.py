@@ -26,8 +26,8 @@ from ..files.hints import some_of
 from ..measures.average_precision import AP, resampled_average_precision
 from ..params import Protocol
 from ..progress import progress
-from ..results.ap import or_none
-from ..results.few_shot import LEVEL, FewShotResult, FewShotRow
+from ..results.ap import LEVEL, or_none
+from ..results.few_shot import FewShotResult, FewShotRow
 from ..results.record import save_record
 from ..store.logits_file import read_logits
 from .kind import ProbeTask

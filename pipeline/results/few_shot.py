@@ -8,8 +8,6 @@ import msgspec
 
 from .record import Part, Record
 
-LEVEL = 0.95  # of the intervals
-
 
 class FewShotRow(Part, frozen=True):
     """AP of a probe that has learned from so many examples a class, or the mean over the classes (mAP).
