@@ -8,12 +8,14 @@ from typing import Protocol
 from ..errors import UserError
 from ..files.hints import did_you_mean
 from ..params import Dataset
+from .coco import list_coco
 from .folder import list_folder
 from .listing import Listing
 from .table import list_table
 from .tree import Tree
 from .unlabelled import list_images
 from .voc import list_voc
+from .webdataset import list_webdataset
 
 
 class DatasetKind(Protocol):
@@ -40,6 +42,8 @@ KINDS: Mapping[str, DatasetKind] = {
     "folder": list_folder,
     "images": list_images,
     "table": list_table,
+    "coco": list_coco,
+    "webdataset": list_webdataset,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args, get_type_hints
 
+from coco_files import write_coco
 from devkit import write_devkit, write_image
 from kind_tests import KindTests
 
@@ -33,6 +34,15 @@ def _table(root: Path) -> None:
     (root / "images.csv").write_text("\n".join(["path,cat,dog", *rows]))
 
 
+def _coco(root: Path) -> None:
+    for split in ("train", "test"):
+        write_coco(
+            root / f"annotations/instances_{split}2017.json",
+            [f"{split}{n}.jpg" for n in range(6)],
+            root / split,
+        )
+
+
 class TestVoc(KindTests):
     kind, write = "voc", _voc
 
@@ -47,6 +57,10 @@ class TestImages(KindTests):
 
 class TestTable(KindTests):
     kind, write = "table", _table
+
+
+class TestCoco(KindTests):
+    kind, write = "coco", _coco
 
 
 def test_params_know_every_kind_and_no_other():

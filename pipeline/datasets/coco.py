@@ -1,0 +1,182 @@
+"""Images and boxes that a JSON of COCO's names, one a split or one for all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+
+from ..errors import UserError
+from ..files.hints import counted, did_you_mean, some_of
+from ..params import Dataset
+from .address import is_taken
+from .coco_file import CocoFile, Image, read_coco_file
+from .image_tree import draw_splits, short_ids
+from .listing import Listing, refuse_unsafe
+from .tree import Tree
+
+# how the file of a split is called, from anywhere in the tree: COCO's own, one named as the split, Roboflow's
+_USUAL = (
+    r"(.*/)?instances_{split}(\d{{4}})?\.json",
+    r"(.*/)?{split}(\d{{4}})?\.json",
+    r"(.*/)?{split}/_annotations\.coco\.json",
+)
+_ALONE = r"(annotations/)?[^/]+\.json"  # that of a data set which has only one
+
+
+def list_coco(tree: Tree, dataset: Dataset, also: Collection[str] = ()) -> dict[str, Listing]:
+    """The splits of `dataset.files`: {split: JSON}, or one JSON from whose images they are drawn.
+
+    Where it is not set: for each split `instances_<split>.json`, with a year behind it or not, `<split>.json`
+    or `<split>/_annotations.coco.json`, wherever they lie; or the one JSON that there is.
+
+    An image is the file in the tree that ends in its `file_name`: of several, the one in the folder of the
+    JSON, from the root, or in a folder named as the split. Its id is `file_name` without the suffix, or with
+    it if two images would have the same. Classes are the categories in their order; `iscrowd` is difficult.
+
+    Raises
+    ------
+    UserError
+        One line that names the file, and the image or annotation at fault.
+    """
+    file_of = _files(tree, dataset, also)
+    read = {path: _read(tree, path) for path in dict.fromkeys(file_of.values())}
+    classes = tuple(dict.fromkeys(name for file in read.values() for name in file.classes))
+    if not any(len(file.rows) for file in read.values()):
+        classes = ()
+    ids = short_ids(list(dict.fromkeys(image.file_name for file in read.values() for image in file.images)))
+    places = _Places(tree)
+    listings = {}
+    for split, path in file_of.items():
+        file = read[path]
+        found = places.of(file, path, split)
+        if split:
+            listings[split] = _listing(split, file, classes, ids, found, np.arange(len(found)))
+            continue
+        row_of = {place: row for row, place in enumerate(found)}
+        for drawn, those in draw_splits([found], dataset, tree.root).items():
+            rows = np.sort([row_of[place] for place in those])
+            listings[drawn] = _listing(drawn, file, classes, ids, found, rows)
+    return listings
+
+
+def _listing(
+    split: str,
+    file: CocoFile,
+    classes: tuple[str, ...],
+    ids: Mapping[str, str],
+    paths: Sequence[str],
+    rows: np.ndarray,
+) -> Listing:
+    own = tuple(ids[file.images[row].file_name] for row in rows)
+    remarks = file.remarks
+    if lacking := [name for name in classes if name not in file.classes]:
+        remarks = (
+            *remarks,
+            f"{file.where} has no category {some_of(lacking)}, which another file has: absent in its images",
+        )
+    return Listing(
+        split,
+        classes,
+        own,
+        tuple(paths[row] for row in rows),
+        file.labels(classes)[rows],
+        file.boxes(own, rows),
+        remarks=remarks,
+    )
+
+
+def _read(tree: Tree, path: str) -> CocoFile:
+    try:
+        return read_coco_file(tree.read(path), tree.where(path))
+    except FileNotFoundError:
+        raise UserError(f"dataset.files: {tree.where(path)}: no such file") from None
+
+
+def _files(tree: Tree, dataset: Dataset, also: Collection[str]) -> dict[str, str]:
+    """{split: its JSON}; {'': the one JSON from whose images splits are drawn}."""
+    files = dataset.files
+    if files is None:
+        return _usual_files(tree, dataset, also)
+    named = {"": files} if isinstance(files, str) else files
+    for path in named.values():
+        refuse_unsafe(path, "dataset.files")
+    if isinstance(files, str):
+        return named
+    for split in dataset.splits(also):
+        if split not in files:
+            raise UserError(
+                f"dataset.files: no file of the split {split}{did_you_mean(split, files)}; there are: "
+                f"{', '.join(files)}"
+            )
+    return {split: files[split] for split in dataset.splits(also)}
+
+
+def _usual_files(tree: Tree, dataset: Dataset, also: Collection[str]) -> dict[str, str]:
+    there = [path for path in tree.files if path.endswith(".json")]
+    found: dict[str, str] = {}
+    for split in dataset.splits(also):
+        usual = "|".join(form.format(split=re.escape(split)) for form in _USUAL)
+        those = [path for path in there if re.fullmatch(usual, path)]
+        if len(those) > 1:
+            raise UserError(
+                f"{tree.root}: of {' and '.join(those[:5])} each may be the split {split}; say which in "
+                "dataset.files"
+            )
+        found |= dict.fromkeys([split], those[0]) if those else {}
+    if not found and len(alone := [path for path in there if re.fullmatch(_ALONE, path)]) == 1:
+        return {"": alone[0]}
+    for split in dataset.splits(also):
+        if split not in found:
+            raise UserError(
+                f"{tree.root}: no instances_{split}.json, {split}.json or {split}/_annotations.coco.json; "
+                f"set dataset.files to one JSON, or to one a split; there are: {some_of(there, 10) or 'none'}"
+            )
+    return found
+
+
+class _Places:
+    """Where in the tree the images are that files name."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._there = set(tree.files)
+        self._named: dict[str, list[str]] = {}
+        for path in tree.files:
+            self._named.setdefault(path.rpartition("/")[2], []).append(path)
+
+    def of(self, file: CocoFile, path: str, split: str) -> list[str]:
+        """The path of each of a file's images; that from the root where there is no such file.
+
+        Raises
+        ------
+        UserError
+            If there is none of them, or it is not clear which file one is.
+        """
+        folder = path.rpartition("/")[0]
+        stem = path.rpartition("/")[2].removesuffix(".json").removeprefix("instances_")
+        found = [self._place(image, folder, {split, stem}, file.where) for image in file.images]
+        if not any(place in self._there for place in found):
+            raise UserError(
+                f"{file.where}: none of its {counted(len(found), 'image')} is in {self._tree.root}, such as "
+                f"{found[0]}; put them there"
+            )
+        return found
+
+    def _place(self, image: Image, folder: str, own: set[str], where: str) -> str:
+        name = image.file_name
+        if is_taken(name):
+            raise UserError(f"{where}: {name!r} has the form of an address; rename the image")
+        beside = f"{folder}/{name}" if folder else name
+        for place in (beside, name):
+            if place in self._there:
+                return place
+        those = [p for p in self._named.get(name.rpartition("/")[2], ()) if p.endswith(f"/{name}")]
+        if len(those) > 1:
+            those = [p for p in those if own & {*p.split("/")[:-1]}] or those
+        if len(those) > 1:
+            raise UserError(
+                f"{where}: of {' and '.join(those[:5])} each may be {name}; write the folder into file_name"
+            )
+        return those[0] if those else name
