@@ -4,6 +4,7 @@ from PIL import Image
 from pool5.analysis.annotated_objects import ObjectStatistics
 from pool5.analysis.ap_comparison import compare_models
 from pool5.analysis.hard_classes import examine_class, rank_images
+from pool5.datasets.address import Address
 from pool5.figures.hard_classes import draw_class_sheet
 from pool5.measures import AP
 
@@ -26,7 +27,7 @@ def test_a_sheet_shows_hits_misses_and_false_alarms_with_scores(tmp_path):
             item,
             ranking,
             tmp_path / stem,
-            images=images,
+            images=[Address(str(path)) for path in images],
             ids=np.array([f"id{row:02}" for row in range(30)]),
             scores=scores,
             labels=labels,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pool5.datasets.address import Address
 from pool5.errors import UserError
 from pool5.figures.canvas import save_figure
 from pool5.figures.sheets import NEIGHBOR_LEGEND, Tile, compose_sheet
@@ -17,13 +18,13 @@ COLOURS = [(220, 30, 30), (30, 160, 40), (40, 60, 200)]
 
 
 @pytest.fixture
-def photos(tmp_path: Path) -> list[Path]:
+def photos(tmp_path: Path) -> list[Address]:
     """A red wide, a green high and a blue square image."""
     paths = []
     for number, (colour, size) in enumerate(zip(COLOURS, [(400, 200), (150, 450), (300, 300)], strict=True)):
         paths.append(tmp_path / f"{number}.png")
         Image.new("RGB", size, colour).save(paths[-1])
-    return paths
+    return [Address(str(path)) for path in paths]
 
 
 def words_of(svg: Path) -> list[str]:
@@ -32,7 +33,10 @@ def words_of(svg: Path) -> list[str]:
 
 def test_every_image_is_shown_whole_and_in_its_own_proportions(photos, tmp_path):
     save_figure(
-        compose_sheet([("", [Tile(path, path.stem) for path in photos])], title="Three"), tmp_path / "sheet"
+        compose_sheet(
+            [("", [Tile(photo, str(number)) for number, photo in enumerate(photos)])], title="Three"
+        ),
+        tmp_path / "sheet",
     )
     drawn = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB")).astype(int)
     for colour, proportion in zip(COLOURS, (2.0, 1 / 3, 1.0), strict=True):
@@ -84,7 +88,7 @@ def test_words_are_text_in_the_svg_and_stay_inside_it(photos, tmp_path):
 
 def test_a_missing_image_is_named(photos, tmp_path):
     with pytest.raises(UserError, match=r"nowhere\.jpg"):
-        compose_sheet([("", [Tile(tmp_path / "nowhere.jpg", "x")])], title="None")
+        compose_sheet([("", [Tile(Address(str(tmp_path / "nowhere.jpg")), "x")])], title="None")
 
 
 def test_without_rows_a_sheet_says_what_its_title_and_caption_say(tmp_path):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from pool5.datasets.address import Address
 from pool5.errors import UserError
 from pool5.report.thumbnails import PER_SHEET, make_sprites, shrink_images
 
@@ -20,8 +22,8 @@ def photos(tmp_path_factory):
     for number in range(70):
         small = rng.integers(0, 256, (6, 8 if number % 2 else 4, 3), dtype=np.uint8)
         image = Image.fromarray(small).resize((small.shape[1] * 40, 240), Image.Resampling.BICUBIC)
-        paths.append(folder / f"{number}.jpg")
-        image.save(paths[-1])
+        image.save(folder / f"{number}.jpg")
+        paths.append(Address(str(folder / f"{number}.jpg")))
     return paths
 
 
@@ -53,6 +55,6 @@ def test_the_same_files_give_the_same_bytes(small):
 
 def test_a_damaged_file_is_named(photos, tmp_path):
     broken = tmp_path / "broken.jpg"
-    broken.write_bytes(photos[0].read_bytes()[:500])
+    broken.write_bytes(Path(photos[0].file).read_bytes()[:500])
     with pytest.raises(UserError, match=r"broken\.jpg"):
-        shrink_images([*photos[:3], broken])
+        shrink_images([*photos[:3], Address(str(broken))])
