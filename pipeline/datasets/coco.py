@@ -40,13 +40,14 @@ def list_coco(tree: Tree, dataset: Dataset, also: Collection[str] = ()) -> dict[
     UserError
         One line that names the file, and the image or annotation at fault.
     """
-    file_of = _files(tree, dataset, also)
+    there = tree.files
+    file_of = _files(there, tree.root, dataset, also)
     read = {path: _read(tree, path) for path in dict.fromkeys(file_of.values())}
     classes = tuple(dict.fromkeys(name for file in read.values() for name in file.classes))
     if not any(len(file.rows) for file in read.values()):
         classes = ()
     ids = short_ids(list(dict.fromkeys(image.file_name for file in read.values() for image in file.images)))
-    places = _Places(tree)
+    places = _Places(there, tree.root)
     listings = {}
     for split, path in file_of.items():
         file = read[path]
@@ -71,10 +72,11 @@ def _listing(
 ) -> Listing:
     own = tuple(ids[file.images[row].file_name] for row in rows)
     remarks = file.remarks
-    if lacking := [name for name in classes if name not in file.classes]:
+    lacking = [name for name in classes if name not in file.classes]
+    if lacking and len(file.rows):
         remarks = (
             *remarks,
-            f"{file.where} has no category {some_of(lacking)}, which another file has: absent in its images",
+            f"{file.where} has no category {some_of(lacking, 5)}, which another file has: absent in its images",
         )
     return Listing(
         split,
@@ -94,11 +96,11 @@ def _read(tree: Tree, path: str) -> CocoFile:
         raise UserError(f"dataset.files: {tree.where(path)}: no such file") from None
 
 
-def _files(tree: Tree, dataset: Dataset, also: Collection[str]) -> dict[str, str]:
+def _files(there: Sequence[str], root: str, dataset: Dataset, also: Collection[str]) -> dict[str, str]:
     """{split: its JSON}; {'': the one JSON from whose images splits are drawn}."""
     files = dataset.files
     if files is None:
-        return _usual_files(tree, dataset, also)
+        return _usual_files([path for path in there if path.endswith(".json")], root, dataset.splits(also))
     named = {"": files} if isinstance(files, str) else files
     for path in named.values():
         refuse_unsafe(path, "dataset.files")
@@ -113,24 +115,23 @@ def _files(tree: Tree, dataset: Dataset, also: Collection[str]) -> dict[str, str
     return {split: files[split] for split in dataset.splits(also)}
 
 
-def _usual_files(tree: Tree, dataset: Dataset, also: Collection[str]) -> dict[str, str]:
-    there = [path for path in tree.files if path.endswith(".json")]
+def _usual_files(there: Sequence[str], root: str, splits: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for split in dataset.splits(also):
+    for split in splits:
         usual = "|".join(form.format(split=re.escape(split)) for form in _USUAL)
         those = [path for path in there if re.fullmatch(usual, path)]
         if len(those) > 1:
             raise UserError(
-                f"{tree.root}: of {' and '.join(those[:5])} each may be the split {split}; say which in "
+                f"{root}: of {' and '.join(those[:5])} each may be the split {split}; say which in "
                 "dataset.files"
             )
         found |= dict.fromkeys([split], those[0]) if those else {}
     if not found and len(alone := [path for path in there if re.fullmatch(_ALONE, path)]) == 1:
         return {"": alone[0]}
-    for split in dataset.splits(also):
+    for split in splits:
         if split not in found:
             raise UserError(
-                f"{tree.root}: no instances_{split}.json, {split}.json or {split}/_annotations.coco.json; "
+                f"{root}: no instances_{split}.json, {split}.json or {split}/_annotations.coco.json; "
                 f"set dataset.files to one JSON, or to one a split; there are: {some_of(there, 10) or 'none'}"
             )
     return found
@@ -139,11 +140,10 @@ def _usual_files(tree: Tree, dataset: Dataset, also: Collection[str]) -> dict[st
 class _Places:
     """Where in the tree the images are that files name."""
 
-    def __init__(self, tree: Tree) -> None:
-        self._tree = tree
-        self._there = set(tree.files)
+    def __init__(self, there: Sequence[str], root: str) -> None:
+        self._there, self._root = set(there), root
         self._named: dict[str, list[str]] = {}
-        for path in tree.files:
+        for path in there:
             self._named.setdefault(path.rpartition("/")[2], []).append(path)
 
     def of(self, file: CocoFile, path: str, split: str) -> list[str]:
@@ -159,7 +159,7 @@ class _Places:
         found = [self._place(image, folder, {split, stem}, file.where) for image in file.images]
         if not any(place in self._there for place in found):
             raise UserError(
-                f"{file.where}: none of its {counted(len(found), 'image')} is in {self._tree.root}, such as "
+                f"{file.where}: none of its {counted(len(found), 'image')} is in {self._root}, such as "
                 f"{found[0]}; put them there"
             )
         return found

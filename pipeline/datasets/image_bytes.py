@@ -84,11 +84,13 @@ def read_bytes(where: Address | Path, budget: Budget = ANY_MEMORY) -> bytes:
 
 def digest_of(data: bytes, address: Address) -> bytes:
     """BLAKE2b-128 of an image's bytes, and of the part of it that counts where that is not the whole."""
-    digest = hashlib.blake2b(data, digest_size=16)
-    if address.crop is None:
-        return digest.digest()
-    crop = ",".join(map(str, address.crop))
-    return hashlib.blake2b(digest.digest() + crop.encode(), digest_size=16).digest()
+    digest = hashlib.blake2b(data, digest_size=16).digest()
+    return digest if address.crop is None else digest_of_part(digest, ",".join(map(str, address.crop)))
+
+
+def digest_of_part(digest: bytes, crop: str) -> bytes:
+    """Of the part `x,y,width,height` of an image with this digest."""
+    return hashlib.blake2b(digest + crop.encode(), digest_size=16).digest()
 
 
 def _read_local(address: Address, budget: Budget) -> bytes:

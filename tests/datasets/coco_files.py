@@ -13,7 +13,7 @@ CATEGORIES = [{"id": 18, "name": "dog", "supercategory": "animal"}, {"id": 17, "
 
 
 def coco(names: Sequence[str], **changed: Any) -> dict[str, Any]:
-    """A file's content: every image shows a cat, those of even numbers a dog too, which are a crowd in the last."""
+    """A file's content: all images show a cat, every second a dog too; the last dogs are a crowd."""
     images = [{"id": 10 + n, "file_name": name, "width": 32, "height": 24} for n, name in enumerate(names)]
     boxes = [
         {"id": n, "image_id": 10 + n, "category_id": 17, "bbox": [2, 3, 18, 15]} for n in range(len(names))

@@ -95,7 +95,6 @@ def test_the_usual_layouts_are_found(tmp_path, json_of, images):
     train = parts(tmp_path)["train"]
     folder = images.format(split="train").removeprefix(".")
     assert train.paths == tuple(f"{folder}/{name}".removeprefix("/") for name in NAMES)
-    folder = images.replace("{split}", "train")
 
 
 def test_images_of_one_name_are_those_in_the_folder_of_their_split(tmp_path):

@@ -8,6 +8,7 @@ from typing import get_args, get_type_hints
 from coco_files import write_coco
 from devkit import write_devkit, write_image
 from kind_tests import KindTests
+from tars import write_shards
 
 from pool5.datasets.kinds import KINDS
 from pool5.params import Dataset
@@ -36,11 +37,8 @@ def _table(root: Path) -> None:
 
 def _coco(root: Path) -> None:
     for split in ("train", "test"):
-        write_coco(
-            root / f"annotations/instances_{split}2017.json",
-            [f"{split}{n}.jpg" for n in range(6)],
-            root / split,
-        )
+        names = [f"{split}{n}.jpg" for n in range(6)]
+        write_coco(root / f"annotations/instances_{split}2017.json", names, root / split)
 
 
 class TestVoc(KindTests):
@@ -61,6 +59,10 @@ class TestTable(KindTests):
 
 class TestCoco(KindTests):
     kind, write = "coco", _coco
+
+
+class TestWebdataset(KindTests):
+    kind, write = "webdataset", write_shards
 
 
 def test_params_know_every_kind_and_no_other():

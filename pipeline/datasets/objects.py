@@ -1,0 +1,126 @@
+"""A row for every annotated box instead of every image."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from ..errors import UserError
+from ..files.hints import counted, some_of
+from ..labels import Labels
+from .image_bytes import digest_of_part
+from .listing import Listing, ObjectBox
+from .manifest import Manifest
+
+
+@dataclasses.dataclass(frozen=True)
+class LostBoxes:
+    """Ids of the objects that give no row.
+
+    Attributes
+    ----------
+    bare : list of str
+        That have no box.
+    outside : list of str
+        Whose box has no area, or lies outside of the picture.
+    """
+
+    bare: list[str] = dataclasses.field(default_factory=list)
+    outside: list[str] = dataclasses.field(default_factory=list)
+
+    def remarks(self, split: str) -> Iterable[str]:
+        """A sentence for each kind."""
+        kinds = (self.bare, "without a box"), (self.outside, "whose box is empty or off the picture")
+        for ids, why in kinds:
+            if ids:
+                yield f"split {split}: {counted(len(ids), 'object')} {why} left out: {some_of(ids, 5)}"
+
+
+def objects_of(
+    images: Manifest, boxes: Iterable[ObjectBox], turned: np.ndarray, margin: float
+) -> tuple[Manifest, LostBoxes]:
+    """The manifest of the objects on some images, in the order of `boxes`.
+
+    The id of an image's third object is `<image>#3`, its label its class (0 if it is difficult), and every
+    other class absent. What counts of the picture is the box with a margin around it, clipped to the picture
+    and never less than a pixel; the picture is the upright one, as whoever drew the box has seen it.
+
+    Parameters
+    ----------
+    boxes : iterable of ObjectBox
+        Those of other images are passed over.
+    turned : (N,) bool
+        Whether an image's upright picture is as wide as the stored one is high.
+    margin : float
+        On each side, as a share of the box's width or height.
+
+    Raises
+    ------
+    UserError
+        If no object gives a row.
+    """
+    row_of = {name: row for row, name in enumerate(images.ids.tolist())}
+    column_of = {name: column for column, name in enumerate(images.classes)}
+    own = [box for box in boxes if box.id in row_of]
+    rows = np.array([row_of[box.id] for box in own], np.int64)
+    sizes = np.where(turned[:, None], images.sizes[:, ::-1], images.sizes)[rows]
+    corners = np.array([box.corners or (0, 0, 0, 0) for box in own], np.int64).reshape(-1, 4)
+    crops, inside = _crops(corners, sizes, margin)
+    ids = _numbered(own)
+    lost = LostBoxes(
+        [name for name, box in zip(ids, own, strict=True) if box.corners is None],
+        [ids[row] for row in np.flatnonzero(~inside) if own[row].corners is not None],
+    )
+    kept = np.flatnonzero(inside)
+    if not len(kept):
+        raise UserError(
+            f"split {images.split}: none of its {counted(len(images), 'image')} has an annotated box; set "
+            "dataset.objects: false to have a row of each image"
+        )
+    columns = np.array([column_of[own[row].name] for row in kept])
+    values = np.array([not own[row].difficult for row in kept], np.int8)
+    texts = [",".join(map(str, crop)) for crop in crops[kept].tolist()]
+    of = rows[kept].tolist()
+    paths, digests = images.paths[rows[kept]].tolist(), (images.digests[row].tobytes() for row in of)
+    parts = [digest_of_part(digest, text) for digest, text in zip(digests, texts, strict=True)]
+    return Manifest(
+        split=images.split,
+        classes=images.classes,
+        ids=np.array([ids[row] for row in kept]),
+        paths=np.array([f"{path}#xywh={text}" for path, text in zip(paths, texts, strict=True)]),
+        digests=np.frombuffer(b"".join(parts), np.uint8).reshape(-1, 16),
+        sizes=crops[kept, 2:].astype(np.int32),
+        labels=Labels.of(np.arange(len(kept)), columns, values, (len(kept), len(images.classes))),
+    ), lost
+
+
+def refuse_without_boxes(listings: Mapping[str, Listing], where: str) -> None:
+    """Refuse `dataset.objects` of a data set in which no box is annotated."""
+    if not any(box.corners for listing in listings.values() for box in listing.objects):
+        raise UserError(
+            f"dataset.objects: {where} has no annotated boxes, as kind voc and kind coco may have; set it to "
+            "false"
+        )
+
+
+def _numbered(boxes: Iterable[ObjectBox]) -> list[str]:
+    """`<image>#1` for the first box of an image, and so on."""
+    counts: Counter[str] = Counter()
+    ids = []
+    for box in boxes:
+        counts[box.id] += 1
+        ids.append(f"{box.id}#{counts[box.id]}")
+    return ids
+
+
+def _crops(corners: np.ndarray, sizes: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
+    """(M, 4) x, y, width, height in pixels from 0, and which boxes are on the picture: (M,) bool."""
+    start, end = corners[:, :2] - 1, corners[:, 2:]
+    inside: np.ndarray = ((end > start) & (start < sizes) & (end > 0)).all(axis=1)
+    around = margin * (end - start)
+    first = np.clip(np.rint(start - around), 0, sizes).astype(np.int64)
+    last = np.clip(np.rint(end + around), 0, sizes).astype(np.int64)
+    return np.concatenate([first, last - first], axis=1), inside

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from pool5.datasets.address import Address
+from pool5.datasets.image_bytes import digest_of
+from pool5.datasets.image_file import read_image
+from pool5.datasets.listing import ObjectBox
+from pool5.datasets.manifest import Manifest
+from pool5.datasets.objects import objects_of
+from pool5.errors import UserError
+
+CLASSES = ("cat", "dog")
+UPRIGHT = np.zeros(2, bool)
+TURNED = np.ones(2, bool)
+
+
+def box(name: str, corners, image: str = "a", difficult: bool = False) -> ObjectBox:
+    return ObjectBox(image, name, difficult, None, corners)
+
+
+def manifest(*sizes: tuple[int, int], names: str = "ab", digests: bytes = bytes(range(32))) -> Manifest:
+    """Images `x/a.jpg`, `x/b.jpg`, … of these sizes as stored."""
+    ids = list(names[: len(sizes)])
+    of = np.frombuffer(digests, np.uint8).reshape(-1, 16)[: len(sizes)]
+    labels = np.ones((len(sizes), 2), np.int8)
+    return Manifest(
+        "test", CLASSES, ids, [f"x/{name}.jpg" for name in ids], of, np.array(sizes, np.int32), labels
+    )
+
+
+@pytest.fixture
+def images() -> Manifest:
+    return manifest((100, 50), (40, 60))
+
+
+def rows(found: Manifest) -> list[tuple[str, str, list[int], list[int]]]:
+    sizes, labels = found.sizes.tolist(), np.asarray(found.labels).tolist()
+    return list(zip(found.ids.tolist(), found.paths.tolist(), sizes, labels, strict=True))
+
+
+def test_a_row_is_a_box_with_its_class_and_no_other(images):
+    boxes = [box("dog", (11, 6, 30, 25)), box("cat", (1, 1, 10, 10), "b"), box("cat", (41, 1, 60, 40))]
+    found, lost = objects_of(images, boxes, UPRIGHT, 0.1)
+    assert rows(found) == [
+        ("a#1", "x/a.jpg#xywh=8,3,24,24", [24, 24], [-1, 1]),
+        ("b#1", "x/b.jpg#xywh=0,0,11,11", [11, 11], [1, -1]),
+        ("a#2", "x/a.jpg#xywh=38,0,24,44", [24, 44], [1, -1]),
+    ]
+    assert not lost.bare
+    assert not lost.outside
+    assert (found.split, found.classes) == ("test", CLASSES)
+
+
+def test_a_difficult_object_is_neither_present_nor_absent(images):
+    found, _ = objects_of(images, [box("dog", (11, 6, 30, 25), difficult=True)], UPRIGHT, 0)
+    assert rows(found) == [("a#1", "x/a.jpg#xywh=10,5,20,20", [20, 20], [-1, 0])]
+
+
+def test_boxes_count_in_the_upright_picture(images):
+    found, _ = objects_of(images, [box("dog", (1, 61, 50, 100))], TURNED, 0.5)
+    assert rows(found)[0][1:3] == ("x/a.jpg#xywh=0,40,50,60", [50, 60])
+
+
+def test_what_has_no_box_or_none_on_the_picture_is_left_out_and_its_number_stays(images):
+    boxes = [
+        box("cat", None), box("cat", (10, 10, 9, 20)), box("cat", (101, 1, 120, 20)),
+        box("cat", (-20, 1, 0, 9)), box("dog", (100, 50, 300, 300)), box("dog", (5, 5, 5, 5)),
+        box("dog", (1, 1, 2, 2), "not here"),
+    ]  # fmt: skip
+    found, lost = objects_of(images, boxes, UPRIGHT, 0.1)
+    assert [row[:2] for row in rows(found)] == [
+        ("a#5", "x/a.jpg#xywh=79,24,21,26"),
+        ("a#6", "x/a.jpg#xywh=4,4,1,1"),
+    ]
+    assert (lost.bare, lost.outside) == (["a#1"], ["a#2", "a#3", "a#4"])
+    assert list(lost.remarks("test")) == [
+        "split test: 1 object without a box left out: a#1",
+        "split test: 3 objects whose box is empty or off the picture left out: a#2, a#3, a#4",
+    ]
+
+
+def test_a_split_without_any_box_is_told_in_a_line(images):
+    with pytest.raises(UserError, match="split test: none of its 2 images has an annotated box"):
+        objects_of(images, [box("cat", None)], UPRIGHT, 0.1)
+
+
+@given(st.tuples(*[st.integers(-50, 150)] * 4), st.floats(0, 2))
+def test_a_part_lies_in_the_picture_and_holds_what_of_the_box_does(corners, margin):
+    xmin, ymin, xmax, ymax = corners
+    there = max(xmin, 1) <= min(xmax, 100) and max(ymin, 1) <= min(ymax, 50)
+    try:
+        found, _ = objects_of(manifest((100, 50)), [box("cat", corners)], UPRIGHT[:1], margin)
+    except UserError:
+        assert not there
+        return
+    x, y, width, height = Address.parse(str(found.paths[0])).crop
+    assert there
+    assert 0 <= x <= max(xmin - 1, 0) < min(xmax, 100) <= x + width <= 100
+    assert 0 <= y <= max(ymin - 1, 0) < min(ymax, 50) <= y + height <= 50
+
+
+def test_the_digest_is_that_of_the_bytes_and_the_part():
+    data = b"whatever is in the file"
+    images = manifest((100, 50), digests=digest_of(data, Address("a")))
+    found, _ = objects_of(images, [box("cat", (1, 1, 9, 9)), box("cat", (2, 2, 9, 9))], UPRIGHT[:1], 0)
+    addresses = [Address.parse(path) for path in found.paths.tolist()]
+    assert [each.tobytes() for each in found.digests] == [digest_of(data, where) for where in addresses]
+    assert found.digests[0].tobytes() != found.digests[1].tobytes()
+
+
+def test_a_turned_photograph_is_cropped_as_a_viewer_shows_it(tmp_path):
+    upright = Image.new("RGB", (20, 40), "white")
+    upright.paste("red", (5, 30, 15, 40))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter, clockwise
+    (tmp_path / "x").mkdir()
+    upright.rotate(90, expand=True).save(tmp_path / "x/a.jpg", "PNG", exif=exif)
+    found, _ = objects_of(manifest((40, 20)), [box("cat", (6, 31, 15, 40))], TURNED[:1], 0)
+    part = read_image(Address.parse(str(found.paths[0]), tmp_path))
+    assert part.shape == (10, 10, 3)
+    assert (part == [255, 0, 0]).all()
