@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import bucket, fresh, s3_client, web  # noqa: F401 - fixtures
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # tests run beside each other on few cores, and their results must not depend on how many there are
