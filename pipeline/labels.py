@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -22,8 +23,11 @@ class Labels:
 
     @classmethod
     def dense(cls, labels: np.ndarray) -> Labels:
-        """Of an (N, C) array of them."""
-        return cls(scipy.sparse.csr_array(np.asarray(labels, np.int8) + np.int8(1)))
+        """Of an (N, C) array of them, which may be a map of a file: no more than some rows are copied."""
+        step = _rows_of_a_block(labels.shape[1])
+        blocks = (labels[start : start + step] for start in range(0, max(1, len(labels)), step))
+        parts = [scipy.sparse.csr_array(np.asarray(block, np.int8) + np.int8(1)) for block in blocks]
+        return cls(parts[0] if len(parts) == 1 else scipy.sparse.vstack(parts, format="csr"))
 
     @classmethod
     def of(cls, rows: np.ndarray, columns: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> Labels:
@@ -77,8 +81,18 @@ class Labels:
         entries = self._entries.sorted_indices()
         return entries.indptr, entries.indices, entries.data - np.int8(1)
 
+    def each(self, label: int) -> Iterator[np.ndarray]:
+        """The columns of the classes with this label, 1 or 0, row by row."""
+        bounds, columns, labels = self.entries()
+        for start, end in itertools.pairwise(bounds.tolist()):
+            yield columns[start:end][labels[start:end] == label]
+
     def blocks(self) -> Iterator[np.ndarray]:
         """All labels, some rows at a time: (n, C) int8."""
-        step = max(1, _BLOCK // max(1, self.shape[1]))
+        step = _rows_of_a_block(self.shape[1])
         for start in range(0, len(self), step):
             yield np.asarray(self[start : start + step])
+
+
+def _rows_of_a_block(classes: int) -> int:
+    return max(1, _BLOCK // max(1, classes))

@@ -138,6 +138,11 @@ class Project:
         return self._home / ".cache/units"
 
     @property
+    def known_images(self) -> Path:
+        """What was found in the images, to read only those that are new."""
+        return self._home / ".cache/images.known"
+
+    @property
     def downloads(self) -> Path:
         return self._home / ".cache/downloads"
 

@@ -25,11 +25,11 @@ _PATH = click.Path(path_type=Path)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(file: Path, as_json: bool) -> None:
     """Say what the feature file FILE holds."""
-    import numpy as np
+    from ..labels import Labels
 
     features = _opened(file)
-    positives = np.count_nonzero(features.labels == 1, axis=0).tolist()
-    difficult = np.count_nonzero(features.labels == 0, axis=0).tolist()
+    labels = Labels.dense(features.labels)
+    positives, difficult = labels.count(1).tolist(), labels.count(0).tolist()
     if as_json:
         about = _as_json(features, positives, difficult)
         click.echo(json.dumps(about, indent=2, sort_keys=True, ensure_ascii=False))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import multiprocessing
-import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from importlib.metadata import PackageNotFoundError, version
 from multiprocessing.sharedctypes import Synchronized, SynchronizedArray
 from pathlib import Path
 
@@ -19,58 +18,25 @@ from ..params import Extract
 from ..progress import progress
 from .address import Address
 from .image_bytes import Budget, TooLarge, UnreadableImage, digest_of, read_bytes
+from .image_facts import BadImage, Facts, ImageFact
 from .image_file import decode_whole
+from .jpeg_damage import START, check_jpeg
 
 _WORTH_A_POOL = 200  # below this, starting processes costs more than they bring
+_HANDED_OUT = 1 << 15  # images at a time, as each is an object until its turn
 _NAMED = 10
-_JUNK = 1 / 200  # of a JPEG's bytes; 200 zeroed ones leave less behind, half a file of zeros more
+_CHECK = 1  # raise it when the same bytes give other findings
 
 
-@dataclasses.dataclass(frozen=True)
-class ImageFact:
-    """What is known of a file.
-
-    Attributes
-    ----------
-    digest : bytes
-        BLAKE2b-128 of the file's bytes.
-    size : (width, height)
-        As stored.
-    doubt : str
-        What may be wrong with it; '' where nothing is.
-    turned : bool
-        Whether the upright picture is as wide as the stored one is high.
-    """
-
-    digest: bytes
-    size: tuple[int, int]
-    doubt: str = ""
-    turned: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class BadImage:
-    """A file that gives no image, and why."""
-
-    path: str
-    reason: str
-    too_large: bool = False
-
-
-def check_images(
-    root: Path | str, paths: Sequence[str], memory_gb: float = Extract().memory_gb
-) -> dict[str, ImageFact | BadImage]:
+def check_images(root: Path | str, paths: Sequence[str], memory_gb: float = Extract().memory_gb) -> Facts:
     """Read and wholly decode each file; a JPEG cut in half is known only by that.
 
     Parameters
     ----------
     paths : relative to `root`
+        One that is given twice is read once.
     memory_gb : float
         What one image may take.
-
-    Returns
-    -------
-    By path, in the order given; a path that is given twice is read once.
 
     Raises
     ------
@@ -78,27 +44,44 @@ def check_images(
         If an image takes more memory than it may, or the process that reads one is killed.
     """
     paths = list(dict.fromkeys(paths))
-    tasks = [(Path(root), path) for path in paths]
-    with progress(total=len(tasks), desc="checking images", unit="image") as bar:
-        facts: dict[str, ImageFact | BadImage] = {}
-        with contextlib.closing(_map(tasks, memory_gb)) as found:
-            for path, fact in zip(paths, found, strict=True):
-                facts[path] = fact
-                bar.update()
-    if large := [fact for fact in facts.values() if isinstance(fact, BadImage) and fact.too_large]:
+    found = list(find_facts(root, paths, memory_gb))
+    refuse_large(found)
+    return Facts.of(paths, found)
+
+
+def find_facts(
+    root: Path | str, paths: Sequence[str], memory_gb: float
+) -> Generator[ImageFact | BadImage, None, None]:
+    """As `check_images`, one after another; what is too large is among the bad ones."""
+    with (
+        progress(total=len(paths), desc="checking images", unit="image") as bar,
+        contextlib.closing(_map(str(root), paths, memory_gb)) as found,
+    ):
+        for fact in found:
+            yield fact
+            bar.update()
+
+
+def refuse_large(facts: Iterable[ImageFact | BadImage]) -> None:
+    """Name all that take more memory than they may."""
+    if large := [fact for fact in facts if isinstance(fact, BadImage) and fact.too_large]:
         raise UserError(f"{_named([f'{bad.path} ({bad.reason})' for bad in large])}; {TooLarge.remedy}")
-    return facts
 
 
-def doubts(facts: Mapping[str, ImageFact | BadImage]) -> list[str]:
+def checked_by() -> str:
+    """What decides the findings, beside the bytes: with another one, every image is looked at again."""
+    found = [f"check {_CHECK}"]
+    for name in ("pillow", "pillow-heif", "simplejpeg"):
+        with contextlib.suppress(PackageNotFoundError):
+            found.append(f"{name} {version(name)}")
+    return ", ".join(found)
+
+
+def doubts(facts: Facts) -> list[str]:
     """What may be wrong with images that were read all the same: a sentence a kind."""
-    kinds: dict[str, list[str]] = {}
-    for path, fact in facts.items():
-        if isinstance(fact, ImageFact) and fact.doubt:
-            kinds.setdefault(fact.doubt, []).append(path)
     return [
         f"{counted(len(found), 'image')} read that may be damaged ({doubt}): {_named(found)}"
-        for doubt, found in kinds.items()
+        for doubt, found in facts.told("doubt").items()
     ]
 
 
@@ -107,10 +90,10 @@ def _named(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + more
 
 
-def _map(tasks: list[tuple[Path, str]], memory_gb: float) -> Generator[ImageFact | BadImage, None, None]:
+def _map(root: str, paths: Sequence[str], memory_gb: float) -> Generator[ImageFact | BadImage, None, None]:
     processes = min(16, cores())
-    if len(tasks) < _WORTH_A_POOL or processes == 1:
-        yield from (_check(task, Budget(memory_gb)) for task in tasks)
+    if len(paths) < _WORTH_A_POOL or processes == 1:
+        yield from (_check((root, path), Budget(memory_gb)) for path in paths)
         return
     # spawn: a fork of a process whose libraries have threads may hang
     spawn = multiprocessing.get_context("spawn")
@@ -118,9 +101,11 @@ def _map(tasks: list[tuple[Path, str]], memory_gb: float) -> Generator[ImageFact
     budget = Budget(memory_gb, memory_gb / processes, spawn.Lock())
     with ProcessPoolExecutor(processes, spawn, _start, (at_work, spawn.Value("i", 0), budget)) as pool:
         try:
-            yield from pool.map(_check_in_pool, enumerate(tasks), chunksize=32)
+            for start in range(0, len(paths), _HANDED_OUT):
+                tasks = [(root, path) for path in paths[start : start + _HANDED_OUT]]
+                yield from pool.map(_check_in_pool, enumerate(tasks, start), chunksize=32)
         except BrokenProcessPool:
-            names = [tasks[number][1] for number in at_work[:] if number >= 0]
+            names = [paths[number] for number in at_work[:] if number >= 0]
             raise UserError(
                 f"a process that reads images was killed or crashed; at work were {_named(names)}; "
                 "look for a damaged file among them, or for memory: lower extract.memory_gb"
@@ -142,7 +127,7 @@ def _start(at_work: SynchronizedArray[int], started: Synchronized[int], budget: 
     _Worker.at_work, _Worker.budget = at_work, budget
 
 
-def _check_in_pool(numbered: tuple[int, tuple[Path, str]]) -> ImageFact | BadImage:
+def _check_in_pool(numbered: tuple[int, tuple[str, str]]) -> ImageFact | BadImage:
     number, task = numbered
     _Worker.at_work[_Worker.place] = number
     fact = _check(task, _Worker.budget)
@@ -150,39 +135,14 @@ def _check_in_pool(numbered: tuple[int, tuple[Path, str]]) -> ImageFact | BadIma
     return fact
 
 
-def _check(task: tuple[Path, str], budget: Budget) -> ImageFact | BadImage:
+def _check(task: tuple[str, str], budget: Budget) -> ImageFact | BadImage:
     root, path = task
     try:
         address = Address.parse(path, root)
         data = read_bytes(address, budget)
         decoded = decode_whole(data, path, budget)
-        doubt = decoded.doubt or _doubt_of_jpeg(data, path)
+        doubt = decoded.doubt or (check_jpeg(data, path) if data.startswith(START) else "")
     except UnreadableImage as error:
         return BadImage(path, error.reason, isinstance(error, TooLarge))
     turned = decoded.image.size != decoded.size
-    return ImageFact(digest_of(data, address), decoded.size, doubt, turned)
-
-
-def _doubt_of_jpeg(data: bytes, path: str) -> str:
-    """What libjpeg warns of while Pillow reads on; `UnreadableImage` where the data end early."""
-    if not data.startswith(b"\xff\xd8"):
-        return ""
-    import simplejpeg
-
-    try:
-        _, _, space, _ = simplejpeg.decode_jpeg_header(data)
-        # the entropy-coded data are read in any case, so the smallest image does; a file that lacks nothing
-        # but its end marker is whole
-        simplejpeg.decode_jpeg(
-            data + b"\xff\xd9",
-            colorspace="CMYK" if space in ("CMYK", "YCCK") else "GRAY",
-            min_height=1, min_width=1, min_factor=8,
-        )  # fmt: skip
-    except ValueError as error:
-        told = str(error)
-        left_over = re.search(r"(\d+) extraneous bytes", told)
-        if left_over and int(left_over[1]) < _JUNK * len(data):
-            return "a JPEG with bytes left over"
-        if told.startswith(("Corrupt JPEG data", "Premature end")):
-            raise UnreadableImage(path, f"damaged ({told})") from None
-    return ""
+    return ImageFact(digest_of(data, address), decoded.size, doubt, turned, decoded.note)

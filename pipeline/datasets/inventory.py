@@ -22,8 +22,10 @@ from ..params import Dataset, Extract
 from ..project import Project
 from ..results.dataset import DatasetResult, LeftOut, SplitContent
 from ..results.record import save_record
-from .image_check import BadImage, ImageFact, check_images, doubts
+from .image_check import doubts
+from .image_facts import Facts
 from .kinds import list_splits
+from .known_images import know_images
 from .listing import Listing, ObjectBox
 from .manifest import Manifest, write_manifest
 from .oddities import oddities, reasons
@@ -65,8 +67,9 @@ def take_inventory(
         raise UserError(
             f"{dataset.root}: the split objects: that name is taken by objects.csv; rename the split"
         )
-    facts = check_images(root, [path for listing in listings.values() for path in listing.paths], memory_gb)
-    bad = [fact for fact in facts.values() if isinstance(fact, BadImage)]
+    paths = [path for listing in listings.values() for path in listing.paths]
+    facts = know_images(tree, paths, project.known_images, memory_gb)
+    bad = facts.bad_images
     if bad and on_bad_image == "fail":
         raise UserError(
             f"{counted(len(bad), 'image')} of {len(facts)} cannot be read: {reasons(bad)}; "
@@ -87,32 +90,30 @@ def take_inventory(
     return result
 
 
-def _manifest(listing: Listing, facts: Mapping[str, ImageFact | BadImage]) -> Manifest:
-    rows, good = [], []
-    for row, path in enumerate(listing.paths):
-        if isinstance(fact := facts[path], ImageFact):
-            rows.append(row)
-            good.append(fact)
-    if not rows:
+def _manifest(listing: Listing, facts: Facts) -> Manifest:
+    rows = facts.rows(listing.paths)
+    good = ~facts.bad[rows]
+    if not good.any():
         raise UserError(
             f"split {listing.split}: none of its {counted(len(listing.ids), 'image')} can be read"
         )
-    return Manifest(
+    whole = Manifest(
         split=listing.split,
         classes=listing.classes,
-        ids=np.array([listing.ids[row] for row in rows], dtype=np.str_),
-        paths=np.array([listing.paths[row] for row in rows], dtype=np.str_),
-        digests=np.frombuffer(b"".join(fact.digest for fact in good), np.uint8).reshape(-1, 16),
-        sizes=np.array([fact.size for fact in good], dtype=np.int32),
-        labels=np.asarray(listing.labels)[rows],
+        ids=np.asarray(listing.ids),
+        paths=np.asarray(listing.paths),
+        digests=facts.digests[rows],
+        sizes=facts.table["size"][rows],
+        labels=listing.labels,
     )
+    return whole if good.all() else whole.take(good)
 
 
 def _result(
     dataset: Dataset,
     listings: Mapping[str, Listing],
     manifests: Mapping[str, Manifest],
-    facts: Mapping[str, ImageFact | BadImage],
+    facts: Facts,
     root: str,
 ) -> DatasetResult:
     splits = {
@@ -121,14 +122,13 @@ def _result(
             positives=_count(manifest, 1),
             difficult=_count(manifest, 0),
             left_out=tuple(
-                LeftOut(id=name, path=path, reason=fact.reason)
-                for name, path in zip(listings[split].ids, listings[split].paths, strict=True)
-                if isinstance(fact := facts[path], BadImage)
+                LeftOut(id=listings[split].ids[row], path=bad.path, reason=bad.reason)
+                for row, bad in facts.bad_of(listings[split].paths)
             ),
         )
         for split, manifest in manifests.items()
     }
-    passed_over, links = look_beside(Path(root), facts)
+    passed_over, links = look_beside(Path(root), facts.paths)
     remarks = dict.fromkeys(remark for listing in listings.values() for remark in listing.remarks)
     result = DatasetResult(
         dataset=dataset.name,
@@ -143,16 +143,15 @@ def _result(
 
 
 def _count(manifest: Manifest, label: int) -> dict[str, int]:
-    counts = (manifest.labels == label).sum(0)
-    return {name: int(count) for name, count in zip(manifest.classes, counts, strict=True)}
+    return dict(zip(manifest.classes, manifest.labels.count(label).tolist(), strict=True))
 
 
 def _write_objects(path: Path, listings: Iterable[Listing], manifests: Iterable[Manifest]) -> None:
-    kept = {str(image_id) for manifest in manifests for image_id in manifest.ids}
     by_image: dict[str, list[ObjectBox]] = {}
     for listing in listings:
         for image_id, boxes in itertools.groupby(listing.objects, key=lambda box: box.id):
             by_image[image_id] = list(boxes)
+    kept = {image for manifest in manifests for image in manifest.ids.tolist()} if by_image else set()
     rows = [
         [
             box.id,
@@ -172,5 +171,6 @@ def _digest(manifest: Manifest) -> str:
     """Of what decides a training: neither where an image lies nor what it is called does."""
     digest = hashlib.blake2b(json.dumps(manifest.classes).encode(), digest_size=16)
     digest.update(manifest.digests.tobytes())
-    digest.update(manifest.labels.tobytes())
+    for block in manifest.labels.blocks():
+        digest.update(block.data)
     return digest.hexdigest()

@@ -5,35 +5,46 @@ from __future__ import annotations
 import csv
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import UserError
-from ..files.atomic import write_text
+from ..files.atomic import atomic_write
 from ..files.csv_file import csv_text
+from ..labels import Labels
 from .address import Address
 
-_COLUMNS = ["id", "path", "digest", "width", "height"]
-_TEXT = {-1: "-1", 0: "0", 1: "1"}
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_COLUMNS = ["id", "path", "digest", "width", "height", "labels"]
+_UNSURE = "?"  # before a class of which an image shows only difficult instances
+_BLOCK = 1 << 16  # rows that are text at a time
+_TEXT = np.dtypes.StringDType()
 
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
     """One split of a data set, in the order of its split list.
 
+    Columns may be given as any sequences, and labels as an array; they are kept packed.
+
     Attributes
     ----------
-    ids : (N,) array of str
-    paths : (N,) array of str
+    ids : (N,) array of str, of numpy's StringDType
+    paths : (N,) array of str, of numpy's StringDType
         Addresses from `dataset.root`.
     digests : (N, 16) uint8
         BLAKE2b-128 of each file's bytes.
     sizes : (N, 2) int32
         Width and height in pixels, as stored (before EXIF rotation).
-    labels : (N, C) int8
-        1 present, -1 absent, 0 only difficult instances.
+    labels : Labels
+        Of N images and C classes.
     classes : tuple of C str
     """
 
@@ -43,7 +54,13 @@ class Manifest:
     paths: np.ndarray
     digests: np.ndarray
     sizes: np.ndarray
-    labels: np.ndarray
+    labels: Labels
+
+    def __post_init__(self) -> None:
+        for name in ("ids", "paths"):  # one long name does not widen a million others
+            object.__setattr__(self, name, np.asarray(getattr(self, name), _TEXT))
+        if not isinstance(self.labels, Labels):
+            object.__setattr__(self, "labels", Labels.dense(np.asarray(self.labels)))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -61,21 +78,40 @@ def image_addresses(manifest: Manifest, root: Path | str) -> dict[str, Address]:
 
 
 def write_manifest(manifest: Manifest, path: Path | str) -> None:
-    """Write `manifest` as CSV: one row an image, one column a class; the same bytes for the same content.
+    """Write `manifest` as CSV: one row an image; the same bytes for the same content.
 
-    The first line names the split and has the SHA-256 of all that follows it.
+    The first line names the split, the SHA-256 of all that follows it, and the classes. `0 ?14` among the
+    labels is: the first class present, of the fifteenth only difficult instances, no other there.
     """
-    digests = (digest.tobytes().hex() for digest in manifest.digests)
-    columns = zip(manifest.ids, manifest.paths, digests, manifest.sizes, manifest.labels, strict=True)
-    rows = (
-        [name, place, digest, *size, *map(_TEXT.__getitem__, labels.tolist())]
-        for name, place, digest, size, labels in columns
-    )
-    body = csv_text([*_COLUMNS, *manifest.classes], rows, exact=True)
-    write_text(
-        path,
-        csv_text(["#", manifest.split, hashlib.sha256(body.encode()).hexdigest()], [], exact=True) + body,
-    )
+    with atomic_write(path) as temporary, temporary.open("r+b") as file:
+        digest = hashlib.sha256()
+        file.write(_first_line(manifest, digest.hexdigest()))  # its length is known, its digest not yet
+        for text in _blocks(manifest):
+            digest.update(block := text.encode())
+            file.write(block)
+        file.seek(0)
+        file.write(_first_line(manifest, digest.hexdigest()))
+
+
+def _first_line(manifest: Manifest, digest: str) -> bytes:
+    return csv_text(["#", manifest.split, digest, *manifest.classes], [], exact=True).encode()
+
+
+def _blocks(manifest: Manifest) -> Iterator[str]:
+    yield csv_text(_COLUMNS, [], exact=True)
+    marks = [str(column) for column in range(len(manifest.classes))]
+    marks = [_UNSURE + mark for mark in marks] + marks
+    for start in range(0, len(manifest), _BLOCK):
+        part = manifest.take(np.arange(start, min(start + _BLOCK, len(manifest))))
+        hexadecimal = part.digests.tobytes().hex()
+        digests = [hexadecimal[at : at + 32] for at in range(0, len(hexadecimal), 32)]
+        bounds, columns, values = part.labels.entries()
+        named = [marks[mark] for mark in (columns + values.astype(np.int64) * len(manifest.classes)).tolist()]
+        labels = [" ".join(named[a:b]) for a, b in itertools.pairwise(bounds.tolist())]
+        first, *rows = zip(
+            part.ids.tolist(), part.paths.tolist(), digests, *part.sizes.T.tolist(), labels, strict=True
+        )
+        yield csv_text(first, rows, exact=True)
 
 
 def read_manifest(path: Path | str) -> Manifest:
@@ -88,55 +124,51 @@ def read_manifest(path: Path | str) -> Manifest:
     """
     path = Path(path)
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            _, split, written = next(csv.reader([next(file)]))
-            lines = _hashed(file, digest := hashlib.sha256())
-            header = next(csv.reader([next(lines)]))
-            if header[: len(_COLUMNS)] != _COLUMNS:
-                raise ValueError
-            classes = tuple(header[len(_COLUMNS) :])
-            heads, labels = [], bytearray()
-            for line in lines:
-                head, values = _cut(line.rstrip("\n"), len(classes))
-                heads.append(head)
-                labels += values.tobytes()
-        if digest.hexdigest() != written:
-            raise ValueError
-        rows = list(csv.reader(heads, strict=True))
-        columns = list(zip(*rows, strict=True)) or [()] * len(_COLUMNS)
-        ids, paths, digests, *sizes = columns
-        return Manifest(
-            split=split,
-            classes=classes,
-            ids=np.array(ids, dtype=np.str_),
-            paths=np.array(paths, dtype=np.str_),
-            digests=np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(-1, 16),
-            sizes=np.array(sizes, dtype=np.int32).reshape(2, len(rows)).T,
-            labels=np.frombuffer(labels, np.int8).reshape(len(rows), len(classes)),
-        )
+        with path.open("rb") as file:
+            return _read(file)
     except FileNotFoundError:
         raise UserError(f"{path}: no such manifest", rerun="dataset") from None
     except (ValueError, csv.Error, StopIteration):
         raise UserError(
-            f"{path}: not a Pool5 manifest, or changed since it was written", rerun="dataset", force=True
+            f"{path}: not a Pool5 manifest, or changed since it was written, or of an earlier version",
+            rerun="dataset",
+            force=True,
         ) from None
 
 
-def _hashed(lines: Iterator[str], digest: hashlib._Hash) -> Iterator[str]:
-    for line in lines:
-        digest.update(line.encode())
-        yield line
+def _read(file: BufferedReader) -> Manifest:
+    first = file.readline()
+    _, split, written, *classes = next(csv.reader([first.decode()]))
+    if hashlib.file_digest(file, "sha256").hexdigest() != written:
+        raise ValueError
+    file.seek(len(first))
+    import pyarrow as pa  # here, as it takes its time to load, and not everybody reads a manifest
+    import pyarrow.csv
+
+    kinds = dict.fromkeys(_COLUMNS, pa.string()) | {"width": pa.int32(), "height": pa.int32()}
+    table = pa.csv.read_csv(file, convert_options=pa.csv.ConvertOptions(column_types=kinds))
+    if table.column_names != _COLUMNS:
+        raise ValueError
+    digests = bytes.fromhex("".join(table["digest"].to_pylist()))
+    return Manifest(
+        split,
+        tuple(classes),
+        np.array(table["id"].to_pylist(), _TEXT),
+        np.array(table["path"].to_pylist(), _TEXT),
+        np.frombuffer(digests, np.uint8).reshape(-1, 16),
+        np.stack([table["width"].to_numpy(), table["height"].to_numpy()], axis=1),
+        _labels(pa.concat_arrays([pa.array([], pa.string()), *table["labels"].chunks]), len(classes)),
+    )
 
 
-def _cut(line: str, classes: int) -> tuple[str, np.ndarray]:
-    """A line's first cells, and its labels: twenty million of them are read in a second, not in twenty.
+def _labels(cells: pa.StringArray, classes: int) -> Labels:
+    import pyarrow.compute as pc
 
-    With one character for -1 the labels are the line's end, of two characters each.
-    """
-    short = line.replace(",-1", ",/")
-    start = len(short) - 2 * classes
-    cells = np.frombuffer(short[start:].encode(), np.uint8) if start > 0 else np.empty(0, np.uint8)
-    values = cells[1::2].astype(np.int8) - ord("0")
-    if len(values) != classes or (cells[::2] != ord(",")).any() or (abs(values) > 1).any():
-        raise ValueError(line)
-    return line[: len(line) - 2 * classes - np.count_nonzero(values < 0)], values
+    marks = pc.split_pattern(cells, " ")
+    rows, names = pc.list_parent_indices(marks), pc.list_flatten(marks)
+    some = pc.not_equal(names, "")
+    rows, names = rows.filter(some), names.filter(some)
+    columns = pc.ascii_ltrim(names, _UNSURE).cast("int64")
+    present = pc.invert(pc.starts_with(names, _UNSURE))
+    values = present.to_numpy(zero_copy_only=False)
+    return Labels.of(rows.to_numpy(), columns.to_numpy(), values, (len(cells), classes))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ..files.hints import counted, did_you_mean, some_of
 from ..results.dataset import DatasetResult, LeftOut
-from .image_check import BadImage
+from .image_facts import BadImage
 
 _NAMED = 10  # so many of a kind are named in one line; the record has them all
 

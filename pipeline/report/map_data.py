@@ -119,9 +119,9 @@ def page_data(
         "classColours": hex_colours(colours),
         "images": {
             "ids": test.ids[rows].tolist(),
-            "present": [np.flatnonzero(row == 1).tolist() for row in labels],
-            "difficult": [np.flatnonzero(row == 0).tolist() for row in labels],
-            "colours": hex_colours(mean_colour(labels, colours)),
+            "present": [columns.tolist() for columns in labels.each(1)],
+            "difficult": [columns.tolist() for columns in labels.each(0)],
+            "colours": hex_colours(mean_colour(np.asarray(labels), colours)),
         },
         "sprites": {
             "cell": sprites.cell,

@@ -43,7 +43,7 @@ def write_map_parquet(
     """
     rows = np.unique(np.concatenate([m.rows for m in maps])) if maps else np.arange(len(test))
     names = np.array(test.classes, dtype=object)
-    present = [names[row == 1].tolist() for row in test.labels[rows]]
+    present = [names[columns].tolist() for columns in test.labels[rows].each(1)]
     images = [{"bytes": _jpeg(pictures[row])} if row in pictures else None for row in rows.tolist()]
     columns = {
         "id": pa.array(test.ids[rows].tolist(), pa.string()),

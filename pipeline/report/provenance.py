@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-import numpy as np
 import yaml
 
 from ..datasets.manifest import Manifest, read_manifest
@@ -39,7 +38,7 @@ class Provenance:
     def label_counts(self) -> list[tuple[str, str, list[int]]]:
         """(split, kind of label, images a class), of the labels that are present and those only difficult."""
         return [
-            (split.split, kind, np.count_nonzero(split.labels == value, axis=0).tolist())
+            (split.split, kind, split.labels.count(value).tolist())
             for split in self.splits
             for kind, value in (("present", 1), ("only difficult", 0))
         ]

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..files.atomic import atomic_write
+from ..labels import Labels
 from ..machine import take_space
 from .checksums import CHECKSUM_BYTES, block_checksums, rows_per_block
 from .feature_key import FeatureKey
@@ -40,7 +41,8 @@ class FileHead:
     ids : (N,) array of str, all different
     digests : (N, 16) uint8
         BLAKE2b-128 of each image file's bytes.
-    labels : (N, C) int8
+    labels : Labels
+        Of N images and C classes; an array becomes that.
     """
 
     dataset: str
@@ -49,7 +51,11 @@ class FileHead:
     classes: tuple[str, ...]
     ids: np.ndarray
     digests: np.ndarray
-    labels: np.ndarray
+    labels: Labels
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.labels, Labels):
+            object.__setattr__(self, "labels", Labels.dense(np.asarray(self.labels)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +80,7 @@ def write_feature_file(
     classes: tuple[str, ...],
     ids: np.ndarray,
     digests: np.ndarray,
-    labels: np.ndarray,
+    labels: Labels,
     layers: Mapping[str, np.ndarray],
     keys: Mapping[str, FeatureKey],
     shapes: Mapping[str, LayerShape] | None = None,
@@ -85,7 +91,7 @@ def write_feature_file(
     ----------
     ids : (N,) array of str
     digests : (N, 16) uint8
-    labels : (N, C) int8
+    labels : Labels, or (N, C) int8
     layers : {layer: (N, D) array of its key's dtype}
     keys : {layer: FeatureKey}
     shapes : {layer: LayerShape}, optional
@@ -98,9 +104,7 @@ def write_feature_file(
     ValueError
         If shapes or dtypes do not go together, or a name is none that params.yaml would take.
     """
-    head = FileHead(
-        dataset, split, model, tuple(classes), np.asarray(ids), np.asarray(digests), np.asarray(labels)
-    )
+    head = FileHead(dataset, split, model, tuple(classes), np.asarray(ids), np.asarray(digests), labels)
     for name, array in layers.items():
         if array.shape[:1] != head.ids.shape or array.dtype != np.dtype(keys[name].dtype):
             raise ValueError(
@@ -166,16 +170,12 @@ class _Place:
 
 
 def _encoded_ids(head: FileHead) -> np.ndarray:
-    names = np.asarray(head.ids, np.str_)
-    try:
-        encoded = names.astype(np.bytes_)  # ASCII: twenty times as fast as encoding one by one
-    except UnicodeEncodeError:
-        encoded = np.char.encode(names, "utf-8")
-    all_ids = encoded.tolist()
+    all_ids = [name.encode() for name in head.ids.tolist()]
     if len(set(all_ids)) != len(all_ids):
         seen: set[bytes] = set()
         twice = next(name for name in all_ids if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise UserError(f"split {head.split}: id {twice.decode()} occurs twice; name each image once")
+    encoded = np.array(all_ids, np.bytes_)
     return encoded if encoded.dtype.itemsize else encoded.astype("S1")
 
 
@@ -184,7 +184,7 @@ def _lay_out(
 ) -> dict[str, _Place]:
     """Create the HDF5 structures, with the space of every dataset taken and nothing in it yet."""
     n = len(ids)
-    labels, digests = np.asarray(head.labels, np.int8), np.asarray(head.digests, np.uint8)
+    labels, digests = head.labels, np.asarray(head.digests, np.uint8)
     if labels.shape != (n, len(head.classes)) or digests.shape != (n, 16):
         raise ValueError(
             f"{n} ids, {len(head.classes)} classes, labels {labels.shape}, digests {digests.shape}"
@@ -192,7 +192,7 @@ def _lay_out(
     tables = {
         "ids": (h5py.string_dtype("utf-8", ids.dtype.itemsize), (n,), lambda i, j: ids[i:j]),
         "digest": (np.dtype(np.uint8), digests.shape, lambda i, j: digests[i:j]),
-        "labels": (np.dtype(np.int8), labels.shape, lambda i, j: labels[i:j]),
+        "labels": (np.dtype(np.int8), labels.shape, lambda i, j: np.asarray(labels[i:j])),
     } | {
         f"layers/{name}": (np.dtype(layers[name].key.dtype), (n, layers[name].width), layers[name].rows)
         for name in sorted(layers)
@@ -231,7 +231,7 @@ def _attributes(head: FileHead, ids: np.ndarray, layers: Mapping[str, LayerSourc
         "format": FEATURES.format,
         "format_version": FEATURES.version,
         "ids_digest": ids_digest(ids),
-        "labels_digest": labels_digest(np.asarray(head.labels, np.int8)),
+        "labels_digest": labels_digest(head.labels.shape, head.labels.blocks()),
         "model": head.model,
         "split": head.split,
     }
@@ -290,11 +290,12 @@ def ids_digest(ids: np.ndarray) -> str:
     return hashlib.sha256(b"\n".join(ids.tolist())).hexdigest()[:32]
 
 
-def labels_digest(labels: np.ndarray) -> str:
-    """A digest of an (N, C) int8 array of labels."""
-    return hashlib.sha256(
-        np.array(labels.shape, "<i8").tobytes() + np.ascontiguousarray(labels).tobytes()
-    ).hexdigest()[:32]
+def labels_digest(shape: tuple[int, int], blocks: Iterable[np.ndarray]) -> str:
+    """A digest of an (N, C) int8 array of labels, which comes some rows at a time."""
+    digest = hashlib.sha256(np.array(shape, "<i8").tobytes())
+    for block in blocks:
+        digest.update(np.ascontiguousarray(block).data)
+    return digest.hexdigest()[:32]
 
 
 def layer_digest(key: FeatureKey, width: int, length: int, checksums: np.ndarray) -> str:

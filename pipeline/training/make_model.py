@@ -61,7 +61,7 @@ def check_labels(name: str, train: Manifest) -> None:
         raise UserError(
             f"model {name}: no image to train on in split {train.split}; check train.split, hold_out"
         )
-    without = [c for c, there in zip(train.classes, (train.labels == 1).any(0), strict=True) if not there]
+    without = [c for c, there in zip(train.classes, train.labels.count(1), strict=True) if not there]
     if len(without) == len(train.classes):
         raise UserError(f"model {name}: no image of split {train.split} has any class; check its annotation")
     if without:

@@ -49,7 +49,8 @@ def training_digest(
         if manifest is not None:
             digest.update("\n".join(manifest.ids).encode())
             digest.update(manifest.digests.tobytes())
-            digest.update(manifest.labels.tobytes())
+            for block in manifest.labels.blocks():
+                digest.update(block.data)
         digest.update(b"\0")
     return digest.hexdigest()
 

@@ -153,7 +153,7 @@ class _Run:
     def _examples(self, manifest: Manifest, root: str, decode: Callable[..., list[np.ndarray]]) -> Examples:
         paths = [Address.parse(path, root) for path in manifest.paths.tolist()]
         pixels = decode(paths, self.preprocess, self.checkpoints.path.parent)
-        return Examples(pixels, torch.from_numpy(manifest.labels))
+        return Examples(pixels, torch.from_numpy(np.asarray(manifest.labels)))
 
     def _epochs(self, examples: Examples, held_out: Examples | None, curves: Path) -> None:
         state, recipe = self.state, self.recipe

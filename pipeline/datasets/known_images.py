@@ -1,0 +1,149 @@
+"""What was found in images stays known: a file that has not changed is not read again.
+
+One file holds, for every image of the last run, a digest of its address and of its file's stamp (size, times
+and inode; of a remote one size and etag), and what was found. A stamp is a hint: one so young that the file
+may be written once more within the same tick is not trusted (git, Documentation/technical/racy-git), nor is
+anything where Pillow or the check is another one. What gave no image is always read again. A file that is
+missing, damaged or of another version is as if there was none: to have all images looked at again, remove it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import io
+import itertools
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..files.atomic import atomic_write
+from ..params import Extract
+from .address import Address
+from .image_check import checked_by, find_facts, refuse_large
+from .image_facts import BadImage, Facts
+from .tree import Tree
+
+_FORMAT = 1
+_RACY = 2 * 10**9  # ns; the times of no file system are coarser
+_SAVE_SECONDS = 60.0  # of work that a kill may cost
+_BLOCK = 1024
+_SEAL = 32  # bytes at the file's beginning: the SHA-256 of the others
+_log = logging.getLogger(__name__)
+
+
+def know_images(
+    tree: Tree, paths: Sequence[str], kept: Path, memory_gb: float = Extract().memory_gb
+) -> Facts:
+    """What is known of a data set's images; those that are new or have changed are read.
+
+    Parameters
+    ----------
+    paths : of str
+        Addresses from the tree's root; one that is given twice is read once.
+    kept : Path
+        The file; it is written again, without images that are asked for no more.
+    memory_gb : float
+        What one image may take.
+
+    Raises
+    ------
+    UserError
+        As `check_images` does; what was found until then is kept.
+    """
+    facts = Facts(list(dict.fromkeys(paths)))
+    keys, settled = _keys(tree, facts.paths)
+    known, entries = _read(kept, keys, facts)
+    if not (missing := np.flatnonzero(~known)).size and entries == len(facts):
+        return facts
+    _log.info("%d of %d images are new or changed", len(missing), len(facts))
+    large: list[BadImage] = []
+    saved = time.monotonic()
+    found = find_facts(tree.root, [facts.paths[row] for row in missing.tolist()], memory_gb)
+    try:
+        with contextlib.closing(found):
+            for start in range(0, len(missing), _BLOCK):
+                rows = missing[start : start + _BLOCK]
+                block = list(itertools.islice(found, len(rows)))
+                facts.fill(rows, block)
+                known[rows] = True
+                large += [fact for fact in block if isinstance(fact, BadImage) and fact.too_large]
+                if time.monotonic() - saved > _SAVE_SECONDS:
+                    _save(kept, keys, facts, known & settled)
+                    saved = time.monotonic()
+    finally:  # also after an error: what has been read is kept
+        _save(kept, keys, facts, known & settled)
+    refuse_large(large)
+    return facts
+
+
+def _keys(tree: Tree, paths: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """By image a digest of its address and stamp, (N, 2) uint64, and whether the stamp is to be trusted."""
+    latest = time.time_ns() - _RACY
+    keys, settled = bytearray(), np.zeros(len(paths), bool)
+
+    @functools.lru_cache  # the members of a container come one after another
+    def stamp_of(file: str) -> tuple[int | str, ...] | None:
+        try:
+            return tree.stamp(file)
+        except OSError:  # it is not there, which reading it will tell
+            return None
+
+    for row, path in enumerate(paths):
+        stamp = stamp_of(Address.parse(path).file if "#" in path else path)
+        keys += hashlib.blake2b(f"{tree.root}\n{path}\n{stamp}".encode(), digest_size=16).digest()
+        settled[row] = stamp is not None and all(isinstance(t, str) or t < latest for t in stamp[1:3])
+    return np.frombuffer(keys, np.uint64).reshape(-1, 2), settled
+
+
+def _about() -> str:
+    return f"{_FORMAT} {checked_by()}"
+
+
+def _read(kept: Path, keys: np.ndarray, facts: Facts) -> tuple[np.ndarray, int]:
+    """Take in what is known; which rows these are, and how many images the file knows."""
+    known = np.zeros(len(facts), bool)
+    try:
+        data = kept.read_bytes()
+    except OSError:
+        return known, 0
+    if hashlib.sha256(data[_SEAL:]).digest() != data[:_SEAL]:
+        return known, 0
+    with np.load(io.BytesIO(data[_SEAL:]), allow_pickle=False) as file:
+        if file["about"].item() != _about():
+            return known, 0
+        old, table, texts = file["keys"], file["table"], file["texts"].tolist()
+    if not len(old):
+        return known, 0
+    at = np.minimum(np.searchsorted(old[:, 0], keys[:, 0]), len(old) - 1)
+    known = (old[at] == keys).all(axis=1)
+    rows = table[at[known]]
+    for name in ("doubt", "note"):
+        places, inverse = np.unique(rows[name], return_inverse=True)
+        rows[name] = np.array([facts.place(texts[place]) for place in places], np.int32)[inverse]
+    facts.table[known] = rows
+    return known, len(old)
+
+
+def _save(kept: Path, keys: np.ndarray, facts: Facts, rows: np.ndarray) -> None:
+    rows = np.flatnonzero(rows & ~facts.bad)
+    rows = rows[np.argsort(keys[rows, 0])]
+    content = io.BytesIO()
+    np.savez(
+        content,
+        about=_about(),
+        keys=keys[rows],
+        table=facts.table[rows],
+        texts=np.array(facts.texts, np.str_),
+    )
+    data = content.getbuffer()
+    try:
+        with atomic_write(kept) as temporary, temporary.open("wb") as file:
+            file.write(hashlib.sha256(data).digest())
+            file.write(data)
+    except OSError as error:
+        _log.warning("%s: cannot be written (%s); the images are read again next time", kept, error.strerror)
