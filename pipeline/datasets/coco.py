@@ -33,7 +33,8 @@ def list_coco(tree: Tree, dataset: Dataset, also: Collection[str] = ()) -> dict[
 
     An image is the file in the tree that ends in its `file_name`: of several, the one in the folder of the
     JSON, from the root, or in a folder named as the split. Its id is `file_name` without the suffix, or with
-    it if two images would have the same. Classes are the categories in their order; `iscrowd` is difficult.
+    it if two images would have the same, or its path if they still would. Classes are the categories in their
+    order; `iscrowd` is difficult.
 
     Raises
     ------
@@ -46,12 +47,12 @@ def list_coco(tree: Tree, dataset: Dataset, also: Collection[str] = ()) -> dict[
     classes = tuple(dict.fromkeys(name for file in read.values() for name in file.classes))
     if not any(len(file.rows) for file in read.values()):
         classes = ()
-    ids = short_ids(list(dict.fromkeys(image.file_name for file in read.values() for image in file.images)))
     places = _Places(there, tree.root)
+    paths = {split: places.of(read[path], path, split) for split, path in file_of.items()}
+    ids = _ids({split: read[path] for split, path in file_of.items()}, paths)
     listings = {}
     for split, path in file_of.items():
-        file = read[path]
-        found = places.of(file, path, split)
+        file, found = read[path], paths[split]
         if split:
             listings[split] = _listing(split, file, classes, ids, found, np.arange(len(found)))
             continue
@@ -70,13 +71,13 @@ def _listing(
     paths: Sequence[str],
     rows: np.ndarray,
 ) -> Listing:
-    own = tuple(ids[file.images[row].file_name] for row in rows)
+    own = tuple(ids[paths[row]] for row in rows)
     remarks = file.remarks
     lacking = [name for name in classes if name not in file.classes]
     if lacking and len(file.rows):
         remarks = (
             *remarks,
-            f"{file.where} has no category {some_of(lacking, 5)}, which another file has: absent in its images",
+            f"{file.where} has no category {some_of(lacking, 5)}, which another has: absent from its images",
         )
     return Listing(
         split,
@@ -87,6 +88,19 @@ def _listing(
         file.boxes(own, rows),
         remarks=remarks,
     )
+
+
+def _ids(files: Mapping[str, CocoFile], paths: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """{path: id}: the files' own names without suffixes, unless two images would have the same."""
+    name_of = {
+        path: image.file_name
+        for split, file in files.items()
+        for path, image in zip(paths[split], file.images, strict=True)
+    }
+    if len(set(name_of.values())) < len(name_of):
+        return short_ids(list(name_of))
+    short = short_ids(list(name_of.values()))
+    return {path: short[name] for path, name in name_of.items()}
 
 
 def _read(tree: Tree, path: str) -> CocoFile:

@@ -11,7 +11,8 @@ import numpy as np
 from ..errors import UserError
 from ..files.hints import counted, some_of
 from ..labels import Labels
-from .image_bytes import digest_of_part
+from .image_bytes import part_digest
+from .image_facts import Facts
 from .listing import Listing, ObjectBox
 from .manifest import Manifest
 
@@ -37,6 +38,22 @@ class LostBoxes:
         for ids, why in kinds:
             if ids:
                 yield f"split {split}: {counted(len(ids), 'object')} {why} left out: {some_of(ids, 5)}"
+
+
+def object_rows(
+    images: Mapping[str, Manifest], listings: Mapping[str, Listing], facts: Facts, margin: float
+) -> tuple[dict[str, Manifest], list[str]]:
+    """The objects on the images of each split (`objects_of`), and what is to be told of them."""
+    rows: dict[str, Manifest] = {}
+    remarks: list[str] = []
+    amounts = []
+    for split, manifest in images.items():
+        turned = facts.table["turned"][facts.rows(manifest.paths.tolist())]
+        rows[split], lost = objects_of(manifest, listings[split].objects, turned, margin)
+        remarks += lost.remarks(split)
+        amounts.append(f"{len(rows[split])} on {counted(len(manifest), 'image')} of {split}")
+    told = f"a row is an annotated object, and so is what results call an image: {some_of(amounts)}"
+    return rows, [told, *remarks]
 
 
 def objects_of(
@@ -82,16 +99,17 @@ def objects_of(
         )
     columns = np.array([column_of[own[row].name] for row in kept])
     values = np.array([not own[row].difficult for row in kept], np.int8)
-    texts = [",".join(map(str, crop)) for crop in crops[kept].tolist()]
-    of = rows[kept].tolist()
-    paths, digests = images.paths[rows[kept]].tolist(), (images.digests[row].tobytes() for row in of)
-    parts = [digest_of_part(digest, text) for digest, text in zip(digests, texts, strict=True)]
+    parts = crops[kept].tolist()
+    paths = images.paths[rows[kept]].tolist()
+    digests = (images.digests[row].tobytes() for row in rows[kept])
     return Manifest(
         split=images.split,
         classes=images.classes,
         ids=np.array([ids[row] for row in kept]),
-        paths=np.array([f"{path}#xywh={text}" for path, text in zip(paths, texts, strict=True)]),
-        digests=np.frombuffer(b"".join(parts), np.uint8).reshape(-1, 16),
+        paths=np.array(
+            [f"{path}#xywh={','.join(map(str, part))}" for path, part in zip(paths, parts, strict=True)]
+        ),
+        digests=np.frombuffer(b"".join(map(part_digest, digests, parts)), np.uint8).reshape(-1, 16),
         sizes=crops[kept, 2:].astype(np.int32),
         labels=Labels.of(np.arange(len(kept)), columns, values, (len(kept), len(images.classes))),
     ), lost
@@ -119,7 +137,7 @@ def _numbered(boxes: Iterable[ObjectBox]) -> list[str]:
 def _crops(corners: np.ndarray, sizes: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
     """(M, 4) x, y, width, height in pixels from 0, and which boxes are on the picture: (M,) bool."""
     start, end = corners[:, :2] - 1, corners[:, 2:]
-    inside: np.ndarray = ((end > start) & (start < sizes) & (end > 0)).all(axis=1)
+    inside = np.logical_and.reduce((end > start) & (start < sizes) & (end > 0), axis=1)
     around = margin * (end - start)
     first = np.clip(np.rint(start - around), 0, sizes).astype(np.int64)
     last = np.clip(np.rint(end + around), 0, sizes).astype(np.int64)

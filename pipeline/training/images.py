@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ..datasets.address import Address
-from ..datasets.image_file import read_image
+from ..datasets.image_parts import ImageParts, by_image
 from ..datasets.transform import crop_or_pad, resize, resize_and_crop
 from ..machine import cores
 from ..params import Preprocess
@@ -34,8 +34,8 @@ def decode_for_training(paths: Sequence[Address], preprocess: Preprocess, scratc
         If a file has been damaged since the manifest was written.
     """
 
-    def resized(address: Address) -> np.ndarray:
-        return resized_for_training(read_image(address), preprocess)
+    def resized(image: Image.Image) -> np.ndarray:
+        return resized_for_training(np.asarray(image), preprocess)
 
     return _decode(paths, resized, scratch, max(preprocess.resize, preprocess.crop) ** 2 * 4)
 
@@ -43,8 +43,8 @@ def decode_for_training(paths: Sequence[Address], preprocess: Preprocess, scratc
 def decode_for_testing(paths: Sequence[Address], preprocess: Preprocess, scratch: Path) -> list[np.ndarray]:
     """As `decode_for_training`, but (crop, crop, 3): resized and cropped as for extraction."""
 
-    def cropped(address: Address) -> np.ndarray:
-        return resize_and_crop(read_image(address), preprocess)
+    def cropped(image: Image.Image) -> np.ndarray:
+        return resize_and_crop(np.asarray(image), preprocess)
 
     return _decode(paths, cropped, scratch, preprocess.crop**2 * 3)
 
@@ -65,19 +65,24 @@ def resized_for_training(image: np.ndarray, preprocess: Preprocess) -> np.ndarra
 
 
 def _decode(
-    paths: Sequence[Address], read: Callable[[Address], np.ndarray], scratch: Path, bytes_each: int
+    paths: Sequence[Address], prepare: Callable[[Image.Image], np.ndarray], scratch: Path, bytes_each: int
 ) -> list[np.ndarray]:
     keep = _in_memory if bytes_each * len(paths) < _free_memory() / 2 else _in_file(scratch)
     images: list[np.ndarray] = []
+
+    def read(parts: Sequence[Address]) -> list[np.ndarray]:
+        image = ImageParts()
+        return [prepare(image.picture(part)) for part in parts]
+
     # threads are enough: Pillow decodes and resizes without the interpreter's lock
     with (
         ThreadPoolExecutor(cores()) as pool,
         progress(total=len(paths), desc="decoding", unit="image") as bar,
     ):
         for start in range(0, len(paths), _AHEAD):
-            for image in pool.map(read, paths[start : start + _AHEAD]):
-                images.append(keep(image))
-                bar.update()
+            for found in pool.map(read, by_image(paths[start : start + _AHEAD])):
+                images += map(keep, found)
+                bar.update(len(found))
     return images
 
 

@@ -102,7 +102,7 @@ def test_images_of_one_name_are_those_in_the_folder_of_their_split(tmp_path):
         write_coco(tmp_path / f"annotations/{split}.json", NAMES, tmp_path / "images" / split)
     listings = parts(tmp_path)
     assert listings["val"].paths == ("images/val/a.jpg", "images/val/b.jpg", "images/val/c.jpg")
-    assert listings["train"].ids == listings["val"].ids == ("a", "b", "c")
+    assert listings["val"].ids == ("images/val/a", "images/val/b", "images/val/c")
 
 
 def test_folders_in_file_name_are_a_part_of_the_id(tmp_path):
@@ -198,7 +198,7 @@ def test_categories_of_several_files_are_one_list_of_classes(root):
     listings = parts(root)
     assert listings["train"].classes == listings["val"].classes == ("dog", "cat", "cow")
     assert np.asarray(listings["val"].labels).tolist() == [[1, -1, 0]]
-    assert "has no category cow, which another file has" in listings["train"].remarks[0]
+    assert "has no category cow, which another has" in listings["train"].remarks[0]
 
 
 def test_an_image_that_is_not_there_is_left_to_the_check_of_images(root):

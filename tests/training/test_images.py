@@ -9,6 +9,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 import pool5.training.images as module
+from pool5.datasets.address import Address
 from pool5.datasets.image_bytes import UnreadableImage
 from pool5.datasets.image_file import read_image
 from pool5.datasets.transform import resize_and_crop
@@ -20,7 +21,7 @@ PREPROCESS = Preprocess(resize=40, crop=32)
 
 
 def paths_of(toy):
-    return [toy.root / path for path in toy.train.paths]
+    return [Address.parse(path, toy.root) for path in toy.train.paths.tolist()]
 
 
 def test_training_images_keep_their_shape_and_their_short_side_is_resize(toy, tmp_path):
@@ -51,7 +52,7 @@ def test_an_image_damaged_since_the_manifest_stops_it(toy, tmp_path):
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"no image")
     with pytest.raises(UnreadableImage, match=r"bad.jpg"):
-        decode_for_training([*paths_of(toy)[:2], bad], PREPROCESS, tmp_path)
+        decode_for_training([*paths_of(toy)[:2], Address(str(bad))], PREPROCESS, tmp_path)
 
 
 def test_a_panorama_costs_no_more_than_four_squares():
