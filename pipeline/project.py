@@ -143,6 +143,11 @@ class Project:
         return self._home / ".cache/images.known"
 
     @property
+    def known_shards(self) -> Path:
+        """A folder with what was found in tar shards, to read only the new ones."""
+        return self._home / ".cache/shards.known"
+
+    @property
     def downloads(self) -> Path:
         return self._home / ".cache/downloads"
 
