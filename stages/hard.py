@@ -28,11 +28,13 @@ def main() -> None:
         model = ap.best_model(measure)
         data = load_scores([model], params, project)
         manifest = read_manifest(project.manifest(params.dataset.test))
-        objects = read_object_statistics(project.objects, manifest, data.ids)
-        if not objects:
-            gaps = ("no object is annotated: nothing is said about their sizes and numbers",)
         path_of = image_addresses(manifest, project.images(params.dataset.root))
         images = [path_of[name] for name in data.ids.tolist()]
+        are_objects = any(address.crop for address in images)
+        objects = {} if are_objects else read_object_statistics(project.objects, manifest, data.ids)
+        if not objects:
+            why = "a row is an object itself" if are_objects else "no object is annotated"
+            gaps = (f"{why}: nothing is said about their sizes and numbers",)
         examined = examine_classes(ap, measure, model, data.scores[model], data.labels, objects)
         for item, ranking in examined:
             draw_class_sheet(

@@ -11,6 +11,7 @@ import numpy as np
 from ..datasets.download import YEARS
 from ..datasets.kinds import list_splits
 from ..datasets.listing import Listing
+from ..datasets.objects import objects_ahead
 from ..datasets.tree import open_tree
 from ..errors import UserError
 from ..extract.row_size import told_if_large
@@ -51,11 +52,14 @@ def _overlap(one: Path, other: Path) -> bool:
 
 
 def splits_of(params: Params, project: Project) -> dict[str, Listing]:
-    """What the data set lists; nothing where it is still to be drawn or fetched."""
+    """The rows that the data set lists; nothing where it is still to be drawn or fetched."""
     root = project.images(params.dataset.root)
     if params.dataset.sample is not None or not (is_remote(root) or Path(root).is_dir()):
         return {}
-    return list_splits(params.dataset, open_tree(root), params.trained_on)
+    listings = list_splits(params.dataset, open_tree(root), params.trained_on)
+    if params.dataset.objects:
+        return {split: objects_ahead(listing) for split, listing in listings.items()}
+    return listings
 
 
 def gaps_ahead(params: Params, listings: Mapping[str, Listing], root: str) -> Iterator[str]:

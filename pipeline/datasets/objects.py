@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -80,7 +80,6 @@ def objects_of(
         If no object gives a row.
     """
     row_of = {name: row for row, name in enumerate(images.ids.tolist())}
-    column_of = {name: column for column, name in enumerate(images.classes)}
     own = [box for box in boxes if box.id in row_of]
     rows = np.array([row_of[box.id] for box in own], np.int64)
     sizes = np.where(turned[:, None], images.sizes[:, ::-1], images.sizes)[rows]
@@ -97,8 +96,6 @@ def objects_of(
             f"split {images.split}: none of its {counted(len(images), 'image')} has an annotated box; set "
             "dataset.objects: false to have a row of each image"
         )
-    columns = np.array([column_of[own[row].name] for row in kept])
-    values = np.array([not own[row].difficult for row in kept], np.int8)
     parts = crops[kept].tolist()
     paths = images.paths[rows[kept]].tolist()
     digests = (images.digests[row].tobytes() for row in rows[kept])
@@ -111,8 +108,18 @@ def objects_of(
         ),
         digests=np.frombuffer(b"".join(map(part_digest, digests, parts)), np.uint8).reshape(-1, 16),
         sizes=crops[kept, 2:].astype(np.int32),
-        labels=Labels.of(np.arange(len(kept)), columns, values, (len(kept), len(images.classes))),
+        labels=_labels([own[row] for row in kept], images.classes),
     ), lost
+
+
+def objects_ahead(listing: Listing) -> Listing:
+    """What `objects_of` will give of a split, as far as it is known before an image is opened."""
+    path_of = dict(zip(listing.ids, listing.paths, strict=True))
+    ids = dict(zip(_numbered(listing.objects), listing.objects, strict=True))
+    ids = {name: box for name, box in ids.items() if box.corners}
+    paths = tuple(path_of[box.id] for box in ids.values())
+    labels = _labels(list(ids.values()), listing.classes)
+    return dataclasses.replace(listing, ids=tuple(ids), paths=paths, labels=labels)
 
 
 def refuse_without_boxes(listings: Mapping[str, Listing], where: str) -> None:
@@ -122,6 +129,13 @@ def refuse_without_boxes(listings: Mapping[str, Listing], where: str) -> None:
             f"dataset.objects: {where} has no annotated boxes, as kind voc and kind coco may have; set it to "
             "false"
         )
+
+
+def _labels(boxes: Sequence[ObjectBox], classes: Sequence[str]) -> Labels:
+    column_of = {name: column for column, name in enumerate(classes)}
+    columns = np.array([column_of[box.name] for box in boxes], np.int64)
+    values = np.array([not box.difficult for box in boxes], np.int8)
+    return Labels.of(np.arange(len(boxes)), columns, values, (len(boxes), len(classes)))
 
 
 def _numbered(boxes: Iterable[ObjectBox]) -> list[str]:
