@@ -28,6 +28,7 @@ from .kinds import list_splits
 from .known_images import know_images
 from .listing import Listing, ObjectBox
 from .manifest import Manifest, write_manifest
+from .objects import object_rows
 from .oddities import oddities, reasons
 from .passed_over import look_beside
 from .tree import open_tree
@@ -62,6 +63,7 @@ def take_inventory(
     """
     root = project.images(dataset.root)
     tree = open_tree(root)
+    tree.kept = project.known_shards
     listings = list_splits(dataset, tree, also)
     if "objects" in listings:
         raise UserError(
@@ -76,13 +78,17 @@ def take_inventory(
             "replace them, or set extract.on_bad_image: skip"
         )
     manifests = {split: _manifest(listing, facts) for split, listing in listings.items()}
+    rows, of_objects = (
+        object_rows(manifests, listings, facts, dataset.margin) if dataset.objects else (manifests, [])
+    )
     learned = [name for name in manifests if name != dataset.test or name in (dataset.train, *also)]
     with whole_folder(project.manifests) as folder:
-        for split, manifest in manifests.items():
+        for split, manifest in rows.items():
             write_manifest(manifest, folder / f"{split}.csv")
         _write_objects(folder / "objects.csv", listings.values(), manifests.values())
-        write_json(folder / "training.json", {split: _digest(manifests[split]) for split in learned})
+        write_json(folder / "training.json", {split: _digest(rows[split]) for split in learned})
     result = _result(dataset, listings, manifests, facts, root)
+    result = msgspec.structs.replace(result, gaps=(*of_objects, *result.gaps))
     for gap in result.gaps:
         _log.warning("%s", gap)
     save_record(result, project.result("dataset"))

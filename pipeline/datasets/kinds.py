@@ -11,6 +11,7 @@ from ..params import Dataset
 from .coco import list_coco
 from .folder import list_folder
 from .listing import Listing
+from .objects import refuse_without_boxes
 from .table import list_table
 from .tree import Tree
 from .unlabelled import list_images
@@ -64,4 +65,6 @@ def list_splits(dataset: Dataset, tree: Tree, also: Collection[str] = ()) -> dic
                 "which models.*.train.split names; "
                 f"there are: {', '.join(listings)}"
             )
+    if dataset.objects:
+        refuse_without_boxes(listings, tree.root)
     return {name: listings[name] for name in named}
