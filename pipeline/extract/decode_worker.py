@@ -6,6 +6,7 @@ the parent's main script. It ends when its parent does, however that happens.
 
 from __future__ import annotations
 
+import collections
 import fcntl
 import mmap
 import os
@@ -13,7 +14,9 @@ import sys
 from multiprocessing.connection import Connection
 
 from ..datasets.image_bytes import Budget
-from .decoding import decode_into, ring_arrays
+from ..datasets.image_parts import ImageParts
+from ..datasets.read_ahead import ReadAhead
+from .decoding import ImageTask, decode_into, ring_arrays
 
 
 class _Turn:
@@ -33,17 +36,28 @@ def _main(ring: int, slots: int, pipe: int, niceness: int) -> None:
     os.nice(niceness)
     connection = Connection(pipe)
     batch_size, preprocess, memory_gb, share_gb = connection.recv()
-    budget = Budget(memory_gb, share_gb, _Turn(ring))
+    ahead = ReadAhead()
+    images = ImageParts(Budget(memory_gb, share_gb, _Turn(ring)), ahead.read)
     pixels, places = ring_arrays(mmap.mmap(ring, 0), (slots, batch_size, preprocess.crop, preprocess.crop, 3))
+    batches = collections.deque[tuple[int, list[ImageTask]]]()
+
+    def hear() -> None:
+        batches.append(connection.recv())
+        ahead.expect(task.address for task in batches[-1][1])
+
     while True:
         try:
-            slot, tasks = connection.recv()
+            if not batches:
+                hear()
+            slot, tasks = batches.popleft()
             failures = []
             for places[slot], task in enumerate(tasks):  # seen by the parent, should this process die
-                failures += decode_into(pixels[slot, places[slot]], task, preprocess, budget)
+                if not batches and connection.poll():  # images of the next batch come meanwhile
+                    hear()
+                failures += decode_into(pixels[slot, places[slot]], task, preprocess, images)
             connection.send((slot, failures))
         except (EOFError, BrokenPipeError, ConnectionResetError):
-            return
+            os._exit(0)  # what is still to come is not waited for
 
 
 if __name__ == "__main__":

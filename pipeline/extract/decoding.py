@@ -9,9 +9,10 @@ import mmap
 import numpy as np
 
 from ..datasets.address import Address
-from ..datasets.image_bytes import Budget, TooLarge, UnreadableImage, digest_of, read_bytes
-from ..datasets.image_file import cropped, decode
+from ..datasets.image_bytes import TooLarge, UnreadableImage
+from ..datasets.image_parts import ImageParts
 from ..datasets.transform import crop_centre
+from ..files.remote_errors import Unreachable
 from ..params import Preprocess
 
 
@@ -23,12 +24,17 @@ class ImageTask:
     path: str
     digest: bytes
 
+    @property
+    def address(self) -> Address:
+        """Where it is."""
+        return Address.parse(self.path)
+
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
     """An image that gave no pixels; `changed` if its bytes are not those of the manifest.
 
-    `too_large` if it may be sound: it is never skipped.
+    `too_large` or `unreachable` if it may be sound: it is never skipped.
     """
 
     number: int
@@ -36,18 +42,22 @@ class Failure:
     reason: str
     changed: bool = False
     too_large: bool = False
+    unreachable: bool = False
 
 
-def decode_into(pixels: np.ndarray, task: ImageTask, preprocess: Preprocess, budget: Budget) -> list[Failure]:
+def decode_into(
+    pixels: np.ndarray, task: ImageTask, preprocess: Preprocess, images: ImageParts
+) -> list[Failure]:
     """Decode an image into `pixels`, (crop, crop, 3) uint8; a failed one leaves them as they were."""
     try:
-        address = Address.parse(task.path)
-        data = read_bytes(address, budget)
-        if digest_of(data, address) != task.digest:
+        address = task.address
+        if images.digest(address) != task.digest:
             return [Failure(task.number, task.path, "changed since the manifest was written", changed=True)]
-        pixels[:] = crop_centre(cropped(decode(data, task.path, budget), address), preprocess)
+        pixels[:] = crop_centre(images.picture(address), preprocess)
     except UnreadableImage as error:
         return [Failure(task.number, task.path, error.reason, too_large=isinstance(error, TooLarge))]
+    except Unreachable as error:
+        return [Failure(task.number, task.path, str(error), unreachable=True)]
     return []
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..datasets.image_bytes import TooLarge, UnreadableImage
 from ..errors import UserError
+from ..files.remote_errors import Unreachable
 from ..params import Extract, Layer, Preprocess
 from ..progress import progress
 from ..store.feature_key import FeatureKey
@@ -256,6 +257,8 @@ class _Run:
                 raise UserError(f"{failure.path}: {failure.reason}", rerun="dataset")
             if failure.too_large:
                 raise TooLarge(failure.path, failure.reason)
+            if failure.unreachable:
+                raise Unreachable(failure.reason)
             if not self.skip_bad:
                 raise UnreadableImage(failure.path, failure.reason)
             self.outcome.failures[self.digests[failure.number].tobytes()] = failure.reason

@@ -16,6 +16,8 @@ from multiprocessing.connection import Connection, wait
 import numpy as np
 
 from ..datasets.image_bytes import Budget
+from ..datasets.image_parts import ImageParts
+from ..datasets.read_ahead import ReadAhead
 from ..errors import UserError
 from ..machine import cores, shared_memory
 from ..params import Extract, Preprocess
@@ -94,9 +96,12 @@ def _read_here(
     chunks: Iterator[list[ImageTask]], batch_size: int, preprocess: Preprocess, budget: Budget
 ) -> Iterator[Batch]:
     images = np.zeros((batch_size, preprocess.crop, preprocess.crop, 3), np.uint8)
-    for tasks in chunks:
-        found = [decode_into(images[n], task, preprocess, budget) for n, task in enumerate(tasks)]
-        yield _batch(images, tasks, list(itertools.chain(*found)))
+    with contextlib.closing(ReadAhead()) as ahead:
+        parts = ImageParts(budget, ahead.read)
+        for tasks in chunks:
+            ahead.expect(task.address for task in tasks)
+            found = [decode_into(images[n], task, preprocess, parts) for n, task in enumerate(tasks)]
+            yield _batch(images, tasks, list(itertools.chain(*found)))
 
 
 class _Workers:
