@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-
-import numpy as np
+from pathlib import PurePosixPath
 
 from ..errors import UserError
 from ..files.hints import counted, did_you_mean, some_of
+from ..files.remote import has_listing
 from ..params import Dataset
 from .address import is_taken
 from .coco_file import CocoFile, Image, read_coco_file
-from .image_tree import draw_splits, short_ids
-from .listing import Listing, refuse_unsafe
+from .image_tree import short_ids
+from .listing import UNSPLIT, Listing, refuse_duplicates, refuse_unsafe
 from .tree import Tree
 
 # how the file of a split is called, from anywhere in the tree: COCO's own, one named as the split, Roboflow's
@@ -26,68 +26,49 @@ _ALONE = r"(annotations/)?[^/]+\.json"  # that of a data set which has only one
 
 
 def list_coco(tree: Tree, dataset: Dataset, also: Collection[str] = ()) -> dict[str, Listing]:
-    """The splits of `dataset.files`: {split: JSON}, or one JSON from whose images they are drawn.
+    """The splits of `dataset.files`: {split: JSON}, or one JSON of all images.
 
     Where it is not set: for each split `instances_<split>.json`, with a year behind it or not, `<split>.json`
     or `<split>/_annotations.coco.json`, wherever they lie; or the one JSON that there is.
 
     An image is the file in the tree that ends in its `file_name`: of several, the one in the folder of the
-    JSON, from the root, or in a folder named as the split. Its id is `file_name` without the suffix, or with
-    it if two images would have the same, or its path if they still would. Classes are the categories in their
-    order; `iscrowd` is difficult.
+    JSON, from the root, or in a folder named as the split. On a web server, which has no list of its files,
+    it is at `coco_url` if that lies below the root, else at `file_name` from there. Its id is `file_name`
+    without the suffix, or with it if two images would have the same, or its path if they still would. Classes
+    are the categories in their order; `iscrowd` is difficult.
 
     Raises
     ------
     UserError
         One line that names the file, and the image or annotation at fault.
     """
-    there = tree.files
+    has_list = has_listing(tree.root) or dataset.files is None
+    there = tree.files if has_list else ()
     file_of = _files(there, tree.root, dataset, also)
     read = {path: _read(tree, path) for path in dict.fromkeys(file_of.values())}
     classes = tuple(dict.fromkeys(name for file in read.values() for name in file.classes))
     if not any(len(file.rows) for file in read.values()):
         classes = ()
-    places = _Places(there, tree.root)
-    paths = {split: places.of(read[path], path, split) for split, path in file_of.items()}
+    if has_list:
+        places = _Places(there, tree.root)
+        paths = {split: places.of(read[path], path, split) for split, path in file_of.items()}
+    else:
+        paths = {split: _from_root(read[path], tree.root) for split, path in file_of.items()}
     ids = _ids({split: read[path] for split, path in file_of.items()}, paths)
     listings = {}
     for split, path in file_of.items():
-        file, found = read[path], paths[split]
-        if split:
-            listings[split] = _listing(split, file, classes, ids, found, np.arange(len(found)))
-            continue
-        row_of = {place: row for row, place in enumerate(found)}
-        for drawn, those in draw_splits([found], dataset, tree.root).items():
-            rows = np.sort([row_of[place] for place in those])
-            listings[drawn] = _listing(drawn, file, classes, ids, found, rows)
+        file, own = read[path], tuple(ids[place] for place in paths[split])
+        labels, boxes, remarks = file.labels(classes), file.boxes(own), _remarks(file, classes)
+        listings[split] = Listing(split, classes, own, tuple(paths[split]), labels, boxes, remarks=remarks)
     return listings
 
 
-def _listing(
-    split: str,
-    file: CocoFile,
-    classes: tuple[str, ...],
-    ids: Mapping[str, str],
-    paths: Sequence[str],
-    rows: np.ndarray,
-) -> Listing:
-    own = tuple(ids[paths[row]] for row in rows)
-    remarks = file.remarks
+def _remarks(file: CocoFile, classes: Sequence[str]) -> tuple[str, ...]:
     lacking = [name for name in classes if name not in file.classes]
-    if lacking and len(file.rows):
-        remarks = (
-            *remarks,
-            f"{file.where} has no category {some_of(lacking, 5)}, which another has: absent from its images",
-        )
-    return Listing(
-        split,
-        classes,
-        own,
-        tuple(paths[row] for row in rows),
-        file.labels(classes)[rows],
-        file.boxes(own, rows),
-        remarks=remarks,
-    )
+    if not lacking or not len(file.rows):
+        return file.remarks
+    remark = f"{file.where} has no category {some_of(lacking, 5)}, which another has: absent from its images"
+    return (*file.remarks, remark)
 
 
 def _ids(files: Mapping[str, CocoFile], paths: Mapping[str, Sequence[str]]) -> dict[str, str]:
@@ -111,14 +92,15 @@ def _read(tree: Tree, path: str) -> CocoFile:
 
 
 def _files(there: Sequence[str], root: str, dataset: Dataset, also: Collection[str]) -> dict[str, str]:
-    """{split: its JSON}; {'': the one JSON from whose images splits are drawn}."""
+    """{split: its JSON}, or that of all images."""
     files = dataset.files
     if files is None:
         return _usual_files([path for path in there if path.endswith(".json")], root, dataset.splits(also))
-    named = {"": files} if isinstance(files, str) else files
+    named = {UNSPLIT: files} if isinstance(files, str) else files
     for path in named.values():
-        refuse_unsafe(path, "dataset.files")
-    if isinstance(files, str):
+        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+            raise UserError(f"dataset.files: {path}: give a path from dataset.root that stays in it")
+    if isinstance(files, str) or dataset.lists:
         return named
     for split in dataset.splits(also):
         if split not in files:
@@ -141,7 +123,7 @@ def _usual_files(there: Sequence[str], root: str, splits: Sequence[str]) -> dict
             )
         found |= dict.fromkeys([split], those[0]) if those else {}
     if not found and len(alone := [path for path in there if re.fullmatch(_ALONE, path)]) == 1:
-        return {"": alone[0]}
+        return {UNSPLIT: alone[0]}
     for split in splits:
         if split not in found:
             raise UserError(
@@ -149,6 +131,25 @@ def _usual_files(there: Sequence[str], root: str, splits: Sequence[str]) -> dict
                 f"set dataset.files to one JSON, or to one a split; there are: {some_of(there, 10) or 'none'}"
             )
     return found
+
+
+def _from_root(file: CocoFile, root: str) -> list[str]:
+    """The path of each image where there is no list of files."""
+    start = f"{root}/"
+    return [
+        _safe(
+            image.coco_url.removeprefix(start) if image.coco_url.startswith(start) else image.file_name,
+            f"{file.where}: image {image.id!r}",
+        )
+        for image in file.images
+    ]
+
+
+def _safe(path: str, where: str) -> str:
+    refuse_unsafe(path, where)
+    if is_taken(path):
+        raise UserError(f"{where}: {path!r} has the form of an address; rename the image")
+    return path
 
 
 class _Places:
@@ -176,12 +177,11 @@ class _Places:
                 f"{file.where}: none of its {counted(len(found), 'image')} is in {self._root}, such as "
                 f"{found[0]}; put them there"
             )
+        refuse_duplicates(found, file.where)
         return found
 
     def _place(self, image: Image, folder: str, own: set[str], where: str) -> str:
-        name = image.file_name
-        if is_taken(name):
-            raise UserError(f"{where}: {name!r} has the form of an address; rename the image")
+        name = _safe(image.file_name, f"{where}: image {image.id!r}")
         beside = f"{folder}/{name}" if folder else name
         for place in (beside, name):
             if place in self._there:

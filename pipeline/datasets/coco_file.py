@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import UserError
 from ..files.hints import counted, some_of
 from ..labels import Labels
-from .listing import ObjectBox, can_be_written, refuse_unsafe
+from .listing import ObjectBox, can_be_written
 
 _FARTHEST = 10**7  # from the origin, in pixels; what is farther is no box
 
@@ -86,13 +86,10 @@ class CocoFile:
         values[which[~self.crowd]] = 1
         return Labels.of(*np.divmod(places, len(classes)), values, shape)
 
-    def boxes(self, ids: Sequence[str], rows: np.ndarray) -> tuple[ObjectBox, ...]:
-        """The objects of the images `rows`, whose ids these are: image by image, in the file's order."""
-        place = np.full(len(self.images), len(rows))
-        place[rows] = np.arange(len(rows))
-        order = np.argsort(place[self.rows], kind="stable")
-        order = order[: np.count_nonzero(place[self.rows] < len(rows))]
-        columns = (place[self.rows[order]], self.columns[order], self.crowd[order], self.corners[order])
+    def boxes(self, ids: Sequence[str]) -> tuple[ObjectBox, ...]:
+        """The objects of the images, whose ids these are: image by image, in the file's order."""
+        order = np.argsort(self.rows, kind="stable")
+        columns = (self.rows[order], self.columns[order], self.crowd[order], self.corners[order])
         return tuple(
             ObjectBox(ids[row], self.classes[column], crowd, None, tuple(box) if any(box) else None)
             for row, column, crowd, box in zip(*(values.tolist() for values in columns), strict=True)
@@ -175,7 +172,6 @@ def _numbered(ids: Iterable[int | str], where: str, of: str) -> dict[str, int]:
 def _refuse_names(file: _File, where: str) -> None:
     owner: dict[str, int | str] = {}
     for image in file.images:
-        refuse_unsafe(image.file_name, f"{where}: image {image.id!r}")
         if image.file_name in owner:
             first = owner[image.file_name]
             raise UserError(

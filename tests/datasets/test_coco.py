@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import json
-import logging
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -12,9 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from listed import listed
 
+from pool5.datasets.coco import list_coco
 from pool5.datasets.coco_file import read_coco_file
+from pool5.datasets.tree import LocalTree, Tree
 from pool5.errors import UserError
 from pool5.labels import Labels
+from pool5.params import Dataset
 
 NAMES = ["a.jpg", "b.jpg", "c.jpg"]
 LABELS = [[1, 1], [-1, 1], [0, 1]]
@@ -111,24 +114,31 @@ def test_folders_in_file_name_are_a_part_of_the_id(tmp_path):
     assert parts(tmp_path)["train"].ids == ("x/1", "y/1", "x/2")
 
 
-def test_files_are_named_for_each_split_or_one_for_all(root, caplog):
+def test_files_are_named_for_each_split_or_one_for_all(root):
     files = {"train": "annotations/instances_val2017.json", "val": "annotations/instances_train2017.json"}
     assert parts(root, files=files)["val"].ids == ("a", "b", "c")
     write_coco(root / "all.json", [f"{n}.jpg" for n in range(10)], root / "all")
-    with caplog.at_level(logging.INFO):
-        drawn = parts(root, files="all.json")
+    drawn = parts(root, files="all.json")
     assert {split: len(part.ids) for split, part in drawn.items()} == {"train": 8, "val": 2}
-    assert not {*drawn["train"].ids} & {*drawn["val"].ids}
     assert {box.id for box in drawn["val"].objects} == {*drawn["val"].ids}
-    assert "so they are drawn: train 8, val 2" in caplog.text
+    assert any("so they are drawn" in remark for remark in drawn["val"].remarks)
 
 
 def test_the_only_file_is_that_of_all_images(tmp_path):
     write_coco(tmp_path / "annotations/labels.json", [f"{n}.jpg" for n in range(10)], tmp_path / "images")
-    drawn = parts(tmp_path)
-    assert len(drawn["train"].ids) == 8
-    rows = [drawn["train"].ids.index(name) for name in drawn["train"].ids if int(name) % 2]
-    assert (np.asarray(drawn["train"].labels)[rows] == [-1, 1]).all()
+    train = parts(tmp_path)["train"]
+    assert train.paths == tuple(f"images/{name}.jpg" for name in train.ids)
+    rows = [row for row, name in enumerate(train.ids) if int(name) % 2]
+    assert (np.asarray(train.labels)[rows] == [-1, 1]).all()
+
+
+def test_lists_may_say_which_image_of_several_files_is_in_which_split(root):
+    files = {"2014": "annotations/instances_train2017.json", "2017": "annotations/instances_val2017.json"}
+    (root / "a.txt").write_text("d\na\n")
+    (root / "b.txt").write_text("c\n")
+    listings = parts(root, files=files, lists={"train": "a.txt", "val": "b.txt"})
+    assert {split: part.ids for split, part in listings.items()} == {"train": ("d", "a"), "val": ("c",)}
+    assert [box.id for box in listings["val"].objects] == ["c", "c"]
 
 
 def test_without_annotations_no_label_is_known(root):
@@ -206,6 +216,41 @@ def test_an_image_that_is_not_there_is_left_to_the_check_of_images(root):
     assert parts(root)["train"].paths == ("train2017/a.jpg", "b.jpg", "train2017/c.jpg")
 
 
+class WebServer(Tree):
+    """Files that can be read and not listed."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__("https://images.example/coco/")
+        self._folder = LocalTree(str(folder))
+
+    files = property(lambda self: pytest.fail("was asked for its files"))
+
+    def open(self, path: str) -> BinaryIO:
+        return self._folder.open(path)
+
+    def read(self, path: str) -> bytes:
+        return self._folder.read(path)
+
+    def stamp(self, path: str) -> None:
+        return None
+
+
+def test_on_a_web_server_an_image_is_where_coco_url_or_its_name_says(root):
+    urls = ["https://images.example/coco/train2017/a.jpg", "https://elsewhere.example/b.jpg", ""]
+    images = [image | {"coco_url": url} for image, url in zip(coco(NAMES)["images"], urls, strict=True)]
+    change(root, images=images)
+    files = {split: f"annotations/instances_{split}2017.json" for split in ("train", "val")}
+    asked = Dataset(name="any", kind="coco", root="any", train="train", test="val", files=files)
+    train = list_coco(WebServer(root), asked)["train"]
+    assert train.paths == ("train2017/a.jpg", "b.jpg", "c.jpg")
+    assert train.ids == ("a", "b", "c")
+
+
+def test_two_names_of_one_image_are_told_in_a_line(root):
+    change(root, images=[*coco(NAMES)["images"], {"id": 9, "file_name": "train2017/a.jpg"}])
+    assert "train2017/a.jpg is listed twice" in refusal(root)
+
+
 @pytest.mark.parametrize(
     ("lists", "message"),
     [
@@ -230,6 +275,7 @@ def test_an_image_that_is_not_there_is_left_to_the_check_of_images(root):
         ),
         ({"images": [{"id": 10, "file_name": "x\\a.jpg"}]}, "is no name of an image"),
         ({"images": [{"id": 10, "file_name": "s3://b/a.jpg"}]}, "is no name of an image"),
+        ({"images": [{"id": 10, "file_name": "x.tar#a.jpg@1+2"}]}, "has the form of an address"),
         ({"images": [{"id": 10, "file_name": "nowhere.jpg"}]}, "none of its 1 image is in"),
         ({"images": [{"id": 7, "file_name": "a.jpg"}]}, "its annotations are of other images than it has"),
         ({"annotations": [{"image_id": 10, "caption": "a cat"}]}, "missing required field `category_id`"),
@@ -274,7 +320,7 @@ def test_a_split_without_a_file_is_told_in_a_line(root):
     assert "no file of the split val; there are: train" in refusal(root, files={"train": "x.json"})
     assert "dataset.files: " in refusal(root, files="x.json")
     assert "no such file" in refusal(root, files="x.json")
-    assert "'../x.json' is no name" in refusal(root, files="../x.json")
+    assert "../x.json: give a path from dataset.root that stays in it" in refusal(root, files="../x.json")
     (root / "annotations/instances_val2017.json").unlink()
     told = refusal(root)
     assert "no instances_val.json, val.json or val/_annotations.coco.json; set dataset.files" in told
@@ -325,5 +371,5 @@ def test_the_labels_and_boxes_are_those_that_pycocotools_reads(tmp_path):
             boxes.append((x, y, x + width, y + height))
     assert isinstance(file.labels(file.classes), Labels)
     assert np.asarray(file.labels(file.classes)).tolist() == labels.tolist()
-    ours = np.array([box.corners for box in file.boxes([str(n) for n in range(60)], np.arange(60))], float)
+    ours = np.array([box.corners for box in file.boxes([str(n) for n in range(60)])], float)
     assert np.abs(ours - [1, 1, 0, 0] - boxes).max() <= 0.5 + 1e-9
