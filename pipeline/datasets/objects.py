@@ -85,7 +85,7 @@ def objects_of(
     sizes = np.where(turned[:, None], images.sizes[:, ::-1], images.sizes)[rows]
     corners = np.array([box.corners or (0, 0, 0, 0) for box in own], np.int64).reshape(-1, 4)
     crops, inside = _crops(corners, sizes, margin)
-    ids = _numbered(own)
+    ids = [_id_of(box) for box in own]
     lost = LostBoxes(
         [name for name, box in zip(ids, own, strict=True) if box.corners is None],
         [ids[row] for row in np.flatnonzero(~inside) if own[row].corners is not None],
@@ -115,20 +115,34 @@ def objects_of(
 def objects_ahead(listing: Listing) -> Listing:
     """What `objects_of` will give of a split, as far as it is known before an image is opened."""
     path_of = dict(zip(listing.ids, listing.paths, strict=True))
-    ids = dict(zip(_numbered(listing.objects), listing.objects, strict=True))
-    ids = {name: box for name, box in ids.items() if box.corners}
+    ids = {_id_of(box): box for box in listing.objects if box.corners}
     paths = tuple(path_of[box.id] for box in ids.values())
     labels = _labels(list(ids.values()), listing.classes)
     return dataclasses.replace(listing, ids=tuple(ids), paths=paths, labels=labels)
 
 
-def refuse_without_boxes(listings: Mapping[str, Listing], where: str) -> None:
-    """Refuse `dataset.objects` of a data set in which no box is annotated."""
+def numbered(listings: Mapping[str, Listing], where: str) -> dict[str, Listing]:
+    """The listings with a number at each object, whichever of them count afterwards.
+
+    Raises
+    ------
+    UserError
+        If no box is annotated.
+    """
     if not any(box.corners for listing in listings.values() for box in listing.objects):
         raise UserError(
             f"dataset.objects: {where} has no annotated boxes, as kind voc and kind coco may have; set it to "
             "false"
         )
+    found = {}
+    for split, listing in listings.items():
+        counts: Counter[str] = Counter()
+        boxes = []
+        for box in listing.objects:
+            counts[box.id] += 1
+            boxes.append(dataclasses.replace(box, number=counts[box.id]))
+        found[split] = dataclasses.replace(listing, objects=tuple(boxes))
+    return found
 
 
 def _labels(boxes: Sequence[ObjectBox], classes: Sequence[str]) -> Labels:
@@ -138,14 +152,8 @@ def _labels(boxes: Sequence[ObjectBox], classes: Sequence[str]) -> Labels:
     return Labels.of(np.arange(len(boxes)), columns, values, (len(boxes), len(classes)))
 
 
-def _numbered(boxes: Iterable[ObjectBox]) -> list[str]:
-    """`<image>#1` for the first box of an image, and so on."""
-    counts: Counter[str] = Counter()
-    ids = []
-    for box in boxes:
-        counts[box.id] += 1
-        ids.append(f"{box.id}#{counts[box.id]}")
-    return ids
+def _id_of(box: ObjectBox) -> str:
+    return f"{box.id}#{box.number}"
 
 
 def _crops(corners: np.ndarray, sizes: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:

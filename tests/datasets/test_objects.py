@@ -9,10 +9,11 @@ from PIL import Image
 from pool5.datasets.address import Address
 from pool5.datasets.image_bytes import digest_of
 from pool5.datasets.image_file import read_image
-from pool5.datasets.listing import ObjectBox
+from pool5.datasets.listing import Listing, ObjectBox
 from pool5.datasets.manifest import Manifest
-from pool5.datasets.objects import objects_of
+from pool5.datasets.objects import LostBoxes, numbered, objects_of
 from pool5.errors import UserError
+from pool5.labels import Labels
 
 CLASSES = ("cat", "dog")
 UPRIGHT = np.zeros(2, bool)
@@ -33,6 +34,15 @@ def manifest(*sizes: tuple[int, int], names: str = "ab", digests: bytes = bytes(
     )
 
 
+def the_objects_of(
+    images: Manifest, boxes: list[ObjectBox], turned: np.ndarray, margin: float
+) -> tuple[Manifest, LostBoxes]:
+    listing = Listing(
+        "test", CLASSES, (), (), Labels.none(0), (*boxes, box("cat", (1, 1, 2, 2), "elsewhere"))
+    )
+    return objects_of(images, numbered({"test": listing}, "root")["test"].objects, turned, margin)
+
+
 @pytest.fixture
 def images() -> Manifest:
     return manifest((100, 50), (40, 60))
@@ -45,7 +55,7 @@ def rows(found: Manifest) -> list[tuple[str, str, list[int], list[int]]]:
 
 def test_a_row_is_a_box_with_its_class_and_no_other(images):
     boxes = [box("dog", (11, 6, 30, 25)), box("cat", (1, 1, 10, 10), "b"), box("cat", (41, 1, 60, 40))]
-    found, lost = objects_of(images, boxes, UPRIGHT, 0.1)
+    found, lost = the_objects_of(images, boxes, UPRIGHT, 0.1)
     assert rows(found) == [
         ("a#1", "x/a.jpg#xywh=8,3,24,24", [24, 24], [-1, 1]),
         ("b#1", "x/b.jpg#xywh=0,0,11,11", [11, 11], [1, -1]),
@@ -57,12 +67,12 @@ def test_a_row_is_a_box_with_its_class_and_no_other(images):
 
 
 def test_a_difficult_object_is_neither_present_nor_absent(images):
-    found, _ = objects_of(images, [box("dog", (11, 6, 30, 25), difficult=True)], UPRIGHT, 0)
+    found, _ = the_objects_of(images, [box("dog", (11, 6, 30, 25), difficult=True)], UPRIGHT, 0)
     assert rows(found) == [("a#1", "x/a.jpg#xywh=10,5,20,20", [20, 20], [-1, 0])]
 
 
 def test_boxes_count_in_the_upright_picture(images):
-    found, _ = objects_of(images, [box("dog", (1, 61, 50, 100))], TURNED, 0.5)
+    found, _ = the_objects_of(images, [box("dog", (1, 61, 50, 100))], TURNED, 0.5)
     assert rows(found)[0][1:3] == ("x/a.jpg#xywh=0,40,50,60", [50, 60])
 
 
@@ -72,7 +82,7 @@ def test_what_has_no_box_or_none_on_the_picture_is_left_out_and_its_number_stays
         box("cat", (-20, 1, 0, 9)), box("dog", (100, 50, 300, 300)), box("dog", (5, 5, 5, 5)),
         box("dog", (1, 1, 2, 2), "not here"),
     ]  # fmt: skip
-    found, lost = objects_of(images, boxes, UPRIGHT, 0.1)
+    found, lost = the_objects_of(images, boxes, UPRIGHT, 0.1)
     assert [row[:2] for row in rows(found)] == [
         ("a#5", "x/a.jpg#xywh=79,24,21,26"),
         ("a#6", "x/a.jpg#xywh=4,4,1,1"),
@@ -86,7 +96,7 @@ def test_what_has_no_box_or_none_on_the_picture_is_left_out_and_its_number_stays
 
 def test_a_split_without_any_box_is_told_in_a_line(images):
     with pytest.raises(UserError, match="split test: none of its 2 images has an annotated box"):
-        objects_of(images, [box("cat", None)], UPRIGHT, 0.1)
+        the_objects_of(images, [box("cat", None)], UPRIGHT, 0.1)
 
 
 @given(st.tuples(*[st.integers(-50, 150)] * 4), st.floats(0, 2))
@@ -94,7 +104,7 @@ def test_a_part_lies_in_the_picture_and_holds_what_of_the_box_does(corners, marg
     xmin, ymin, xmax, ymax = corners
     there = max(xmin, 1) <= min(xmax, 100) and max(ymin, 1) <= min(ymax, 50)
     try:
-        found, _ = objects_of(manifest((100, 50)), [box("cat", corners)], UPRIGHT[:1], margin)
+        found, _ = the_objects_of(manifest((100, 50)), [box("cat", corners)], UPRIGHT[:1], margin)
     except UserError:
         assert not there
         return
@@ -107,7 +117,7 @@ def test_a_part_lies_in_the_picture_and_holds_what_of_the_box_does(corners, marg
 def test_the_digest_is_that_of_the_bytes_and_the_part():
     data = b"whatever is in the file"
     images = manifest((100, 50), digests=digest_of(data, Address("a")))
-    found, _ = objects_of(images, [box("cat", (1, 1, 9, 9)), box("cat", (2, 2, 9, 9))], UPRIGHT[:1], 0)
+    found, _ = the_objects_of(images, [box("cat", (1, 1, 9, 9)), box("cat", (2, 2, 9, 9))], UPRIGHT[:1], 0)
     addresses = [Address.parse(path) for path in found.paths.tolist()]
     assert [each.tobytes() for each in found.digests] == [digest_of(data, where) for where in addresses]
     assert found.digests[0].tobytes() != found.digests[1].tobytes()
@@ -120,7 +130,22 @@ def test_a_turned_photograph_is_cropped_as_a_viewer_shows_it(tmp_path):
     exif[0x0112] = 6  # to be turned by a quarter, clockwise
     (tmp_path / "x").mkdir()
     upright.rotate(90, expand=True).save(tmp_path / "x/a.jpg", "PNG", exif=exif)
-    found, _ = objects_of(manifest((40, 20)), [box("cat", (6, 31, 15, 40))], TURNED[:1], 0)
+    found, _ = the_objects_of(manifest((40, 20)), [box("cat", (6, 31, 15, 40))], TURNED[:1], 0)
     part = read_image(Address.parse(str(found.paths[0]), tmp_path))
     assert part.shape == (10, 10, 3)
     assert (part == [255, 0, 0]).all()
+
+
+def test_numbers_are_those_of_all_objects_whichever_are_chosen(images):
+    boxes = (box("dog", (1, 1, 9, 9)), box("cat", (1, 1, 9, 9)), box("cat", (2, 2, 9, 9)))
+    listing = Listing("test", CLASSES, ("a",), ("x/a.jpg",), Labels.none(1), boxes)
+    counted = numbered({"test": listing}, "root")["test"].objects
+    found, _ = objects_of(images, [box for box in counted if box.name == "cat"], UPRIGHT, 0)
+    assert found.ids.tolist() == ["a#2", "a#3"]
+
+
+def test_a_data_set_without_boxes_is_refused_in_a_line():
+    listing = Listing("test", CLASSES, (), (), Labels.none(0), (box("cat", None),))
+    with pytest.raises(UserError, match="root has no annotated boxes") as told:
+        numbered({"test": listing}, "root")
+    assert "\n" not in str(told.value)
