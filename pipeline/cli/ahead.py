@@ -16,8 +16,8 @@ from ..datasets.tree import open_tree
 from ..errors import UserError
 from ..extract.row_size import told_if_large
 from ..files.hints import counted
-from ..files.remote import is_remote
-from ..params import Model, Params
+from ..files.remote import is_remote, problem_with
+from ..params import Dataset, Model, Params
 from ..project import Project
 
 _OUTPUTS = 997  # of networks that are built for their shapes: no layer is so wide by itself
@@ -25,16 +25,9 @@ _OUTPUTS = 997  # of networks that are built for their shapes: no layer is so wi
 
 def folder_problems(params: Params, project: Project) -> Iterator[str]:
     """Folders and checkpoints that are not there, and folders that hold what is not theirs."""
-    root = Path(project.images(params.dataset.root)).resolve()
-    raw = project.raw(params.dataset.name).resolve()
     outputs = [folder.resolve() for folder in (project.manifests.parent, project.reports)]
-    if root != raw and any(_overlap(root, folder) for folder in outputs):
-        yield (
-            f"dataset.root: {params.dataset.root}: the project keeps what it makes in there; "
-            f"put the images into a folder of their own, such as {project.raw(params.dataset.name)}"
-        )
-    elif not root.is_dir() and params.dataset.sample is None and params.dataset.name not in YEARS:
-        yield f"dataset.root: {params.dataset.root}: no such folder; put the data set there, or mend the path"
+    if problem := _problem_of_root(params.dataset, project, outputs):
+        yield f"dataset.root: {problem}"
     cache = project.row_cache(params.extract.cache).resolve()
     if project.root.resolve().is_relative_to(cache) or any(cache.is_relative_to(o) for o in outputs):
         yield f"extract.cache: {params.extract.cache}: give a folder that holds nothing else"
@@ -47,6 +40,20 @@ def folder_problems(params: Params, project: Project) -> Iterator[str]:
             yield f"models.{name}.weights: {project.model(model.weights)}: no such file; put or link it there"
 
 
+def _problem_of_root(dataset: Dataset, project: Project, outputs: list[Path]) -> str:
+    if is_remote(dataset.root):  # what lies there is told when it is listed
+        return problem_with(dataset.root)
+    root, raw = Path(project.images(dataset.root)).resolve(), project.raw(dataset.name)
+    if root != raw.resolve() and any(_overlap(root, folder) for folder in outputs):
+        return (
+            f"{dataset.root}: the project keeps what it makes in there; "
+            f"put the images into a folder of their own, such as {raw}"
+        )
+    if not root.is_dir() and dataset.sample is None and dataset.name not in YEARS:
+        return f"{dataset.root}: no such folder; put the data set there, or mend the path"
+    return ""
+
+
 def _overlap(one: Path, other: Path) -> bool:
     return one.is_relative_to(other) or other.is_relative_to(one)
 
@@ -56,7 +63,7 @@ def splits_of(params: Params, project: Project) -> dict[str, Listing]:
     root = project.images(params.dataset.root)
     if params.dataset.sample is not None or not (is_remote(root) or Path(root).is_dir()):
         return {}
-    listings = list_splits(params.dataset, open_tree(root), params.trained_on)
+    listings = list_splits(params.dataset, open_tree(root), project.root, params.trained_on)
     if params.dataset.objects:
         return {split: objects_ahead(listing) for split, listing in listings.items()}
     return listings
@@ -79,7 +86,8 @@ def gaps_ahead(params: Params, listings: Mapping[str, Listing], root: str) -> It
         yield f"tsne.perplexity: {params.tsne.perplexity:g} needs {needed} images, but {found}"
     if params.ap.of and not shown:
         yield f"ap.of: no image of {listing.split} shows a class: there is no average precision"
-    if count > 1 and _all_the_same([Path(root, path) for path in listing.paths]):
+    paths = [] if params.dataset.objects else [Path(root, path) for path in listing.paths]
+    if len(paths) > 1 and _all_the_same(paths):
         yield f"{listing.split}: all {count} images have the same bytes: there is nothing to map or to rank"
     trained = {params.dataset.train, *(model.train.split for model in params.models.values() if model.train)}
     for split in sorted(listings.keys() & trained):

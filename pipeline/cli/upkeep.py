@@ -9,13 +9,26 @@ from pathlib import Path
 import yaml
 
 from ..errors import UserError
-from ..params import Params
+from ..params import Dataset, Params
 from ..project import Project
+
+# lines of the graph, and what they are for images that are listed
+_ALWAYS = (
+    "    deps: [data/params/images.json]\n",
+    "    deps: [data/params/images.json]\n    always_changed: true  # it lists the images again\n",
+)
+_BY_LISTING = 'deps: ["${dataset.root}", "data/raw/', 'deps: ["data/raw/'
 
 
 def shipped(name: str) -> str:
     """A file of presets/: `graph.yaml` is the project's dvc.yaml."""
     return (files("pool5.presets") / name).read_text(encoding="utf-8")
+
+
+def graph_for(dataset: Dataset) -> str:
+    """The dvc.yaml for a data set: where its images are listed, DVC watches the list and not its root."""
+    graph = shipped("graph.yaml")
+    return graph.replace(*_ALWAYS).replace(*_BY_LISTING) if dataset.is_listed else graph
 
 
 def check_recipes(project: Project) -> None:
@@ -36,11 +49,18 @@ def check_recipes(project: Project) -> None:
 
 
 def unnoticed_files(params: Params, project: Project) -> Iterator[str]:
-    """Files that architectures are made from and whose changes DVC would not notice."""
-    made_from = {name: model.file for name, model in params.models.items() if model.file}
-    if not made_from or not project.graph.is_file():
+    """Files that a stage reads and whose changes DVC would not notice: of architectures, and the images."""
+    if not project.graph.is_file():
         return
-    noticed = yaml.safe_load(project.graph.read_bytes())["stages"]["params"]["deps"]
+    stages = yaml.safe_load(project.graph.read_bytes())["stages"]
+    dataset, watched = params.dataset, "${dataset.root}" in stages["dataset"]["deps"]
+    told = f"dataset.root: {dataset.root}: changed images would not be noticed, as {project.graph} is"
+    if dataset.is_listed and (watched or "always_changed" not in stages["images"]):
+        yield (f"{told} not that of listed images; run `pool5 init --update`")
+    if not dataset.is_listed and not watched:
+        yield (f"{told} that of listed images; set dataset.listing: true, or run `pool5 init --update`")
+    made_from = {name: model.file for name, model in params.models.items() if model.file}
+    noticed = stages["params"]["deps"]
     for name, file in made_from.items():
         outside = Path(file).parts[0] in ("..", "/")  # which is refused, as one that is not there
         if file not in noticed and not outside and (project.root / file).is_file():

@@ -10,8 +10,9 @@ from typing import BinaryIO
 from ..errors import UserError
 from ..files.hints import counted
 from ..files.remote import has_listing, is_remote, list_remote, open_remote, read_remote
-from .image_tree import OF_THE_SYSTEM
+from .address import is_taken
 from .tree import Tree
+from .walk import is_aside
 
 _log = logging.getLogger(__name__)
 
@@ -42,13 +43,21 @@ class RemoteTree(Tree):
         if odd:
             told = counted(len(odd), "key")
             _log.warning("%s: left out: %s that can be no path, as %r", self.root, told, odd[0])
-        return {path: found[path] for path in sorted(found.keys() - set(odd)) if not _hidden(path)}
+        if taken := next((path for path in sorted(found) if "#" in path and is_taken(path)), None):
+            raise UserError(f"{self.where(taken)}: its name is that of a part of another file; rename it")
+        kept = sorted(path for path in found.keys() - set(odd) if not any(map(is_aside, path.split("/"))))
+        return {path: found[path] for path in kept}
+
+    @property
+    def is_listable(self) -> bool:  # type: ignore[override]  # noqa: D102
+        return has_listing(self.root)
 
     @functools.cached_property
     def files(self) -> Sequence[str]:  # noqa: D102 - as the base class says
         return list(self._listing)
 
     def read(self, path: str) -> bytes:  # noqa: D102
+        self.opened.add(path)
         try:
             return read_remote(self.where(path))
         except FileNotFoundError:
@@ -57,6 +66,7 @@ class RemoteTree(Tree):
             raise self._refused(path, error) from None
 
     def open(self, path: str) -> BinaryIO:  # noqa: D102
+        self.opened.add(path)
         try:
             return open_remote(self.where(path))
         except FileNotFoundError:
@@ -72,7 +82,3 @@ class RemoteTree(Tree):
 
     def _refused(self, path: str, error: OSError) -> UserError:
         return UserError(f"{self.where(path)}: cannot be read ({error.strerror or error})")
-
-
-def _hidden(path: str) -> bool:
-    return any(part.startswith(".") or part in OF_THE_SYSTEM for part in path.split("/"))

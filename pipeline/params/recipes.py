@@ -13,6 +13,7 @@ from .sections import Columns, Params
 # how the work is done, and where the images lie: decides no value, so that a change of it reruns nothing
 HOW = (
     "dataset.root",
+    "dataset.listing",
     "extract.device",
     "extract.batch_size",
     "extract.workers",
@@ -36,6 +37,8 @@ _LATER: dict[str, Any] = {
     "dataset.classes": (),
     "dataset.objects": False,
     "dataset.margin": 0.1,
+    "dataset.listing": False,
+    "tsne.keep": False,
 }
 
 
@@ -85,7 +88,7 @@ def without_how(params: Params) -> dict[str, Any]:
     for how in HOW:
         _remove(plain, how.split("."))
     for later, default in _LATER.items():
-        if later.startswith("dataset.") or later.count(".") > 2:
+        if later.startswith(("dataset.", "tsne.")) or later.count(".") > 2:
             _remove(plain, later.split("."), default)
     return plain
 

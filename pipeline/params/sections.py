@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from ..errors import UserError
+from ..files.remote import is_remote
 
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 _MOST = 1e12  # YAML has .inf, which no setting means
@@ -77,7 +78,13 @@ class Dataset(_Section, frozen=True, kw_only=True):
     classes: tuple[Text, ...] | dict[Text, Text] = ()  # in this order; {name: its name in the data set}
     objects: bool = False  # a row is an annotated box, not an image
     margin: NonNegative = 0.1  # around a box, as a share of its sides
+    listing: bool = False  # notice changed images by sizes and times, where DVC would hash them all
     sample: Sample | None = None  # set: the devkit at `root` is drawn by the program
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether a list of the images, and not DVC, notices changed ones: DVC cannot look into a bucket."""
+        return self.listing or is_remote(self.root)
 
     def splits(self, also: Collection[str] = ()) -> list[str]:
         """The names of the splits that are used, and of those in `also`, each once."""
@@ -242,6 +249,7 @@ class Tsne(_Section, frozen=True, kw_only=True):
     seed: Seed = 0
     backend: Literal["auto", "sklearn", "opentsne"] = "auto"
     stability_seeds: Annotated[int, Meta(ge=0)] = 2  # further maps to measure the stability with
+    keep: bool = False  # place new images into the map that there was
 
 
 class Probe(_Section, frozen=True, kw_only=True):
