@@ -51,12 +51,12 @@ class Removed:
 def cache_usage(root: Path | str) -> list[KeyUse]:
     """What a row cache holds, key by key, the largest first."""
     uses = []
-    for folder in _folders_of(RowCache(root)):
+    for folder in key_folders(RowCache(root)):
         key, rows, shards = None, 0, 0
-        if not _shards_in(folder):  # a shape alone: the rows are in another cache
+        if not shards_in(folder):  # a shape alone: the rows are in another cache
             continue
         stats = [path.stat() for path in _files_in(folder)]
-        for path in (p for p in _shards_in(folder) if p.suffix == SUFFIX):
+        for path in (p for p in shards_in(folder) if p.suffix == SUFFIX):
             try:
                 shard = read_shard(path)
             except (DamagedShard, FileNotFoundError):
@@ -84,7 +84,7 @@ def remove_unused(root: Path | str, in_use: Collection[str]) -> Removed:
     with cache.exclusively():
         return _remove(
             path
-            for folder in _folders_of(cache)
+            for folder in key_folders(cache)
             for path in _files_in(folder)
             if folder.name not in in_use or path.suffix == _ASIDE
         )
@@ -100,7 +100,7 @@ def shrink_to(root: Path | str, size: int) -> Removed:
     """
     cache = RowCache(root)
     with cache.exclusively():
-        files = [(path, path.stat()) for folder in _folders_of(cache) for path in _files_in(folder)]
+        files = [(path, path.stat()) for folder in key_folders(cache) for path in _files_in(folder)]
         order = [_ASIDE, SUFFIX, Path(SHAPE).suffix]
         files.sort(key=lambda item: (order.index(item[0].suffix), item[1].st_mtime, item[0].name))
         excess = sum(stat.st_size for _, stat in files) - size
@@ -112,12 +112,12 @@ def shrink_to(root: Path | str, size: int) -> Removed:
         return _remove(doomed)
 
 
-def _folders_of(cache: RowCache) -> list[Path]:
+def key_folders(cache: RowCache) -> list[Path]:
     """The folders that are named by a feature key; what else lies there is not the cache's to remove."""
     return [path for path in cache.folders() if re.fullmatch(r"[0-9a-f]{32}", path.name)]
 
 
-def _shards_in(folder: Path) -> list[Path]:
+def shards_in(folder: Path) -> list[Path]:
     """The shards in a folder, those that have been set aside among them, by their names."""
     shard = re.compile(rf"[0-9a-f]{{16}}{re.escape(SUFFIX)}({re.escape(_ASIDE)})?")
     return [path for path in folder.iterdir() if shard.fullmatch(path.name) and path.is_file()]
@@ -125,7 +125,7 @@ def _shards_in(folder: Path) -> list[Path]:
 
 def _files_in(folder: Path) -> list[Path]:
     """The shards, and the shape of their rows."""
-    return [*_shards_in(folder), *(path for path in [folder / SHAPE] if path.is_file())]
+    return [*shards_in(folder), *(path for path in [folder / SHAPE] if path.is_file())]
 
 
 def _remove(doomed: Iterable[Path]) -> Removed:
@@ -133,7 +133,7 @@ def _remove(doomed: Iterable[Path]) -> Removed:
     paths = set(doomed)
     folders = {path.parent for path in paths}
     for folder in folders:
-        if not set(_shards_in(folder)) - paths:
+        if not set(shards_in(folder)) - paths:
             paths.update(_files_in(folder))
     sizes = [path.stat().st_size for path in paths]
     for path in paths:

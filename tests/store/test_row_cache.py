@@ -14,30 +14,13 @@ from hypothesis import strategies as st
 from pool5.errors import UserError
 from pool5.store.cache_usage import cache_usage, remove_unused, shrink_to
 from pool5.store.feature_file import FeatureFile
-from pool5.store.feature_key import FeatureKey
 from pool5.store.feature_writer import FileHead
 from pool5.store.layer_shape import LayerShape
 from pool5.store.publish import publish
 from pool5.store.row_cache import RowCache, is_in
 from pool5.store.row_shard import DamagedShard, read_shard, write_shard
 from pool5.store.verify import shapes_of, shards_of, verify_shape, verify_shard
-
-KEY = FeatureKey("net", "0" * 64, "fc", {"crop": 224}, "fp32", "float32", 1)
-OTHER = FeatureKey("net", "0" * 64, "pool", {"crop": 224}, "fp32", "float16", 1)
-
-
-def digests_of(numbers: list[int] | range) -> np.ndarray:
-    return np.array([[n // 256, *[7] * 14, n % 256] for n in numbers], np.uint8).reshape(-1, 16)
-
-
-def rows_of(numbers: list[int] | range, dtype: str = "f4") -> np.ndarray:
-    return np.array([[n, n + 0.5, -n] for n in numbers], dtype).reshape(-1, 3)
-
-
-def fill(root: Path, *parts: list[int] | range, key: FeatureKey = KEY) -> None:
-    with RowCache(root).writer() as writer:
-        for numbers in parts:
-            writer.add(key, digests_of(numbers), rows_of(numbers, key.dtype))
+from tests.store.filled_cache import KEY, OTHER, digests_of, fill, rows_of
 
 
 @settings(max_examples=40, deadline=None)
