@@ -30,6 +30,11 @@ class Labels:
         return cls(parts[0] if len(parts) == 1 else scipy.sparse.vstack(parts, format="csr"))
 
     @classmethod
+    def stacked(cls, parts: Sequence[Labels]) -> Labels:
+        """The rows of all, one after another."""
+        return cls(scipy.sparse.vstack([part._entries for part in parts], format="csr"))
+
+    @classmethod
     def of(cls, rows: np.ndarray, columns: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> Labels:
         """Of places, each once, and the labels there, which are 1 or 0; -1 everywhere else."""
         entries = scipy.sparse.coo_array((np.asarray(values, np.int8) + np.int8(1), (rows, columns)), shape)

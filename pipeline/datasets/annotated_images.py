@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import PurePosixPath
 
 from ..errors import UserError
 from ..params import Dataset
-from .image_tree import check_splits, draw_splits, images_under, refuse_unreadable, walk
+from .image_tree import check_splits, is_image
+from .listing import UNSPLIT
 from .named_files import composed
+from .tree import Tree
 
 
-def annotated_images(root: Path) -> dict[str, str]:
-    """{image: its annotation}, as paths from `root`, where there is an annotation of its name.
+def annotated_images(tree: Tree, images: Iterable[str] | None = None) -> dict[str, str]:
+    """{image: its annotation}, as paths from the root; of all images or some, where there is one of its name.
 
     Of several the one in the same folder counts, else that whose folders are most alike: `train/images/1.jpg`
     has `train/annotations/1.xml`.
@@ -23,11 +25,11 @@ def annotated_images(root: Path) -> dict[str, str]:
         If it is not clear which annotation is an image's.
     """
     named: dict[str, list[str]] = {}
-    for place, files in walk(root, refuse_unreadable):
-        for path in ((place / file).relative_to(root) for file in files if file.lower().endswith(".xml")):
-            named.setdefault(composed(path.stem), []).append(path.as_posix())
+    for path in tree.files:
+        if path.lower().endswith(".xml"):
+            named.setdefault(composed(PurePosixPath(path).stem), []).append(path)
     found: dict[str, str] = {}
-    for image in images_under(root, root) if named else ():
+    for image in (filter(is_image, tree.files) if images is None else images) if named else ():
         stem = composed(PurePosixPath(image).stem)
         if stem not in named:
             continue
@@ -35,7 +37,7 @@ def annotated_images(root: Path) -> dict[str, str]:
         best = [path for path in likeness if likeness[path] == max(likeness.values())]
         if len(best) > 1:
             raise UserError(
-                f"{root / image}: {best[0]} is named as it, but so is {best[1]}; "
+                f"{tree.where(image)}: {best[0]} is named as it, but so is {best[1]}; "
                 "put each image's annotation beside it"
             )
         found[image] = best[0]
@@ -43,16 +45,16 @@ def annotated_images(root: Path) -> dict[str, str]:
 
 
 def splits_of(
-    images: Sequence[str], dataset: Dataset, also: Collection[str], root: Path
+    images: Sequence[str], dataset: Dataset, also: Collection[str], root: str
 ) -> dict[str, list[str]]:
-    """The images by split, which is a folder in their paths; drawn where there is none of a split's name."""
+    """The images by split, which is a folder in their paths; unsplit where none has a split's name."""
     splits: dict[str, list[str]] = {name: [] for name in dataset.splits(also)}
     for image in images:
         split = next((folder for folder in image.split("/")[:-1] if folder in splits), None)
         if split is not None:
             splits[split].append(image)
-    if not any(splits.values()):
-        return draw_splits([images], dataset, root)
+    if dataset.lists or not any(splits.values()):
+        return {UNSPLIT: list(images)}
     check_splits(splits, splits, root, "")
     return splits
 

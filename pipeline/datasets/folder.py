@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from itertools import chain
-from pathlib import Path
 
 import numpy as np
 
 from ..labels import Labels
 from ..params import Dataset
-from .image_tree import check_splits, draw_splits, holds_images, images_under, subfolders
-from .listing import Listing
+from .image_tree import check_splits, images_under, is_image
+from .listing import UNSPLIT, Listing
 from .tree import Tree
 
 
@@ -22,36 +20,42 @@ def list_folder(tree: Tree, dataset: Dataset, also: Collection[str] = ()) -> dic
     in. Classes are the folders with images, sorted by name, and are the same in all splits. Folders inside a
     class's belong to it.
 
-    Where `root` has no folder named as a split but folders with images, these are the classes, and the splits
-    are drawn, class by class.
+    Where `root` has no folder named as a split but folders with images, or lists say what is in which split,
+    the folders in it are the classes.
 
     Raises
     ------
     UserError
         If a split's folder is missing or holds no images, or a folder cannot be read.
     """
-    root = Path(tree.root)
-    folders = {path.name: path for path in subfolders(root)}
     named = dataset.splits(also)
-    if not set(named) & set(folders) and any(map(holds_images, folders.values())):
-        return _listings(draw_splits(_by_class(root), dataset, root), prefix=False)
-    read = {name: [*chain(*_by_class(folders[name]))] for name in named if name in folders}
-    check_splits({name: read.get(name, []) for name in folders}, named, root, "<class>/")
-    return _listings(read, prefix=True)
+    if dataset.lists or (not set(named) & set(tree.folders) and any(map(_is_in_a_class, tree.files))):
+        return _listings({UNSPLIT: sorted(_of_classes(tree, dataset, ""))})
+    read = {name: _of_classes(tree, dataset, name) for name in named if name in tree.folders}
+    check_splits({name: read.get(name, []) for name in tree.folders}, named, tree.root, "<class>/")
+    return _listings(read)
 
 
-def _by_class(folder: Path) -> list[list[str]]:
-    return [images_under(path, folder) for path in subfolders(folder)]
+def _is_in_a_class(path: str) -> bool:
+    return path.count("/") == 1 and is_image(path)
 
 
-def _listings(ids: Mapping[str, Sequence[str]], prefix: bool) -> dict[str, Listing]:
+def _of_classes(tree: Tree, dataset: Dataset, folder: str) -> list[str]:
+    """The images of the classes whose folders are in a folder, as paths from it."""
+    start = f"{folder}/" if folder else ""
+    classes = tree.subfolders(folder)
+    found = (images_under(tree, dataset, start + name) for name in classes)
+    return [path[len(start) :] for paths in found for path in paths]
+
+
+def _listings(ids: Mapping[str, Sequence[str]]) -> dict[str, Listing]:
     own = {split: [name.partition("/")[0] for name in names] for split, names in ids.items()}
     classes = tuple(sorted({name for names in own.values() for name in names}))
     column = {name: number for number, name in enumerate(classes)}
     listings = {}
     for split, names in ids.items():
-        rows, columns = np.arange(len(names)), np.array([column[name] for name in own[split]])
+        rows, columns = np.arange(len(names)), np.array([column[name] for name in own[split]], np.int64)
         labels = Labels.of(rows, columns, np.ones(len(names)), (len(names), len(classes)))
-        paths = tuple(f"{split}/{name}" if prefix else name for name in names)
+        paths = tuple(f"{split}/{name}" if split else name for name in names)
         listings[split] = Listing(split, classes, tuple(names), paths, labels)
     return listings

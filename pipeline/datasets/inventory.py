@@ -31,7 +31,7 @@ from .manifest import Manifest, write_manifest
 from .objects import object_rows
 from .oddities import oddities, reasons
 from .passed_over import look_beside
-from .tree import open_tree
+from .tree import Tree, open_tree
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def take_inventory(
     root = project.images(dataset.root)
     tree = open_tree(root)
     tree.kept = project.known_shards
-    listings = list_splits(dataset, tree, also)
+    listings = list_splits(dataset, tree, project.root, also)
     if "objects" in listings:
         raise UserError(
             f"{dataset.root}: the split objects: that name is taken by objects.csv; rename the split"
@@ -87,7 +87,7 @@ def take_inventory(
             write_manifest(manifest, folder / f"{split}.csv")
         _write_objects(folder / "objects.csv", listings.values(), manifests.values())
         write_json(folder / "training.json", {split: _digest(rows[split]) for split in learned})
-    result = _result(dataset, listings, manifests, facts, root)
+    result = _result(dataset, listings, manifests, facts, tree)
     result = msgspec.structs.replace(result, gaps=(*of_objects, *result.gaps))
     for gap in result.gaps:
         _log.warning("%s", gap)
@@ -120,7 +120,7 @@ def _result(
     listings: Mapping[str, Listing],
     manifests: Mapping[str, Manifest],
     facts: Facts,
-    root: str,
+    tree: Tree,
 ) -> DatasetResult:
     splits = {
         split: SplitContent(
@@ -134,7 +134,6 @@ def _result(
         )
         for split, manifest in manifests.items()
     }
-    passed_over, links = look_beside(Path(root), facts.paths)
     remarks = dict.fromkeys(remark for listing in listings.values() for remark in listing.remarks)
     result = DatasetResult(
         dataset=dataset.name,
@@ -142,9 +141,9 @@ def _result(
         splits=splits,
         # each once, though an image may be in more than one split
         disagreements=tuple(dict.fromkeys(d for part in listings.values() for d in part.disagreements)),
-        passed_over=tuple(passed_over),
+        passed_over=tuple(look_beside(tree, dataset, facts.paths)),
     )
-    gaps = (*oddities(result, dataset.train, dataset.test, links), *doubts(facts), *remarks)
+    gaps = (*oddities(result, dataset.train, dataset.test, tree.links), *doubts(facts), *remarks)
     return msgspec.structs.replace(result, gaps=gaps)
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Protocol
 
 from ..errors import UserError
 from ..files.hints import did_you_mean
 from ..params import Dataset
+from .choosing import choose
 from .coco import list_coco
 from .folder import list_folder
 from .listing import Listing
-from .objects import refuse_without_boxes
+from .objects import numbered
 from .table import list_table
 from .tree import Tree
 from .unlabelled import list_images
@@ -24,7 +26,8 @@ class DatasetKind(Protocol):
 
     What it gives holds to this, and `tests/datasets/kind_tests.py` tries it with any kind:
 
-    - a `Listing` for `train`, `test`, where given `val`, and those of `also`; further ones are not used;
+    - a `Listing` for `train`, `test`, where given `val`, and those of `also`; further ones are not used; or
+      one of all images, as `UNSPLIT`, where nothing says which is in which split, or `dataset.lists` do;
     - the same classes in the same order in every split; none at all is allowed;
     - an id once in a split, and for the same image the same id in each of its splits;
     - addresses from the root that do not lead out of it; ids and paths without control characters;
@@ -48,8 +51,12 @@ KINDS: Mapping[str, DatasetKind] = {
 }
 
 
-def list_splits(dataset: Dataset, tree: Tree, also: Collection[str] = ()) -> dict[str, Listing]:
+def list_splits(
+    dataset: Dataset, tree: Tree, project: Path, also: Collection[str] = ()
+) -> dict[str, Listing]:
     """The splits that are named, of the data set whose images are in `tree`; no other is read.
+
+    `project` is the folder that list files lie in.
 
     Raises
     ------
@@ -57,6 +64,9 @@ def list_splits(dataset: Dataset, tree: Tree, also: Collection[str] = ()) -> dic
         If the data set says something wrongly, or has no split of a name.
     """
     listings = KINDS[dataset.kind](tree, dataset, also)
+    if dataset.objects:
+        listings = numbered(listings, tree.root)
+    listings = choose(listings, dataset, tree.root, project, also)
     named = dataset.splits(also)
     for name in named:
         if name not in listings:
@@ -65,6 +75,4 @@ def list_splits(dataset: Dataset, tree: Tree, also: Collection[str] = ()) -> dic
                 "which models.*.train.split names; "
                 f"there are: {', '.join(listings)}"
             )
-    if dataset.objects:
-        refuse_without_boxes(listings, tree.root)
     return {name: listings[name] for name in named}

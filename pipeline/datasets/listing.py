@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 from ..errors import UserError
 from ..labels import Labels
 from ..results.dataset import Contradiction
+
+UNSPLIT = ""  # the name of a listing of all images, where nothing says which is in which split
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -20,6 +24,7 @@ class ObjectBox:
     difficult: bool
     truncated: bool | None  # None where the data set does not say
     corners: tuple[int, int, int, int] | None  # xmin, ymin, xmax, ymax
+    number: int = 0  # among the image's objects, from 1, where objects are rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,13 +50,29 @@ class Listing:
     disagreements: tuple[Contradiction, ...] = ()
     remarks: tuple[str, ...] = ()
 
+    def rows(self, rows: Sequence[int] | np.ndarray, split: str | None = None) -> Listing:
+        """The listing of some rows, in this order; `split` is its name if that is another one."""
+        ids = tuple(self.ids[row] for row in rows)
+        kept = set(ids)
+        return dataclasses.replace(
+            self,
+            split=self.split if split is None else split,
+            ids=ids,
+            paths=tuple(self.paths[row] for row in rows),
+            labels=self.labels[np.asarray(rows, np.int64)],
+            objects=tuple(box for box in self.objects if box.id in kept),
+            disagreements=tuple(odd for odd in self.disagreements if odd.id in kept),
+        )
+
 
 def can_be_written(name: str) -> bool:
     """Whether a name fits into a line of UTF-8: no control character, end of a line, or half of a pair.
 
     Any other stays as it is: a narrow space in a Mac's screenshots, joiners in Persian and in emoji.
     """
-    return not any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name)
+    return name.isprintable() or not any(
+        unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name
+    )
 
 
 def refuse_duplicates(ids: Iterable[str], where: str) -> None:

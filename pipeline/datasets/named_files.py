@@ -4,38 +4,37 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from pathlib import Path
 from posixpath import splitext
 
 from PIL import Image
 
-from .image_tree import refuse_unreadable, walk
+from .tree import Tree
 
 
 class NamedFiles:
-    """The files in a folder and below it; hidden ones do not count.
+    """The files in a folder of a tree and below it.
 
     Parameters
     ----------
-    folder : Path
-        There are no files if it is missing.
+    tree : Tree
+    folder : str
+        From the root; there are no files if it is missing.
     endings : sequence of str
         In lower case, the one that counts most first; the case of a file's ending does not matter.
     others : bool
         Whether files with other endings count too, where a name has none with these.
     """
 
-    def __init__(self, folder: Path, endings: Sequence[str], *, others: bool = False) -> None:
-        self.folder = folder
+    def __init__(self, tree: Tree, folder: str, endings: Sequence[str], *, others: bool = False) -> None:
+        self.tree, self.folder = tree, folder
         self._by_name: dict[str, list[str]] = {}
         found = []
-        for place, names in walk(folder, refuse_unreadable) if folder.is_dir() else ():
-            inside = "" if place == folder else f"{place.relative_to(folder).as_posix()}/"
-            for file in names:
-                name, ending = splitext(inside + file)
-                known = ending.lower() in endings
-                if known or others:
-                    found.append((ending != endings[0], not known, inside + file, name))
+        for path in tree.under(folder):
+            inside = path[len(folder) + 1 :] if folder else path
+            name, ending = splitext(inside)
+            known = ending.lower() in endings
+            if known or others:
+                found.append((ending != endings[0], not known, inside, name))
         for _, _, path, name in sorted(found):
             self._by_name.setdefault(composed(name), []).append(path)
 
@@ -54,12 +53,16 @@ def composed(name: str) -> str:
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
-def likeliest_image(folder: Path, paths: Sequence[str]) -> str:
+def likeliest_image(tree: Tree, paths: Sequence[str]) -> str:
     """Among files of one name with unknown endings: the first whose content is an image, else the largest."""
+    if len(paths) == 1:
+        return paths[0]
+    sizes = {}
     for path in paths:
-        try:
-            with Image.open(folder / path):
-                return path
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            continue
-    return max(paths, key=lambda path: (folder / path).stat().st_size)
+        with tree.open(path) as file:
+            try:
+                with Image.open(file):
+                    return path
+            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+                sizes[path] = file.seek(0, 2)
+    return max(paths, key=sizes.__getitem__)

@@ -2,60 +2,56 @@
 
 from __future__ import annotations
 
-import functools
-import os
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from posixpath import commonpath, dirname, splitext
 
+from ..params import Dataset
 from ..results.dataset import PassedOver
-from .image_tree import SUFFIXES, walk
-from .table import TABLE
+from .address import Address
+from .image_tree import is_image
+from .patterns import chosen_by
+from .tree import Tree
 
 NO_IMAGE = "no ending of an image"
 NO_SPLIT = "in no split that is read"
+NOT_CHOSEN = "left out by dataset.include and exclude"
 NOWHERE = "no file, or a link that leads nowhere"
-CLOSED = "a folder that cannot be read"
 
 
-def look_beside(root: Path, paths: Iterable[str]) -> tuple[list[PassedOver], list[str]]:
-    """What the folder holds in which the listed images lie, beside them, and the links to folders elsewhere.
+def look_beside(tree: Tree, dataset: Dataset, paths: Iterable[str]) -> list[PassedOver]:
+    """What the folder holds in which the listed images lie, beside them and what says something of them.
 
-    Hidden files and those of the system are no part of it.
+    Hidden files and those of the system are no part of it. On a web server nothing is known of it.
 
     Parameters
     ----------
-    root : Path
     paths : iterable of str
-        The listed images, from `root`.
-
-    Returns
-    -------
-    list of PassedOver, list of str
-        The latter are paths from `root`.
+        The addresses of the listed images.
     """
-    # by the real folder, as one may be reached through a link and be found beside it
-    real = functools.cache(os.path.realpath)
-    listed = [os.path.split(path) for path in paths]
-    read = {(real(os.path.join(root, folder)), name) for folder, name in listed}  # noqa: PTH118 - a text is cached
-    top = root / os.path.commonpath({folder for folder, _ in listed})
-    found: dict[tuple[str, str], list[str]] = {}
-    links = [folder for folder in (top, *top.parents) if folder.is_symlink() and folder.is_relative_to(root)]
+    files = (Address.parse(path).file if "#" in path else path for path in paths)
+    read = {tree.home(file) for file in files} if tree.again else set(files)
+    inside = {dirname(file) for file in read if "://" not in file}
+    if not inside or not tree.is_listable:
+        return []
+    top = commonpath(inside)
+    counts: dict[tuple[str, str], int] = {}
+    examples: dict[tuple[str, str], str] = {}
+    for reason, path in _beside(tree, dataset, top, read | tree.opened):
+        kind = reason, splitext(path)[1].lower()
+        counts[kind] = counts.get(kind, 0) + 1
+        examples[kind] = min(examples.get(kind, path), path)
+    return [
+        PassedOver(reason=reason, ending=ending, files=number, example=examples[reason, ending])
+        for (reason, ending), number in sorted(counts.items())
+    ]
 
-    def note(reason: str, path: Path | str, ending: str = "") -> None:
-        found.setdefault((reason, ending), []).append(os.path.relpath(path, root))
 
-    for place, names in walk(top, lambda error: note(CLOSED, error.filename), links.append):
-        for name in names:
-            if (real(place), name) not in read and name != TABLE:
-                ending = Path(name).suffix.lower()
-                beside = NO_SPLIT if (place / name).is_file() else NOWHERE
-                note(beside if ending in SUFFIXES else NO_IMAGE, place / name, ending)
-    inside = root.resolve()
-    elsewhere = {link for link in links if link != root and not link.resolve().is_relative_to(inside)}
-    return (
-        [
-            PassedOver(reason=reason, ending=ending, files=len(names), example=min(names))
-            for (reason, ending), names in sorted(found.items())
-        ],
-        sorted(os.path.relpath(link, root) for link in elsewhere),
-    )
+def _beside(tree: Tree, dataset: Dataset, top: str, read: set[str]) -> Iterator[tuple[str, str]]:
+    """The files in a folder that are not read, and why."""
+    chosen = chosen_by(dataset)
+    for path in tree.under(top):
+        if path not in read:
+            yield NO_IMAGE if not is_image(path) else NO_SPLIT if chosen(path) else NOT_CHOSEN, path
+    for path in tree.nowhere:
+        if not top or path.startswith(f"{top}/"):
+            yield NOWHERE if is_image(path) else NO_IMAGE, path

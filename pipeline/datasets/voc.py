@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import os
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -16,7 +15,8 @@ from ..params import Dataset
 from ..progress import progress
 from ..results.dataset import Contradiction
 from .annotated_images import annotated_images, splits_of
-from .image_tree import SUFFIXES, short_ids
+from .image_formats import SUFFIXES
+from .image_tree import images_under, short_ids
 from .listing import Listing, ObjectBox
 from .named_files import NamedFiles
 from .tree import Tree
@@ -33,34 +33,35 @@ _JPEG_FIRST = (".jpg", *sorted(SUFFIXES - {".jpg"}))
 _A_SYSTEM = 3  # images whose labels all contradict; one or two may be slips
 
 
-def find_devkit(root: Path | str) -> Path:
-    """The folder that holds ImageSets/Main: `root` itself, or a year's folder in it or in its VOCdevkit.
+def find_devkit(tree: Tree) -> str:
+    """The folder that holds ImageSets/Main: the root, '', or a year's folder in it or in its VOCdevkit.
 
     Raises
     ------
     UserError
         If there is none, or more than one.
     """
-    root = Path(root)
-    if not root.is_dir():
-        raise UserError(
-            f"dataset.root: {root}: no such folder; put the data set there, or mend the path in params.yaml"
-        )
-    found = _devkits(root)
+    found = _devkits(tree)
     if not found:
         raise UserError(
-            f"dataset.root: {root}: no VOC devkit; expected {_IMAGES}, {_ANNOTATIONS} and {_LISTS} in it, "
-            "in VOCdevkit/VOC2007 or in VOCdevkit/VOC2012; or images with an annotation in XML beside each"
+            f"dataset.root: {tree.root}: no VOC devkit; expected {_IMAGES}, {_ANNOTATIONS} and "
+            f"{_LISTS} in it, in VOCdevkit/VOC2007 or in VOCdevkit/VOC2012; or images with an annotation in "
+            "XML beside each"
         )
     if len(found) > 1:
-        several = ", ".join(str(folder) for folder in found)
-        raise UserError(f"dataset.root: {root} holds more than one devkit; set it to one of {several}")
+        several = ", ".join(tree.where(folder).rstrip("/") for folder in found)
+        raise UserError(f"dataset.root: {tree.root} holds more than one devkit; set it to one of {several}")
     return found[0]
 
 
-def _devkits(root: Path) -> list[Path]:
-    folders = (root, *sorted(root.glob("VOCdevkit/VOC*")), *sorted(root.glob("VOC[0-9]*")))
-    return [folder for folder in folders if (folder / _LISTS).is_dir()]
+def _devkits(tree: Tree) -> list[str]:
+    inner = [f"VOCdevkit/{name}" for name in tree.subfolders("VOCdevkit") if name.startswith("VOC")]
+    years = [name for name in tree.folders if re.match(r"VOC\d", name)]
+    return [folder for folder in ("", *inner, *years) if tree.under(_inside(folder, _LISTS))]
+
+
+def _inside(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
 
 
 def list_voc(tree: Tree, dataset: Dataset, also: Collection[str] = ()) -> dict[str, Listing]:
@@ -74,51 +75,50 @@ def list_voc(tree: Tree, dataset: Dataset, also: Collection[str] = ()) -> dict[s
     The classes are VOC's twenty in their order, or as many of them as there are, or else sorted by name.
 
     Where there is no ImageSets/Main, the images are those with an annotation of their name; the splits are
-    the folders named so, or are drawn.
+    the folders named so, if there are any. `dataset.lists` overrules both, and every list is then read.
 
     Raises
     ------
     UserError
         One line that names the file, the line or the image at fault.
     """
-    root = Path(tree.root)
-    if not _devkits(root) and root.is_dir() and (found := annotated_images(root)):
-        return _list_annotated(root, found, splits_of(list(found), dataset, also, root))
-    devkit = find_devkit(root)
-    images = NamedFiles(devkit / _IMAGES, _JPEG_FIRST, others=True)
-    lists = ImageSets(devkit / _LISTS, images, NamedFiles(devkit / _ANNOTATIONS, [".xml"]))
-    required = dataset.splits(also)
+    if not _devkits(tree) and (found := annotated_images(tree, images_under(tree, dataset))):
+        return _list_annotated(tree, found, splits_of(list(found), dataset, also, tree.root))
+    devkit = find_devkit(tree)
+    images = NamedFiles(tree, _inside(devkit, _IMAGES), _JPEG_FIRST, others=True)
+    annotated = NamedFiles(tree, _inside(devkit, _ANNOTATIONS), [".xml"])
+    lists = ImageSets(tree, _inside(devkit, _LISTS), images, annotated)
     splits = lists.splits()
+    required = splits if dataset.lists else dataset.splits(also)
     for split in required:
         if split not in splits:
             raise UserError(
-                f"{lists.folder / split}.txt: no such split{did_you_mean(split, splits)}; "
+                f"{tree.where(lists.folder)}/{split}.txt: no such split{did_you_mean(split, splits)}; "
                 f"there are: {some_of(splits) or 'none'}"
             )
     class_files = lists.class_lists(splits)
     listed = in_order({name for names in class_files.values() for name in names})
-    annotations = Annotations(listed, f"{_LISTS} has lists for: {', '.join(listed)}")
-    place = Path(os.path.relpath(devkit, root), _IMAGES)
+    annotations = Annotations(tree, listed, f"{_LISTS} has lists for: {', '.join(listed)}")
     parts = {}
     for split in required:
         ids, columns = lists.ids(split), class_files.get(split, {})
         parts[split] = _Part(
             ids,
-            tuple(os.path.normpath(place / lists.image(image_id)) for image_id in ids),
+            tuple(f"{images.folder}/{lists.image(image_id)}" for image_id in ids),
             tuple(map(lists.annotation, ids)),
             {name: lists.labels(columns[name], ids) for name in listed if name in columns},
         )
-    return _listings(parts, listed, annotations, devkit)
+    return _listings(parts, listed, annotations, tree.where(devkit).rstrip("/"))
 
 
-def _list_annotated(root: Path, found: dict[str, str], splits: dict[str, list[str]]) -> dict[str, Listing]:
+def _list_annotated(tree: Tree, found: dict[str, str], splits: dict[str, list[str]]) -> dict[str, Listing]:
     """Listings of images that have an annotation, and no lists."""
     ids = short_ids(list(found))
     parts = {
-        split: _Part(tuple(ids[path] for path in paths), tuple(paths), tuple(root / found[p] for p in paths))
+        split: _Part(tuple(ids[path] for path in paths), tuple(paths), tuple(found[path] for path in paths))
         for split, paths in splits.items()
     }
-    return _listings(parts, (), Annotations(), root)
+    return _listings(parts, (), Annotations(tree), tree.root)
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:
@@ -135,12 +135,12 @@ class _Part:
 
     ids: tuple[str, ...]
     paths: tuple[str, ...]
-    annotations: tuple[Path | None, ...]
+    annotations: tuple[str | None, ...]
     listed: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 def _listings(
-    parts: Mapping[str, _Part], listed: tuple[str, ...], annotations: Annotations, where: Path
+    parts: Mapping[str, _Part], listed: tuple[str, ...], annotations: Annotations, where: str
 ) -> dict[str, Listing]:
     objects = {}
     for split, part in progress(parts.items(), desc="reading labels", unit="split"):

@@ -6,12 +6,12 @@ import functools
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Collection
-from pathlib import Path
 
 from ..errors import UserError
 from ..files.hints import counted, did_you_mean, some_of
 from .listing import ObjectBox
 from .named_files import composed
+from .tree import Tree
 
 _BESIDE = frozenset([
     "annotation", "filename", "folder", "image", "objects", "owner", "path", "segmented", "size", "source",
@@ -31,20 +31,22 @@ class Annotations:
 
     Parameters
     ----------
+    tree : Tree
+        That the annotations lie in.
     known : collection of str
         The classes that there are; any other is refused. Empty: any class is one.
     where : str
         What names the classes, for the message.
     """
 
-    def __init__(self, known: Collection[str] = (), where: str = "") -> None:
-        self._known, self._where = known, where
-        self._owner: dict[Path, str] = {}
+    def __init__(self, tree: Tree, known: Collection[str] = (), where: str = "") -> None:
+        self._tree, self._known, self._where = tree, known, where
+        self._owner: dict[str, str] = {}
         self._read: dict[str, list[ObjectBox]] = {}
         self._unread: Counter[str] = Counter()
         self._truncated: Counter[str] = Counter()
 
-    def of(self, image_id: str, path: Path) -> list[ObjectBox]:
+    def of(self, image_id: str, path: str) -> list[ObjectBox]:
         """The objects that the annotation of an image names.
 
         Raises
@@ -54,7 +56,8 @@ class Annotations:
         """
         owner = self._owner.setdefault(path, composed(image_id))
         if owner != composed(image_id):
-            raise UserError(f"{path}: {owner} and {image_id} are both named as it; give each its own")
+            where = self._tree.where(path)
+            raise UserError(f"{where}: {owner} and {image_id} are both named as it; give each its own")
         if image_id not in self._read:
             self._read[image_id] = self._boxes(image_id, path)
         return self._read[image_id]
@@ -73,18 +76,19 @@ class Annotations:
             )
         return tuple(remarks)
 
-    def _boxes(self, image_id: str, path: Path) -> list[ObjectBox]:
+    def _boxes(self, image_id: str, path: str) -> list[ObjectBox]:
+        where = self._tree.where(path)
         try:
-            root = ET.parse(path).getroot()
+            root = ET.fromstring(self._tree.read(path))
         except (ET.ParseError, ValueError, LookupError, OSError) as error:
-            raise UserError(f"{path}: not an annotation in XML ({error}); mend or remove it") from None
+            raise UserError(f"{where}: not an annotation in XML ({error}); mend or remove it") from None
         objects = _objects_in(root)
         if objects != [root]:
             tags = [_plain(child.tag) for child in root if not _objects_in(child)]
             self._unread.update(f"<{tag}>" for tag in tags if tag not in _BESIDE)
-        return [self._box(image_id, element, path) for element in objects]
+        return [self._box(image_id, element, where) for element in objects]
 
-    def _box(self, image_id: str, element: ET.Element, path: Path) -> ObjectBox:
+    def _box(self, image_id: str, element: ET.Element, path: str) -> ObjectBox:
         fields = {_plain(child.tag): child for child in reversed(element)}
         self._unread.update(f"<{tag}>" for tag in fields.keys() - _OBJECT)
         name, difficult, truncated = (_text(fields.get(tag)) for tag in ("name", "difficult", "truncated"))
@@ -120,7 +124,7 @@ def _text(element: ET.Element | None) -> str:
     return "" if element is None else (element.text or "").strip()
 
 
-def _corners(box: ET.Element | None, path: Path) -> tuple[int, int, int, int] | None:
+def _corners(box: ET.Element | None, path: str) -> tuple[int, int, int, int] | None:
     if box is None:
         return None
     fields = {_plain(child.tag): child.text or "" for child in box}

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from posixpath import splitext
+from posixpath import basename, splitext
 
 import numpy as np
 
 from ..errors import UserError
 from ..files.hints import did_you_mean
-from .image_tree import SUFFIXES
+from .image_formats import SUFFIXES
 from .listing import refuse_duplicates, refuse_unsafe
 from .named_files import NamedFiles, composed, likeliest_image
+from .tree import Tree
 
 _LABELS = ("1", "+1", "-1", "0")
 
@@ -26,62 +27,64 @@ class ImageSets:
     with # is a comment, unless an image is named so.
     """
 
-    folder: Path
+    tree: Tree
+    folder: str
     images: NamedFiles
     annotations: NamedFiles
 
     def splits(self) -> list[str]:
         """Names of the lists of images: class lists have a label beside each name."""
-        return [path.stem for path in sorted(self.folder.glob("*.txt")) if self._lists_images(path)]
+        return [_stem(path) for path in self._files() if self._lists_images(path)]
 
-    def class_lists(self, splits: Sequence[str]) -> dict[str, dict[str, Path]]:
+    def class_lists(self, splits: Sequence[str]) -> dict[str, dict[str, str]]:
         """By split and class. The longest split counts: `cat_my_test` is of `my_test` if that is a split."""
-        found: dict[str, dict[str, Path]] = {}
-        for path in sorted(self.folder.glob("*_*.txt")):
-            if path.stem in splits:
-                continue
-            owners = [split for split in splits if path.stem.endswith(f"_{split}")]
-            if owners:
+        found: dict[str, dict[str, str]] = {}
+        for path in self._files():
+            stem = _stem(path)
+            owners = [split for split in splits if stem.endswith(f"_{split}")]
+            if owners and stem not in splits:
                 split = max(owners, key=len)
-                found.setdefault(split, {})[composed(path.stem.removesuffix(f"_{split}"))] = path
+                found.setdefault(split, {})[composed(stem.removesuffix(f"_{split}"))] = path
         return found
 
     def ids(self, split: str) -> tuple[str, ...]:
         """The images of a split, in the order of its list."""
-        path = self.folder / f"{split}.txt"
+        path = f"{self.folder}/{split}.txt"
+        where = self.tree.where(path)
         ids = []
         for number, line in self._lines(path):
             image_id = self._id(line)
-            refuse_unsafe(image_id, f"{path}:{number}")
+            refuse_unsafe(image_id, f"{where}:{number}")
             ids.append(image_id)
         if not ids:
             raise UserError(
-                f"{path}: an empty split; list its images there, one name a line, or name another"
+                f"{where}: an empty split; list its images there, one name a line, or name another"
             )
-        refuse_duplicates(ids, str(path))
+        refuse_duplicates(ids, where)
         return tuple(ids)
 
-    def labels(self, path: Path, ids: tuple[str, ...]) -> np.ndarray:
+    def labels(self, path: str, ids: tuple[str, ...]) -> np.ndarray:
         """A class list's labels, in the order of `ids`: (N,) int8."""
+        where = self.tree.where(path)
         row_of = {image_id: row for row, image_id in enumerate(ids)}
         labels = np.full(len(ids), -2, dtype=np.int8)
         for number, line in self._lines(path):
             name, label = [*line.rsplit(maxsplit=1), ""][:2]
             row = row_of.get(name if name in row_of else self._id(name))
             if label not in _LABELS or (row is None and len(name.split()) > 1):
-                raise UserError(f"{path}:{number}: {line!r} is not an image's name and 1, -1 or 0")
+                raise UserError(f"{where}:{number}: {line!r} is not an image's name and 1, -1 or 0")
             if row is None:
                 hint = did_you_mean(name, ids)
                 raise UserError(
-                    f"{path}:{number}: {name} is not in the split's own list{hint}; remove the line"
+                    f"{where}:{number}: {name} is not in the split's own list{hint}; remove the line"
                 )
             if labels[row] != -2:
-                raise UserError(f"{path}:{number}: {name} is listed twice; remove one of the lines")
+                raise UserError(f"{where}:{number}: {name} is listed twice; remove one of the lines")
             labels[row] = int(label)
         if (missing := np.flatnonzero(labels == -2)).size:
             raise UserError(
-                f"{path}: {missing.size} images of the split have no label there, such as {ids[missing[0]]}; "
-                "add them"
+                f"{where}: {missing.size} images of the split have no label there, such as "
+                f"{ids[missing[0]]}; add them"
             )
         return labels
 
@@ -94,14 +97,15 @@ class ImageSets:
             return f"{image_id}.jpg"
         if splitext(found[0])[1].lower() in SUFFIXES:
             return found[0]
-        return likeliest_image(self.images.folder, found)
+        place = f"{self.images.folder}/"
+        return likeliest_image(self.tree, [place + path for path in found])[len(place) :]
 
-    def annotation(self, image_id: str) -> Path | None:
-        """The file with an image's objects, if there is one."""
+    def annotation(self, image_id: str) -> str | None:
+        """The file from the root with an image's objects, if there is one."""
         found = self.annotations.named(image_id)
         if not found and splitext(image_id)[1].lower() in SUFFIXES:
             found = self.annotations.named(splitext(image_id)[0])
-        return self.annotations.folder / found[0] if found else None
+        return f"{self.annotations.folder}/{found[0]}" if found else None
 
     def _id(self, name: str) -> str:
         """The image that a list means; its ending is part of the id where two pictures differ in it alone."""
@@ -113,7 +117,7 @@ class ImageSets:
         same = self.images.named(base)
         return name if name in same[1:] else base
 
-    def _lists_images(self, path: Path) -> bool:
+    def _lists_images(self, path: str) -> bool:
         _, line = next(self._lines(path, errors="replace"), (0, ""))
         words = line.split()
         return len(words) < 2 or words[-1] not in _LABELS or self._known(line)
@@ -122,16 +126,21 @@ class ImageSets:
         image_id = self._id(name)
         return image_id in self.images or self.annotation(image_id) is not None
 
-    def _lines(self, path: Path, errors: str = "strict") -> Iterator[tuple[int, str]]:
+    def _files(self) -> list[str]:
+        start = len(self.folder) + 1
+        files = (path for path in self.tree.under(self.folder) if path.endswith(".txt"))
+        return [path for path in files if "/" not in path[start:]]
+
+    def _lines(self, path: str, errors: str = "strict") -> Iterator[tuple[int, str]]:
         """The lines that say something, with their numbers."""
+        text = io.TextIOWrapper(io.BytesIO(self.tree.read(path)), encoding="utf-8-sig", errors=errors)
         try:
-            with path.open(encoding="utf-8-sig", errors=errors) as file:
-                for number, line in enumerate(map(str.strip, file), start=1):
-                    if line and (
-                        line[0] != "#" or self._known(line) or self._known(line.rsplit(maxsplit=1)[0])
-                    ):
-                        yield number, line
+            for number, line in enumerate(map(str.strip, text), start=1):
+                if line and (line[0] != "#" or self._known(line) or self._known(line.rsplit(maxsplit=1)[0])):
+                    yield number, line
         except UnicodeDecodeError:
-            raise UserError(f"{path}: not a text file in UTF-8; write it again") from None
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror}); mend or remove it") from None
+            raise UserError(f"{self.tree.where(path)}: not a text file in UTF-8; write it again") from None
+
+
+def _stem(path: str) -> str:
+    return basename(path).removesuffix(".txt")

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from pool5.datasets.choosing import choose
 from pool5.datasets.kinds import KINDS
 from pool5.datasets.listing import Listing
 from pool5.datasets.tree import open_tree
@@ -23,4 +24,5 @@ def listed(
 ) -> dict[str, Listing]:
     """What the kind lists under `root`; `settings` are further ones of the section dataset."""
     asked = {"name": "any", "kind": kind, "root": str(root), "train": train, "test": test, "val": val}
-    return KINDS[kind](open_tree(str(root)), Dataset(**asked, **settings), also)
+    dataset = Dataset(**asked, **settings)
+    return choose(KINDS[kind](open_tree(str(root)), dataset, also), dataset, str(root), Path(root), also)

@@ -15,6 +15,7 @@ from pool5.datasets.image_check import BadImage, ImageFact, check_images
 from pool5.datasets.inventory import take_inventory
 from pool5.datasets.manifest import read_manifest
 from pool5.datasets.passed_over import look_beside
+from pool5.datasets.tree import open_tree
 from pool5.errors import UserError
 from pool5.params import Dataset
 from pool5.project import Project
@@ -227,19 +228,19 @@ def found(root: Path, **changes: str) -> DatasetResult:
 
 def test_what_lies_beside_the_images_is_counted_by_ending_and_by_reason_and_told(pets, caplog):
     write_image(pets / "backup/old/1.png")
-    for name in ("a.heic", "b.HEIC", "noending", "label.txt", ".hidden"):
+    for name in ("a.psd", "b.PSD", "noending", "label.txt", ".hidden"):
         (pets / "train/cat" / name).write_bytes(b"?")
     (pets / "test/cat/gone.jpg").symlink_to(pets / "nowhere.jpg")
     (pets / "train/empty").mkdir()
     result = found(pets)
     assert {(part.reason, part.ending): (part.files, part.example) for part in result.passed_over} == {
         ("in no split that is read", ".png"): (1, "backup/old/1.png"),
-        ("no ending of an image", ".heic"): (2, "train/cat/a.heic"),
+        ("no ending of an image", ".psd"): (2, "train/cat/a.psd"),
         ("no ending of an image", ".txt"): (1, "train/cat/label.txt"),
         ("no ending of an image", ""): (1, "train/cat/noending"),
         ("no file, or a link that leads nowhere", ".jpg"): (1, "test/cat/gone.jpg"),
     }
-    line = "passed over, no ending of an image: 4 (1 without an ending, 2 .heic, 1 .txt), such as"
+    line = "passed over, no ending of an image: 4 (1 without an ending, 2 .psd, 1 .txt), such as"
     assert any(gap.startswith(line) for gap in result.gaps)
     assert all(caplog.messages.count(gap) == 1 for gap in result.gaps)
     assert result.classes == ("Cat", "cat", "dgo", "dog")
@@ -275,14 +276,15 @@ def test_links_to_folders_elsewhere_are_told_as_changes_behind_them_go_unseen(pe
     assert result.splits["train"].positives == {"Cat": 1, "cat": 2, "cow": 1, "dgo": 0, "dog": 1, "pig": 1}
 
 
-def test_a_folder_beside_the_splits_that_cannot_be_read_is_told(readable_by_others):
+def test_a_folder_that_cannot_be_read_is_refused_wherever_it_lies(readable_by_others):
     for name in ("train", "test"):
         write_image(readable_by_others / f"kit/{name}/cat/0.png")
     (readable_by_others / "kit/private").mkdir()
-    with closed(readable_by_others / "kit/private"):
-        result = found(readable_by_others / "kit")
-    (part,) = result.passed_over
-    assert (part.reason, part.example) == ("a folder that cannot be read", "private")
+    with (
+        closed(readable_by_others / "kit/private"),
+        pytest.raises(UserError, match=r"private: cannot be read \(Permission denied\); make it readable"),
+    ):
+        found(readable_by_others / "kit")
 
 
 def test_images_of_a_devkit_that_no_list_of_a_split_names_are_told(root):
@@ -293,7 +295,8 @@ def test_images_of_a_devkit_that_no_list_of_a_split_names_are_told(root):
 def test_where_the_root_is_counted_from_makes_no_difference(root, monkeypatch):
     pictures = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.jpg"))
     monkeypatch.chdir(root.parent)
-    (part,), _ = look_beside(Path(root.name), pictures[1:])
+    dataset = Dataset(name="toy", kind="voc", root=root.name, train="train", test="test")
+    (part,) = look_beside(open_tree(root.name), dataset, pictures[1:])
     assert (part.files, part.example) == (1, pictures[0])
 
 

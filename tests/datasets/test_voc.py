@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from listed import listed
 
+from pool5.datasets.tree import open_tree
 from pool5.datasets.voc import VOC_CLASSES, find_devkit, in_order
 from pool5.errors import UserError
 from pool5.labels import Labels
@@ -182,7 +183,7 @@ def test_boxes_are_read_as_they_stand_and_parts_of_an_object_are_not_objects(two
 @pytest.mark.parametrize("inside", ["", "VOCdevkit/VOC2007", "VOCdevkit/VOC2012", "VOC2012"])
 def test_the_devkit_is_found_in_its_folder_or_above_it(tmp_path, inside):
     devkit = write_devkit(tmp_path / inside, {"test": {"1": [("cat", False)]}})
-    assert find_devkit(tmp_path) == devkit
+    assert tmp_path / find_devkit(open_tree(str(tmp_path))) == devkit
     (path,) = listed("voc", tmp_path, "test", "test")["test"].paths
     assert (tmp_path / path).is_file()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pool5.datasets.tree import open_tree
 from pool5.datasets.voc_annotations import Annotations
 from pool5.errors import UserError
 
@@ -18,11 +19,10 @@ def read(tmp_path):
     """Read the text of an annotation: what its objects are, and the remarks."""
 
     def objects_and_remarks(*texts: str):
-        annotations, boxes = Annotations(), []
+        annotations, boxes = Annotations(open_tree(str(tmp_path))), []
         for number, text in enumerate(texts):
-            path = Path(tmp_path, f"{number}.xml")
-            path.write_text(text, encoding="utf-8")
-            boxes += annotations.of(str(number), path)
+            Path(tmp_path, f"{number}.xml").write_text(text, encoding="utf-8")
+            boxes += annotations.of(str(number), f"{number}.xml")
         return boxes, annotations.remarks()
 
     return objects_and_remarks
@@ -99,5 +99,5 @@ def test_difficult_decides_a_label_so_it_must_be_one_of_two(read, value):
 
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path):
     (tmp_path / "a.xml").mkdir()
-    with pytest.raises(UserError, match=r"a\.xml: not an annotation in XML .*mend or remove it"):
-        Annotations().of("a", tmp_path / "a.xml")
+    with pytest.raises(UserError, match=r"a\.xml: cannot be read \(Is a directory\)"):
+        Annotations(open_tree(str(tmp_path))).of("a", "a.xml")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from devkit import write_annotation, write_devkit, write_image, write_list
+from devkit import closed, write_annotation, write_devkit, write_image, write_list
 from listed import listed
 
 from pool5.datasets.listing import Listing
@@ -230,10 +230,10 @@ def test_a_class_of_a_list_in_the_other_form_of_unicode_is_that_of_the_annotatio
     assert (np.asarray(part.labels).tolist(), part.disagreements, part.remarks) == ([[1], [-1]], (), ())
 
 
-def test_a_list_that_cannot_be_read_is_one_line(kit):
-    (kit / "ImageSets/Main/cat_test.txt").unlink()
-    (kit / "ImageSets/Main/cat_test.txt").mkdir()
-    assert "cat_test.txt: cannot be read (Is a directory); mend or remove it" in refusal(kit)
+def test_a_list_that_cannot_be_read_is_one_line(readable_by_others):
+    kit = write_devkit(readable_by_others, {"test": OBJECTS})
+    with closed(kit / "ImageSets/Main/cat_test.txt"):
+        assert "cat_test.txt: cannot be read (Permission denied)" in refusal(kit)
 
 
 # the image of a name

@@ -63,8 +63,8 @@ def put_split(
     )
     paths, sizes = np.array([f"{split}.png"] * n), np.tile([12, 9], (n, 1)).astype(np.int32)
     write_manifest(Manifest(split, classes, ids, paths, digests, sizes, labels), project.manifest(split))
-    project.images("images").mkdir(exist_ok=True)
-    Image.new("RGB", (12, 9), "teal").save(project.images("images") / f"{split}.png")
+    Path(project.images("images")).mkdir(exist_ok=True)
+    Image.new("RGB", (12, 9), "teal").save(Path(project.images("images")) / f"{split}.png")
 
 
 def put_project(folder: Path, shares=(0.4, 0.2, 0), sizes=(120, 90), classes=CLASSES, **sections) -> Project:
