@@ -57,8 +57,8 @@ def neighbor_sheet(
     rows: list[tuple[str, list[Tile | None]]] = []
     for query in queries:
         picture = (asked or images)[query.id]
-        title = Path(query.id).name if isinstance(picture, Address) else ""
-        first: Tile | None = Tile(picture, title, ", ".join(query.labels), "query")
+        name = Path(query.id).name if isinstance(picture, Address) else ""
+        first: Tile | None = Tile(picture, name, ", ".join(query.labels), "query")
         for line in range(lines):
             tiles = [first]
             for layer in layers:
