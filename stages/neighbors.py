@@ -9,11 +9,13 @@ from ..files.atomic import make_folders
 from ..params import Metric, Params, load_params, split_reference
 from ..project import Project
 from ..search.neighbor_graph import GraphSettings, decides_graph, write_graph
+from ..search.neighbor_update import GraphUpdate, is_of
 from ..store.feature_file import FeatureFile
 from ..store.neighbor_file import graph_name
+from ..store.unit_cache import UnitCache
 from . import run, unit_cache
 
-_GRAPH = "graph.h5"
+_GRAPH, _ROWS = "graph.h5", "rows.npz"  # and what the next graph can be made from
 
 
 def main() -> None:
@@ -33,12 +35,20 @@ def main() -> None:
                 seed=params.index.seed,
             )
             path = project.neighbors(graph_name(layer, metric, params.index.metric))
-            make = functools.partial(_make, files, name, settings)
-            units.put(decides_graph(files, name, settings), {_GRAPH: path}, make)
+            make = functools.partial(_make, units, files, name, settings)
+            units.put(decides_graph(files, name, settings), {_GRAPH: path}, make, beside=[_ROWS])
 
 
-def _make(files: list[FeatureFile], layer: str, settings: GraphSettings, folder: Path) -> None:
-    write_graph(files, layer, settings, folder / _GRAPH)
+def _make(
+    units: UnitCache, files: list[FeatureFile], layer: str, settings: GraphSettings, folder: Path
+) -> None:
+    reference = f"{files[0].model}/{layer}"
+    earlier = units.latest(
+        [_GRAPH, _ROWS], lambda unit: is_of(unit / _GRAPH, reference, settings.metric, settings.depth)
+    )
+    update = GraphUpdate(files, layer, earlier and (earlier / _GRAPH, earlier / _ROWS))
+    write_graph(files, layer, settings, folder / _GRAPH, update)
+    update.save(folder / _ROWS)
 
 
 def _wanted(params: Params) -> list[tuple[str, Metric]]:

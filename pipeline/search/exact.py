@@ -100,6 +100,47 @@ class ExactSearch:
             self._compare(candidates, queries, own, allowed)
         return self._rank(queries, k, candidates)
 
+    def within(self, queries: np.ndarray, radii: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """All rows that are no further from a query than its radius: what FAISS calls a range search.
+
+        Parameters
+        ----------
+        queries : (n, D) array
+        radii : (n,) float32
+            Distances; inf for every row, -inf for none.
+
+        Returns
+        -------
+        asked, rows : (c,) int64
+            Sorted by query, then by row.
+        distances : (c,) float32
+            As `search` gives them.
+
+        Raises
+        ------
+        UserError
+            If a value is not finite.
+        """
+        parts = [(np.empty(0, np.int64), np.empty(0, np.int64))]
+        for first, start, scores, errors in self._blocks(queries):
+            piece = slice(first, first + len(scores))
+            least = self._scores_at(radii[piece], queries[piece]) - 2 * errors  # a radius is rounded
+            asked, rows = np.divmod(np.flatnonzero(scores >= least[:, None]), scores.shape[1])
+            parts.append((asked + first, rows + start))
+        asked, rows = (np.concatenate(part) for part in zip(*parts, strict=True))
+        order = np.lexsort((rows, asked))
+        asked, rows = asked[order], rows[order]
+        distances = self.reranker.distances(queries, asked, rows)
+        near = distances <= radii[asked]
+        return asked[near], rows[near], distances[near]
+
+    def _scores_at(self, radii: np.ndarray, queries: np.ndarray) -> np.ndarray:
+        """The score of a row that lies at a distance of each query."""
+        if self.metric == "l2":
+            scores: np.ndarray = 0.5 * (sums_of_squares(as_float32(queries)) - radii * np.abs(radii))
+            return scores
+        return 1 - radii if self.metric == "cosine" else -radii
+
     def _search_on_device(
         self, queries: np.ndarray, k: int, own: np.ndarray, shortlist: Shortlist
     ) -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ from ..params import Metric
 from ..store.feature_file import FeatureFile
 from ..store.neighbor_file import GraphHead, GraphSplit, write_neighbors
 from .exact import ExactSearch
+from .neighbor_update import GraphUpdate, with_spare
 
 _log = logging.getLogger(__name__)
 _QUERIES_AT_ONCE = 8192
@@ -72,7 +73,13 @@ def decides_graph(files: Sequence[FeatureFile], layer: str, settings: GraphSetti
     return decided
 
 
-def write_graph(files: Sequence[FeatureFile], layer: str, settings: GraphSettings, path: Path | str) -> None:
+def write_graph(
+    files: Sequence[FeatureFile],
+    layer: str,
+    settings: GraphSettings,
+    path: Path | str,
+    update: GraphUpdate | None = None,
+) -> None:
     """Find the nearest rows of every row of some splits, and write them.
 
     A row is compared with those of its own split, itself left out, and with those of every other.
@@ -84,6 +91,8 @@ def write_graph(files: Sequence[FeatureFile], layer: str, settings: GraphSetting
     layer : str
     settings : GraphSettings
     path : path of data/neighbors/<model>/<layer>.h5
+    update : GraphUpdate, optional
+        Used as far as that is cheaper, and told what to keep; the file is the same.
 
     Raises
     ------
@@ -95,7 +104,7 @@ def write_graph(files: Sequence[FeatureFile], layer: str, settings: GraphSetting
         splits = {file.split: _searched(file, layer, settings) for file in files}
         heads = tuple(split.head for split in splits.values())
         head = GraphHead(files[0].dataset, name, settings.metric, settings.depth, heads)
-        write_neighbors(path, head, _pairs(splits, settings.depth))
+        write_neighbors(path, head, _pairs(splits, settings.depth, update))
     except UserError as error:
         raise UserError(f"{name}: {error}", rerun=error.rerun, force=error.force) from None
     told = ", ".join(f"{split.rows} of {split.name} ({split.engine})" for split in heads)
@@ -125,14 +134,22 @@ def _searched(file: FeatureFile, layer: str, settings: GraphSettings) -> _Search
 
 
 def _pairs(
-    splits: Mapping[str, _SearchedSplit], depth: int
+    splits: Mapping[str, _SearchedSplit], depth: int, update: GraphUpdate | None
 ) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
     for asking, queries in splits.items():
         for found, split in splits.items():
             own = np.arange(queries.head.rows) if asking == found else None
-            k = min(depth, split.head.rows - (own is not None))
-            distances, rows = _nearest(queries.vectors, split, max(k, 0), own)
-            yield asking, found, rows, distances
+            there = max(split.head.rows - (own is not None), 0)
+            k, nearest = min(depth, there), None
+            if update is None or not isinstance(split.search, ExactSearch):
+                distances, rows = _nearest(queries.vectors, split, k, own)
+            else:
+                most = min(with_spare(depth), there)
+                if k:
+                    nearest = update.nearest(asking, found, queries.vectors, split.search, k, most)
+                distances, rows = nearest or _nearest(queries.vectors, split, most, own)
+                update.keep(asking, found, distances[:, k:], rows[:, k:])
+            yield asking, found, rows[:, :k], distances[:, :k]
 
 
 def _nearest(

@@ -9,9 +9,10 @@ set back costs nothing. A unit is written in a folder beside and renamed, so it 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -46,7 +47,13 @@ class UnitCache:
         if kind is None and self._folder.is_dir():
             write_json(self._folder / _IN_USE, sorted(set(self._used)))
 
-    def put(self, key: Mapping[str, Any], outputs: Mapping[str, Path], make: Callable[[Path], None]) -> bool:
+    def put(
+        self,
+        key: Mapping[str, Any],
+        outputs: Mapping[str, Path],
+        make: Callable[[Path], None],
+        beside: Collection[str] = (),
+    ) -> bool:
         """Put the files of a unit where they are wanted, made anew only if they are not kept.
 
         Parameters
@@ -55,7 +62,9 @@ class UnitCache:
             All else that decides the files, as plain JSON values.
         outputs : {name: path}
         make : function
-            Writes every file of `outputs`, by its name, into the folder that it is given.
+            Writes every file of `outputs` and `beside`, by its name, into the folder that it is given.
+        beside : names
+            Of files that the unit keeps for itself. One that lacks them is whole; `latest` passes it over.
 
         Returns
         -------
@@ -70,7 +79,8 @@ class UnitCache:
             unfinished.mkdir(parents=True)
             try:
                 make(unfinished)
-                write_json(unfinished / _CONTENTS, {n: sha256_of_file(unfinished / n) for n in outputs})
+                names = [*outputs, *beside]
+                write_json(unfinished / _CONTENTS, {n: sha256_of_file(unfinished / n) for n in names})
                 _put_in_place(unfinished, unit, outputs)
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
@@ -78,8 +88,20 @@ class UnitCache:
             # a copy: an output that is edited must not change what is kept
             with atomic_write(path) as temporary:
                 shutil.copyfile(unit / name, temporary)
+        os.utime(unit)
         self._used.append(unit.name)
         return made
+
+    def latest(self, names: Collection[str], fits: Callable[[Path], bool]) -> Path | None:
+        """The unit that was put last, of those that have such files, whole, and that `fits` takes.
+
+        What is to be made next can be made from it, where that is cheaper. None if there is none.
+        """
+        units = [path for path in self._folder.glob("[!.]*") if path.is_dir()]
+        for unit in sorted(units, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+            if fits(unit) and _is_whole(unit, names):
+                return unit
+        return None
 
 
 def remove_unused(root: Path) -> tuple[int, int]:
@@ -110,18 +132,19 @@ def _bytes_of(unit: Path) -> int:
     return sum(path.stat().st_size for path in unit.rglob("*") if path.is_file())
 
 
-def _put_in_place(unfinished: Path, unit: Path, outputs: Mapping[str, Path]) -> None:
+def _put_in_place(unfinished: Path, unit: Path, names: Collection[str]) -> None:
     try:
         unfinished.rename(unit)
     except OSError:  # another run was first: what it made is the same
-        if not _is_whole(unit, outputs):
+        if not _is_whole(unit, names):
             raise
 
 
-def _is_whole(unit: Path, outputs: Mapping[str, Path]) -> bool:
+def _is_whole(unit: Path, names: Collection[str]) -> bool:
+    """Whether it has such files, and every file is as it was made."""
     try:
         contents = json.loads((unit / _CONTENTS).read_text())
-        return contents.keys() == outputs.keys() and all(
+        return contents.keys() >= set(names) and all(
             sha256_of_file(unit / name) == digest for name, digest in contents.items()
         )
     except (OSError, ValueError, AttributeError):

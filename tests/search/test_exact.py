@@ -194,3 +194,19 @@ def test_more_neighbors_than_there_are_is_refused(k, exclude):
     x = features(7, 5, 4)
     with pytest.raises(UserError, match=rf"k is {k}"):
         exact_search(x[2:3], x, k, "l2", exclude=exclude)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("metric", METRICS)
+def test_within_a_radius_are_the_rows_that_search_finds_up_to_there(metric, dtype):
+    x, q = features(0, 120, 16, dtype), features(1, 30, 16, dtype)
+    x[[5, 60]] = q[4]
+    distances, rows = exact_search(q, x, 120, metric)
+    radii = distances[:, 7].copy()
+    radii[[1, 2]] = np.inf, -np.inf
+    asked, found, far = ExactSearch(x, metric).within(q, radii)
+    for query, (near, place) in enumerate(zip(distances, rows, strict=True)):
+        inside = np.sort(place[near <= radii[query]])
+        assert found[asked == query].tolist() == inside.tolist()
+        np.testing.assert_array_equal(far[asked == query], near[np.argsort(place)][inside])
+    assert (np.diff(asked) >= 0).all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -19,9 +21,9 @@ def made(monkeypatch) -> list[str]:
     """The layers of which a graph was computed."""
     layers, write = [], neighbors.write_graph
 
-    def counted(files, layer, settings, path):
+    def counted(files, layer, settings, *rest):
         layers.append(f"{layer} {settings.metric}")
-        write(files, layer, settings, path)
+        write(files, layer, settings, *rest)
 
     monkeypatch.setattr(neighbors, "write_graph", counted)
     return layers
@@ -67,6 +69,26 @@ def test_a_further_layer_or_new_features_cost_no_more_than_that_graph(tmp_path, 
     write_layers(project, "test", TEST[:59])
     run_stage(neighbors.main, project, monkeypatch)
     assert made[2:] == ["fc7 cosine", "pool5 cosine"]
+
+
+def test_a_new_image_is_asked_for_alone_and_the_graph_is_that_of_a_clean_cache(tmp_path, monkeypatch):
+    project = write_project(tmp_path, train=TRAIN, test=TEST, neighbors={"of": ["net/fc7"], "depth": 7})
+    run_stage(neighbors.main, project, monkeypatch)
+    write_layers(project, "test", np.insert(TEST, 20, random_features(1, seed=2), axis=0))
+    asked, search = [], ExactSearch.search
+
+    def counted(self, queries, *args, **how):
+        asked.append(len(queries))
+        return search(self, queries, *args, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ExactSearch, "search", counted)
+        run_stage(neighbors.main, project, monkeypatch)
+    assert max(asked) < 10
+    updated = project.neighbors("net/fc7").read_bytes()
+    shutil.rmtree(project.unit_cache)
+    run_stage(neighbors.main, project, monkeypatch)
+    assert project.neighbors("net/fc7").read_bytes() == updated
 
 
 def test_a_split_of_one_image_has_neighbors_in_the_other_only(tmp_path, monkeypatch):

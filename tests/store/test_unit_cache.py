@@ -96,6 +96,31 @@ def test_an_edited_output_does_not_change_what_is_kept(tmp_path: Path, outputs: 
     assert outputs["map.json"].read_text() == "made"
 
 
+def test_the_latest_that_fits_is_the_one_that_was_put_last(tmp_path: Path, outputs: dict[str, Path]) -> None:
+    cache, names = UnitCache(tmp_path / "units", "tsne", 1), ["map.json", "rows"]
+
+    def make(folder: Path) -> None:
+        Maker(folder.name)(folder)
+        (folder / "rows").touch()
+
+    def latest() -> str | None:
+        unit = cache.latest(names, lambda unit: (unit / "map.json").is_file())
+        return None if unit is None else (unit / "map.json").read_text()
+
+    assert latest() is None
+    texts = []
+    for seed in (0, 1, 0):
+        cache.put(KEY | {"seed": seed}, outputs, make, beside=["rows"])
+        texts.append(outputs["map.json"].read_text())
+        assert latest() == texts[-1]
+    assert texts[0] == texts[2] != texts[1]
+    cache.put(KEY | {"seed": 2}, outputs, Maker("without rows"))
+    assert latest() == texts[0]
+    for rows in (tmp_path / "units").glob("*/*/rows"):
+        rows.write_text("damaged")
+    assert latest() is None
+
+
 def test_what_no_last_run_took_is_removed(tmp_path: Path, outputs: dict[str, Path]) -> None:
     root = tmp_path / "units"
     for perplexity in (30.0, 50.0):
