@@ -35,7 +35,10 @@ def main() -> None:
         for item in params.models if recipe.has_items else [None]:
             decided = {"recipe_version": recipe.version, "params": deciding_values(params, recipe, item)}
             if item and "models.*.architecture" in recipe.params and (file := params.models[item].file):
-                decided["file_sha256"] = _digest(project, item, file)
+                decided["file_sha256"] = _digest(project, f"models.{item}.architecture", file)
+            if "dataset.lists" in recipe.params and (files := params.dataset.list_files):
+                key = "dataset.lists and exclude"
+                decided["list_sha256"] = {file: _digest(project, key, file) for file in files}
             write_json(project.resolved(stage, item), decided)
     for origin, told in ORIGINS.items():
         folder = "Nothing is stored here; the folder stands for that origin in the pipeline's graph.\n"
@@ -43,12 +46,12 @@ def main() -> None:
     put_aside_removed_models(project, params)
 
 
-def _digest(project: Project, model: str, file: str) -> str:
+def _digest(project: Project, key: str, file: str) -> str:
     try:
         return sha256_of_file(project.root / file)
     except OSError as error:
         path = project.root / file
-        raise UserError(f"models.{model}.architecture: {path} cannot be read ({error.strerror})") from None
+        raise UserError(f"{key}: {path} cannot be read ({error.strerror})") from None
 
 
 def put_aside_removed_models(project: Project, params: Params) -> None:

@@ -74,6 +74,7 @@ def gaps_ahead(params: Params, listings: Mapping[str, Listing], root: str) -> It
     listing = listings[params.dataset.test]
     count, shown = len(listing.ids), int((listing.labels.count(1) > 0).sum())
     found = f"{listing.split} has {counted(count, 'image')}"
+    yield from dict.fromkeys(remark for part in listings.values() for remark in part.remarks)
     if params.neighbors.of and shown and params.neighbors.queries > shown:
         yield (
             f"neighbors.queries: {params.neighbors.queries} of different classes, but {listing.split} "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib.resources import files
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def check_recipes(project: Project) -> None:
 
 
 def unnoticed_files(params: Params, project: Project) -> Iterator[str]:
-    """Files that a stage reads and whose changes DVC would not notice: of architectures, and the images."""
+    """What a stage reads and whose changes DVC would not notice: files of architectures, lists, images."""
     if not project.graph.is_file():
         return
     stages = yaml.safe_load(project.graph.read_bytes())["stages"]
@@ -59,15 +59,27 @@ def unnoticed_files(params: Params, project: Project) -> Iterator[str]:
         yield (f"{told} not that of listed images; run `pool5 init --update`")
     if not dataset.is_listed and not watched:
         yield (f"{told} that of listed images; set dataset.listing: true, or run `pool5 init --update`")
-    made_from = {name: model.file for name, model in params.models.items() if model.file}
-    noticed = stages["params"]["deps"]
-    for name, file in made_from.items():
-        outside = Path(file).parts[0] in ("..", "/")  # which is refused, as one that is not there
-        if file not in noticed and not outside and (project.root / file).is_file():
-            yield (
-                f"models.{name}.architecture: add {file} to the deps of the stage params in "
-                f"{project.graph}, so that a change of it is noticed"
-            )
+    read = [(f"models.{name}.architecture", model.file) for name, model in params.models.items()]
+    read += [("dataset.lists and exclude", file) for file in dataset.list_files]
+    for key, file in read:
+        if file and _is_of(project, file):
+            yield from _unnoticed(key, file, project, stages["params"]["deps"])
+
+
+def _unnoticed(key: str, file: str, project: Project, noticed: Collection[str]) -> Iterator[str]:
+    made = (project.manifests.parent, project.reports)
+    if any((project.root / file).is_relative_to(folder) for folder in made):
+        yield f"{key}: {file} is made by the pipeline, which reads it first; copy it elsewhere"
+    elif file not in noticed:
+        yield (
+            f"{key}: add {file} to the deps of the stage params in {project.graph}, so that a change of it "
+            "is noticed"
+        )
+
+
+def _is_of(project: Project, file: str) -> bool:
+    """Whether it is there and in the project; else what reads it refuses it."""
+    return Path(file).parts[0] not in ("..", "/") and (project.root / file).is_file()
 
 
 def unwritten_files(project: Project) -> Iterator[str]:

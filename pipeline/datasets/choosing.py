@@ -52,10 +52,10 @@ def _matching(listings: Mapping[str, Listing], dataset: Dataset) -> dict[str, Li
     for split, listing in listings.items():
         names = map(name_of, listing.paths, listing.ids)
         rows = [row for row, name in enumerate(names) if chosen(name)]
-        out = len(listing.ids) - len(rows)
-        if out:
+        if dataset.include or dataset.exclude:
+            refuse_empty(len(rows), split, "dataset.include and exclude")
+        if out := len(listing.ids) - len(rows):
             part = f" of {split}" if split else ""
-            refuse_empty(len(rows), split or "of all images", "dataset.include and exclude")
             remark = f"dataset.include and exclude leave out {counted(out, 'image')}{part}"
             listing = dataclasses.replace(listing.rows(rows), remarks=(*listing.remarks, remark))
         found[split] = listing

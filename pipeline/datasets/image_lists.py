@@ -13,17 +13,13 @@ from ..errors import UserError
 from ..files.hints import counted, did_you_mean, some_of
 from ..labels import Labels
 from ..params import Dataset
-from .listing import UNSPLIT, Listing, refuse_unsafe
+from ..params.sections import is_list
+from .listing import UNSPLIT, Listing
 from .named_files import composed
-from .patterns import LIST, name_of
+from .patterns import name_of
 
 _EVERY = ""  # of lines that no [split] stands before
 _FEW = 20_000  # names that a mistyped one is compared with
-
-
-def list_files(dataset: Dataset) -> list[str]:
-    """The files of the project that say which images count, as params.yaml names them."""
-    return [*dataset.lists.values(), *(text for text in dataset.exclude if text.endswith(LIST))]
 
 
 def split_by_lists(
@@ -58,7 +54,7 @@ def leave_out_listed(listings: Mapping[str, Listing], dataset: Dataset, project:
     Names after a line `[train]` are left out of `train` alone, those before any such line of every split.
     """
     left = dict(listings)
-    for file in (text for text in dataset.exclude if text.endswith(LIST)):
+    for file in filter(is_list, dataset.exclude):
         parts = _parts(file, project)
         odd = [f"[{part}], which is no split that is read" for part in parts if part not in (_EVERY, *left)]
         unknown = {name for names in parts.values() for name in names}
@@ -87,7 +83,8 @@ def leave_out_listed(listings: Mapping[str, Listing], dataset: Dataset, project:
 def refuse_empty(images: int, split: str, why: str) -> None:
     """A split must hold an image."""
     if not images:
-        raise UserError(f"split {split}: {why} leaves no image of it; mend that in params.yaml or there")
+        part = f" of the split {split}" if split else ""
+        raise UserError(f"{why}: no image{part} is left; mend that, or leave it out of params.yaml")
 
 
 class _Names:
@@ -148,7 +145,10 @@ def _parts(file: str, project: Path) -> dict[str, dict[str, None]]:
 
 
 def _lines(file: str, project: Path) -> Sequence[tuple[int, str]]:
-    refuse_unsafe(file, "dataset.lists and exclude")
+    if Path(file).is_absolute() or ".." in Path(file).parts:
+        raise UserError(
+            f"dataset.lists and exclude: {file}: no file of the project; copy it beside params.yaml"
+        )
     path = project / file
     try:
         text = path.read_text(encoding="utf-8-sig")

@@ -7,9 +7,8 @@ from collections.abc import Callable
 
 from ..errors import UserError
 from ..params import Dataset
+from ..params.sections import is_list
 from .address import Address, is_taken
-
-LIST = ".txt"  # what in `exclude` ends so is a list of images, in a file of the project
 
 
 def chosen_by(dataset: Dataset) -> Callable[[str], bool]:
@@ -23,7 +22,7 @@ def chosen_by(dataset: Dataset) -> Callable[[str], bool]:
     UserError
         If a pattern is none.
     """
-    include, exclude = dataset.include, tuple(text for text in dataset.exclude if not text.endswith(LIST))
+    include, exclude = dataset.include, tuple(text for text in dataset.exclude if not is_list(text))
     if not include and not exclude:
         return lambda _: True
     included, excluded = _matches("include", include), _matches("exclude", exclude)

@@ -33,6 +33,11 @@ Protocol = Literal["voc2007", "area", "sklearn"]
 Pool = Literal["flatten", "cls", "mean", "max", "gem"]
 
 
+def is_list(text: str) -> bool:
+    """Whether what stands in `dataset.exclude` is a list of images in a file, and no pattern."""
+    return text.endswith(".txt")
+
+
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A section of params.yaml: immutable, and strict about its keys."""
 
@@ -85,6 +90,11 @@ class Dataset(_Section, frozen=True, kw_only=True):
     def is_listed(self) -> bool:
         """Whether a list of the images, and not DVC, notices changed ones: DVC cannot look into a bucket."""
         return self.listing or is_remote(self.root)
+
+    @property
+    def list_files(self) -> list[str]:
+        """The files of the project that say which images count, each once."""
+        return list(dict.fromkeys([*self.lists.values(), *(text for text in self.exclude if is_list(text))]))
 
     def splits(self, also: Collection[str] = ()) -> list[str]:
         """The names of the splits that are used, and of those in `also`, each once."""
