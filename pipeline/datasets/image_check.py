@@ -78,10 +78,20 @@ def checked_by() -> str:
 
 
 def doubts(facts: Facts) -> list[str]:
-    """What may be wrong with images that were read all the same: a sentence a kind."""
-    return [
+    """What may be wrong with images that were read all the same, or looks otherwise: a sentence a kind."""
+    damaged = [
         f"{counted(len(found), 'image')} read that may be damaged ({doubt}): {_named(found)}"
         for doubt, found in facts.told("doubt").items()
+    ]
+    profiles = {name: len(found) for name, found in facts.told("note").items()}
+    if not profiles:
+        return damaged
+    names = sorted(profiles, key=lambda name: (-profiles[name], name))
+    amounts = [f"{name}: {profiles[name]}" for name in names]
+    return [
+        *damaged,
+        f"{counted(sum(profiles.values()), 'image')} with a colour profile other than sRGB "
+        f"({_named(amounts)}): read as if sRGB",
     ]
 
 

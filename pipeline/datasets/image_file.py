@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import threading
 import warnings
@@ -12,38 +11,48 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import AvifImagePlugin, Image, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from .address import Address
+from .colour_profile import profile_other_than_srgb
+from .deep_tiff import DeepTiff, Unsupported, decode_deep_tiff, deep_tiff
 from .image_bytes import ANY_MEMORY, Budget, TooLarge, UnreadableImage, read_bytes
+from .image_formats import open_image, why_not_read
+from .jpeg2000 import check_jpeg2000
+from .jpeg_damage import END, START, lacks_only_its_end
+from .png_texts import without_long_texts
 
-# Named one by one: Pillow would otherwise hand an EPS to Ghostscript, which is a program in itself.
-_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 _GB = 10**9
 # What is bounded is the memory (see `Budget`), not the pixels, and not a colour profile or a generator's
 # settings, of which Pillow takes 1 MB each.
 Image.MAX_IMAGE_PIXELS = None
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # as many processes read as there are cores
+# what decoders of these take beside Pillow: planes, 4 bytes a sample in OpenJPEG
+_OF_THE_DECODER = {"AVIF": 16, "HEIF": 16, "JPEG2000": 32}
+_HUSHED = frozenset(["TIFF", "JPEG2000", "AVIF", "HEIF"])  # whose libraries print
+_DARK = "16-bit samples that use 12 bits or fewer: nearly black"
 _stderr = threading.Lock()
 
 
-class _Unsupported(ValueError):  # noqa: N818
-    """Sound, but Pillow would give other colours than the file's."""
-
-
 class Decoded(NamedTuple):
-    """An upright RGB image, (width, height) as stored, and what is doubtful about it, if anything."""
+    """An upright RGB image, (width, height) as stored, what is doubtful about it, and what of it is ignored.
+
+    The latter is the name of a colour profile other than sRGB. Both are '' where there is nothing.
+    """
 
     image: Image.Image
     size: tuple[int, int]
     doubt: str
+    note: str
 
 
 def read_image(where: Address | Path, budget: Budget = ANY_MEMORY) -> np.ndarray:
     """Read an image upright, as RGB.
 
-    EXIF rotation is applied, transparency laid on white, grey, palette and CMYK converted, and of 16-bit
-    samples the high byte taken. Embedded colour profiles are ignored, as in torchvision.
+    Rotation is applied, transparency laid on white, grey, palette and CMYK converted, and of 16-bit samples
+    the high byte taken; those of a TIFF that states their range are scaled by it. Embedded colour profiles
+    are ignored, as in torchvision.
 
     Returns
     -------
@@ -76,28 +85,51 @@ def decode_whole(data: bytes, path: Path | str, budget: Budget = ANY_MEMORY) -> 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data), formats=_FORMATS)
-            size = image.size
-            with budget.take(_gb_to_decode(image, data), path):
-                deep = any(";16" in str(tile.args) for tile in image.tile)
-                _check_kind(image)
-                with _libtiff_hushed() if image.format == "TIFF" else contextlib.nullcontext():
-                    image.load()
-                rgb = _to_rgb(_upright(image))
-        dark = deep and np.max(rgb.getextrema()) < 16
-        return Decoded(rgb, size, "16-bit samples that use 12 bits or fewer: nearly black" if dark else "")
+            return _decode_sound(data, path, budget)
     except UnreadableImage:
         raise
     except UnidentifiedImageError:
-        reason = f"no image of a known kind ({', '.join(_FORMATS)})" if data else "empty file"
+        reason = why_not_read(data)
     except MemoryError:
         raise TooLarge(path, "too large for the memory there is") from None
-    except _Unsupported as error:
+    except Unsupported as error:
         reason = f"{error}: save it as an 8-bit PNG"
     except Exception as error:
         # on damaged bytes Pillow's decoders raise nearly anything: OSError, SyntaxError, struct.error, …
         reason = f"damaged ({' '.join(str(error).split()) or type(error).__name__})"
     raise UnreadableImage(path, reason)
+
+
+def _decode_sound(data: bytes, path: Path | str, budget: Budget) -> Decoded:
+    """`_decode`, also where Pillow stumbles over what is no part of the picture: texts, a missing end."""
+    try:
+        return _decode(data, path, budget)
+    except ValueError as error:
+        if "MAX_TEXT" not in str(error):
+            raise
+        return _decode(without_long_texts(data), path, budget)
+    except OSError:
+        if not data.startswith(START) or data.endswith(END) or not lacks_only_its_end(data):
+            raise
+        return _decode(data + END, path, budget)
+
+
+def _decode(data: bytes, path: Path | str, budget: Budget) -> Decoded:
+    if tiff := deep_tiff(data):
+        with budget.take(_gb_of_deep(tiff, data), path), _hushed():
+            image = decode_deep_tiff(data, tiff)
+            return Decoded(_to_rgb(_upright(image)), tiff.size, "", profile_other_than_srgb(tiff.profile))
+    with _hushed() if data[4:8] == b"ftyp" else contextlib.nullcontext():
+        image = open_image(data)
+    size = image.size
+    with budget.take(_gb_to_decode(image, data), path):
+        deep = any(";16" in str(tile.args) for tile in image.tile)
+        _check_kind(image, data)
+        with _hushed() if image.format in _HUSHED else contextlib.nullcontext():
+            image.load()
+        rgb = _to_rgb(_upright(image))
+    dark = deep and np.max(rgb.getextrema()) < 16
+    return Decoded(rgb, size, _DARK if dark else "", profile_other_than_srgb(image.info.get("icc_profile")))
 
 
 def _gb_to_decode(image: Image.Image, data: bytes) -> float:
@@ -107,36 +139,43 @@ def _gb_to_decode(image: Image.Image, data: bytes) -> float:
         each += 8  # the coefficients of the whole image
     if image.mode not in ("RGB", "L") or "transparency" in image.info:
         each += 16  # RGBA, a white ground, both in one
+    each += _OF_THE_DECODER.get(image.format or "", 0)
     return (len(data) + each * image.width * image.height) / _GB
 
 
-def _check_kind(image: ImageFile.ImageFile) -> None:
+def _gb_of_deep(tiff: DeepTiff, data: bytes) -> float:
+    """The file once more with another head; a sample as a byte, in windows of three, scaled; the picture."""
+    width, height = tiff.size
+    return (2 * len(data) + (20 * tiff.samples + 8) * width * height) / _GB
+
+
+def _check_kind(image: ImageFile.ImageFile, data: bytes) -> None:
     """Refuse what Pillow reads without a word and wrongly."""
     if (
         image.format == "GIF"
         and "transparency" not in image.info
         and image.tile[0].extents != (0, 0, *image.size)
     ):
-        raise _Unsupported("its first frame does not fill the picture")
+        raise Unsupported("its first frame does not fill the picture")
+    if image.format == "JPEG2000":
+        check_jpeg2000(data, image.size)
     if image.mode == "F":
-        raise _Unsupported("floating-point samples have no agreed white")
+        raise Unsupported("floating-point samples have no agreed white")
     if image.format != "TIFF":
         return
     tags = image.tag_v2  # type: ignore[attr-defined]
     bits, kinds = tags.get(258, (1,)), tags.get(339, (1,))
     if set(kinds) != {1}:
-        raise _Unsupported("samples with a sign or a point")
+        raise Unsupported("samples with a sign or a point")
     if not set(bits) <= {1, 2, 4, 8, 16}:
-        raise _Unsupported(f"{max(bits)} bits a sample")
-    if max(bits) == 16 and tags.get(262) == 0:
-        raise _Unsupported("16 bits a sample of which 0 is white")
+        raise Unsupported(f"{max(bits)} bits a sample")
     if max(bits) == 16 and len(bits) > 1 and str(image.tile[0].args).startswith("('R',"):
-        raise _Unsupported("16 bits a sample in planes")
+        raise Unsupported("16 bits a sample in planes")
 
 
 @contextlib.contextmanager
-def _libtiff_hushed() -> Iterator[None]:
-    """Keep off stderr what libtiff prints there, without the file's name, before Pillow raises."""
+def _hushed() -> Iterator[None]:
+    """Keep off stderr what a library prints there, without the file's name, before Pillow raises."""
     with _stderr:  # one file descriptor, however many threads
         kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
         try:

@@ -13,8 +13,10 @@ import pytest
 from PIL import Image
 
 from pool5.datasets import image_check
-from pool5.datasets.image_bytes import Budget
+from pool5.datasets.image_bytes import Budget, UnreadableImage
 from pool5.datasets.image_check import BadImage, ImageFact, check_images, doubts
+from pool5.datasets.image_file import decode
+from pool5.datasets.jpeg_damage import check_jpeg
 from pool5.errors import UserError
 
 END = b"\xff\xd9"
@@ -122,3 +124,63 @@ def test_a_killed_reader_is_told_with_the_files_at_work(
     monkeypatch.setattr(image_check, "_check_in_pool", killed_at_the_seventh)
     with pytest.raises(UserError, match=r"killed or crashed; at work were (7\.jpg|.*, 7\.jpg)"):
         check_images(tmp_path, names)
+
+
+LAYOUTS: dict[str, dict] = {**KINDS, "restarts in a row": {"restart_marker_blocks": 1}}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_cut_of_a_jpeg_that_loses_pixels_is_found_and_none_that_loses_nothing(layout: str) -> None:
+    options = {"mode": "RGB"} | LAYOUTS[layout]
+    noise = np.random.default_rng(3).integers(0, 256, (17, 23, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).convert(options.pop("mode")).save(buffer, "JPEG", quality=80, **options)
+    data = buffer.getvalue()
+    whole = np.asarray(decode(data, "a.jpg"))
+    for end in range(1, len(data)):
+        for tail in (b"", END, END + b"what phones append"):
+            try:
+                found = np.asarray(decode(data[:end] + tail, "a.jpg"))
+                check_jpeg(data[:end] + tail, "a.jpg")
+            except UnreadableImage:
+                assert end < len(data) - 2, "it lacks nothing but its end marker"
+            else:
+                np.testing.assert_array_equal(found, whole)
+
+
+def test_a_progressive_jpeg_without_its_last_scans_is_damaged() -> None:
+    data = photograph(progressive=True)
+    scans = [at for at in range(len(data)) if data[at : at + 2] == b"\xff\xda"]
+    assert check_jpeg(data, "a.jpg") == ""
+    for at in scans[1:]:
+        with pytest.raises(UnreadableImage, match=r"scans are missing|Inconsistent"):
+            check_jpeg(data[:at] + END, "a.jpg")
+
+
+def test_a_lost_restart_marker_is_found() -> None:
+    data = photograph(restart_marker_rows=1)
+    for number in range(8):
+        at = data.find(bytes([0xFF, 0xD0 + number]))
+        with pytest.raises(UnreadableImage, match=r"damaged .Corrupt JPEG data"):
+            check_jpeg(data[:at] + data[at + 2 :], "a.jpg")
+
+
+def test_bytes_left_over_hide_no_picture_that_ends_early() -> None:
+    """libjpeg tells its first warning alone."""
+    data = photograph(restart_marker_rows=1)
+    at = data.find(b"\xff\xd1")
+    junk = data[:at] + bytes(9) + data[at:]
+    assert check_jpeg(junk, "a.jpg") == "a JPEG with bytes left over"
+    with pytest.raises(UnreadableImage, match="damaged"):
+        check_jpeg(junk[: len(junk) * 2 // 3] + END, "a.jpg")
+
+
+@pytest.mark.parametrize(
+    "beside", [b"\xff\xe0\0\x10JFIF\0\3\1\0\0\1\0\1\0\0", b"\xff\xe2\0\x12ICC_PROFILE\0\7\1ab"]
+)
+def test_what_stands_beside_the_picture_hides_no_damage_and_is_none(beside: bytes) -> None:
+    data = photograph()
+    odd = data[:2] + beside + data[2:]
+    assert check_jpeg(odd, "a.jpg") == ""
+    with pytest.raises(UnreadableImage, match="damaged"):
+        check_jpeg(half(odd) + END, "a.jpg")

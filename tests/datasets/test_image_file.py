@@ -156,7 +156,7 @@ def jpeg() -> bytes:
         (b"<html>not found</html>", "no image of a known kind"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no image of a known kind"),
         (jpeg()[:2000], "damaged"),
-        (jpeg()[:20], "no image of a known kind"),
+        (jpeg()[:20], "damaged .its head cannot be read"),
     ],
     ids=["empty", "html", "postscript", "truncated", "header only"],
 )
@@ -226,6 +226,7 @@ READ = {
     "rgb 8 planes": ((COLOUR >> 8).transpose(2, 0, 1), COLOUR >> 8, PLANES),
     "rgb 8 planes tiles": ((COLOUR >> 8).transpose(2, 0, 1), COLOUR >> 8, PLANES | {"tile": (16, 16)}),
     "white is 0, 8": (GREY >> 8, 255 - (GREY >> 8), {"photometric": "miniswhite"}),
+    "white is 0, 16": (GREY, 255 - (GREY >> 8), {"photometric": "miniswhite"}),
     "grey 16": (GREY, GREY >> 8, {}),
     "grey 16 big-endian": (GREY, GREY >> 8, {"byteorder": ">"}),
     "rgb 16": (COLOUR, COLOUR >> 8, {"photometric": "rgb"}),
@@ -237,7 +238,6 @@ READ = {
 REFUSED = {
     "rgb 16 planes": (COLOUR.transpose(2, 0, 1), PLANES, "16 bits a sample in planes"),
     "rgb 16 planes tiles": (COLOUR.transpose(2, 0, 1), PLANES | {"tile": (16, 16)}, "in planes"),
-    "white is 0, 16": (GREY, {"photometric": "miniswhite"}, "of which 0 is white"),
     "signed 8": ((GREY >> 9).astype("i1"), {}, "a sign or a point"),
     "signed 16": (GREY.astype("i2"), {}, "a sign or a point"),
     "signed 32": (GREY.astype("i4"), {}, "a sign or a point"),
@@ -248,7 +248,7 @@ REFUSED = {
 @pytest.mark.parametrize("kind", READ)
 def test_a_tiff_is_read_as_tifffile_wrote_it(tmp_path: Path, kind: str) -> None:
     samples, expected, options = READ[kind]
-    samples = samples.astype(np.uint8) if "8" in kind else samples
+    samples = samples.astype(np.uint8) if " 8" in kind else samples
     tifffile.imwrite(tmp_path / "a.tif", np.ascontiguousarray(samples), **options)
     found = read_image(tmp_path / "a.tif").astype(int)
     np.testing.assert_array_equal(found, np.broadcast_to(expected.reshape(48, 64, -1), (48, 64, 3)))
@@ -259,16 +259,6 @@ def test_a_tiff_that_pillow_would_show_wrongly_is_refused(tmp_path: Path, kind: 
     samples, options, reason = REFUSED[kind]
     tifffile.imwrite(tmp_path / "a.tif", np.ascontiguousarray(samples), **options)
     with pytest.raises(UnreadableImage, match=reason):
-        read_image(tmp_path / "a.tif")
-
-
-def test_a_tiff_of_12_bits_is_refused(tmp_path: Path) -> None:
-    Image.fromarray(GREY).save(tmp_path / "a.tif")
-    page = tifffile.TiffFile(tmp_path / "a.tif").pages[0]
-    with (tmp_path / "a.tif").open("r+b") as file:
-        file.seek(page.tags["BitsPerSample"].valueoffset)
-        file.write(struct.pack("<H", 12))
-    with pytest.raises(UnreadableImage, match="12 bits a sample"):
         read_image(tmp_path / "a.tif")
 
 
