@@ -44,7 +44,9 @@ def read_row(address: Address, budget: Budget = ANY_MEMORY) -> bytes:
             data = _rows.read(address.file, name, int(row), budget, where)
     except LookupError as error:
         raise UnreadableImage(where, str(error.args[0])) from None
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
+        if getattr(error, "errno", None) is not None:  # not Arrow's own
+            raise
         reason = " ".join(str(error).split())
         raise UnreadableImage(where, f"no Parquet file, or a damaged one ({reason})") from None
     if data is None:

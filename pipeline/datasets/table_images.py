@@ -31,10 +31,12 @@ def addresses_of(table: TableFile, batch: Batch, image: str) -> tuple[pa.Array, 
     """
     column = batch.columns.get(image)
     if column is not None and pa.types.is_struct(column.type):
-        column = pc.struct_field(column, "path")
-    if column is None:
+        column = pc.struct_field(column, "path") if column.type.get_field_index("path") >= 0 else None
+    if column is None and batch.embedded is not None:
         column = pa.nulls(len(batch.lines), pa.string())
-    paths = as_text(column)
+    paths = None if column is None else as_text(column)
+    if paths is None:
+        raise UserError(f"{table}: the column {image} holds no images, neither paths nor bytes")
     if batch.embedded is None:
         _check(table, batch, paths)
         return paths, paths
