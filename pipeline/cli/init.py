@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -13,43 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import yaml
 
 from ..errors import UserError
 from ..files.atomic import write_text
+from ..files.remote import is_remote
+from ..params import read_params
 from ..project import Project
-from .upkeep import shipped
+from .upkeep import graph_for, shipped
 
 if TYPE_CHECKING:
     from ..datasets.recognize import Recognized
 
-_PARAMS = """\
-# Written by `pool5 init`: {described}. Keys that are left out have defaults.
-
-dataset:
-  name: {name}
-  kind: {kind}
-  root: {root}
-  train: {train}
-  test: {test}
-
-models:
-  mobilenet_v2:
-    architecture: mobilenet_v2  # or any network of torchvision, timm/<name>, open_clip/<name>
-    weights: imagenet
-    layers: {{pooled: flatten}}
-
-index: {{of: [mobilenet_v2/pooled]}}
-neighbors: {{of: [mobilenet_v2/pooled]}}
-duplicates: {{of: mobilenet_v2/pooled}}
-tsne: {{of: [mobilenet_v2/pooled]}}
-"""
-_WITH_LABELS = """\
-
-# a linear classifier on the stored layer, and how well it ranks each class
-probe:
-  mobilenet_v2-probe: {of: mobilenet_v2/pooled}
-ap: {of: [mobilenet_v2-probe]}
-"""
+_HEADER = "# Written by `pool5 init`: {}. Keys that are left out have defaults.\n"
 _GITIGNORE = """\
 /.cache/
 /dvc_plots/
@@ -69,11 +44,13 @@ _DVC_CONFIG = """\
 
 @click.command()
 @click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), default=Path())
-@click.option("--images", type=click.Path(path_type=Path), help="The images, or a table of them.")
+@click.option(
+    "--images", help="Their folder or bucket (s3://…), a table of them, COCO's JSON, or a tar shard."
+)
 @click.option(
     "--update", is_flag=True, help="Only renew dvc.yaml and recipes.yaml, after an upgrade of pool5."
 )
-def init(folder: Path, images: Path | None, update: bool) -> None:
+def init(folder: Path, images: str | None, update: bool) -> None:
     """Set up a project in DIR for the images at hand.
 
     Without --images, for the one folder in DIR that holds images; without one, for a small drawn sample.
@@ -103,37 +80,35 @@ def init(folder: Path, images: Path | None, update: bool) -> None:
     click.echo(f"next: {where}dvc repro, then open reports/index.html")
 
 
-def _first_params(folder: Path, images: Path | None) -> tuple[str, str]:
+def _first_params(folder: Path, images: str | None) -> tuple[str, str]:
     """The text of a params.yaml, and what it is for."""
     if images is None:
         return shipped("sample.yaml"), "a small sample that the program draws itself; --images names your own"
     from ..datasets.recognize import recognize
 
     seen = recognize(images)
-    text = _PARAMS + (_WITH_LABELS if seen.has_labels else "").replace("{", "{{").replace("}", "}}")
-    return text.format(**_words(seen, folder)), seen.described
+    preset = shipped("table.yaml" if seen.has_labels else "images.yaml")
+    described = " ".join(seen.described.split())
+    return (
+        f"{_HEADER.format(described)}\n{_dataset_section(seen, folder)}\n{preset[preset.index('models:') :]}",
+        described,
+    )
 
 
-def _words(seen: Recognized, folder: Path) -> dict[str, str]:
-    root = seen.root.resolve()
-    inside = root.is_relative_to(folder.resolve())
-    name = re.sub(r"[^\w.-]+", "-", root.stem).lstrip("-.") or "images"
-    words = {
-        "described": " ".join(seen.described.split()),
-        "name": name,
-        "kind": seen.kind,
-        "root": str(root.relative_to(folder.resolve())) if inside else str(root),
-        "train": seen.train,
-        "test": seen.test,
-    }
-    # JSON's strings are YAML's; plain ones need no quotes
-    return {
-        key: text if key == "described" or re.fullmatch(r"[A-Za-z/][\w./-]*", text) else json.dumps(text)
-        for key, text in words.items()
-    }
+def _dataset_section(seen: Recognized, folder: Path) -> str:
+    root = seen.root
+    if not is_remote(root):
+        inside = Path(root).resolve().is_relative_to(folder.resolve())
+        root = str(Path(root).resolve().relative_to(folder.resolve()) if inside else Path(root).resolve())
+    name = re.sub(r"[^\w.-]+", "-", Path(root).stem).lstrip("-.") or "images"
+    section: dict[str, str | dict[str, str]] = {"name": name, "kind": seen.kind, "root": root}
+    section |= {"train": seen.train, "test": seen.test}
+    section |= {"files": seen.files} if seen.files else {}
+    section |= {"columns": seen.columns} if seen.columns else {}
+    return yaml.safe_dump({"dataset": section}, sort_keys=False, allow_unicode=True, width=100)
 
 
-def _only_images(folder: Path) -> Path | None:
+def _only_images(folder: Path) -> str | None:
     from ..datasets.recognize import recognize
 
     found = []
@@ -147,17 +122,18 @@ def _only_images(folder: Path) -> Path | None:
         found.append(path)
     if len(found) > 1:
         raise UserError(f"{folder}: images in {' and '.join(p.name for p in found)}; name one with --images")
-    return found[0] if found else None
+    return str(found[0]) if found else None
 
 
 def _renew(project: Project, *, only_missing: bool = False) -> bool:
     """Write the installed graph and recipes; gives whether a file changed."""
     changed = False
-    for path, name in ((project.graph, "graph.yaml"), (project.recipes, "recipes.yaml")):
+    graph = graph_for(read_params(project.params).dataset)
+    for path, new in ((project.graph, graph), (project.recipes, shipped("recipes.yaml"))):
         old = path.read_text(encoding="utf-8") if path.exists() else None
-        if old == shipped(name) or (only_missing and old is not None):
+        if old == new or (only_missing and old is not None):
             continue
-        write_text(path, shipped(name))
+        write_text(path, new)
         changed = True
         if old is not None:
             click.echo(f"{path}: renewed")
