@@ -162,7 +162,12 @@ class Project:
 
     def set_aside(self, output: Path) -> Path:
         """Where an output goes that params.yaml names no more."""
-        return self.root / ".cache/removed" / output.relative_to(self.root)
+        return self.aside / output.relative_to(self.root)
+
+    @property
+    def aside(self) -> Path:
+        """The folder of all that was set aside."""
+        return self.root / ".cache/removed"
 
     def timings(self, *parts: str) -> Path:
         return self.root.joinpath(".cache/timings", *parts)

@@ -11,8 +11,8 @@ import numpy as np
 
 from ..errors import UserError
 from ..params import Dataset
-from .address import is_taken
 from .listing import Listing
+from .patterns import name_of
 
 TEST_SHARE, VAL_SHARE = 0.2, 0.2  # of a group's images, and of what is then left for training
 _BY_CLASS = ("folder", "webdataset")  # kinds whose images are drawn class by class, where each shows one
@@ -23,8 +23,8 @@ def draw_splits(listing: Listing, dataset: Dataset, root: str) -> dict[str, List
     """The splits `train`, `test` and, where given, `val` of a listing of all images, in its order.
 
     A fifth goes to `test`, the rest to `train`, a fifth of which is `val` too. Which ones is decided by a
-    hash of their paths from the root, or of the ids of what is in archives, so that the split is the same on
-    every machine.
+    hash of their paths from the root, in a tar of their names there, in a table of their ids, so that the
+    split is the same on every machine.
 
     Raises
     ------
@@ -63,6 +63,5 @@ def _groups(listing: Listing, kind: str) -> Iterable[list[int]]:
 
 
 def _hash(listing: Listing, row: int) -> bytes:
-    path = listing.paths[row]
-    name = listing.ids[row] if "#" in path and is_taken(path) else path
+    name = name_of(listing.paths[row], listing.ids[row])
     return hashlib.blake2b(name.encode(), digest_size=8).digest()

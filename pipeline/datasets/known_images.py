@@ -81,6 +81,18 @@ def know_images(
     return facts
 
 
+def forget_images(kept: Path, digests: np.ndarray) -> None:
+    """Take what is known of some images, by their (n, 16) digests, out of the file."""
+    content = _content(kept)
+    if content is None:  # of another program, which may know them too
+        kept.unlink(missing_ok=True)
+        return
+    keys, table, texts = content
+    stay = ~np.isin(table["digest"], np.ascontiguousarray(digests).view("V16").ravel())
+    if not stay.all():
+        _write(kept, keys[stay], table[stay], texts)
+
+
 def _keys(tree: Tree, paths: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """By image a digest of its address and stamp, (N, 2) uint64, and whether the stamp is to be trusted."""
     latest = time.time_ns() - _RACY
@@ -107,18 +119,10 @@ def _about() -> str:
 def _read(kept: Path, keys: np.ndarray, facts: Facts) -> tuple[np.ndarray, int]:
     """Take in what is known; which rows these are, and how many images the file knows."""
     known = np.zeros(len(facts), bool)
-    try:
-        data = kept.read_bytes()
-    except OSError:
+    content = _content(kept)
+    if content is None or not len(content[0]):
         return known, 0
-    if hashlib.sha256(data[_SEAL:]).digest() != data[:_SEAL]:
-        return known, 0
-    with np.load(io.BytesIO(data[_SEAL:]), allow_pickle=False) as file:
-        if file["about"].item() != _about():
-            return known, 0
-        old, table, texts = file["keys"], file["table"], file["texts"].tolist()
-    if not len(old):
-        return known, 0
+    old, table, texts = content
     at = np.minimum(np.searchsorted(old[:, 0], keys[:, 0]), len(old) - 1)
     known = (old[at] == keys).all(axis=1)
     rows = table[at[known]]
@@ -129,17 +133,29 @@ def _read(kept: Path, keys: np.ndarray, facts: Facts) -> tuple[np.ndarray, int]:
     return known, len(old)
 
 
+def _content(kept: Path) -> tuple[np.ndarray, np.ndarray, list[str]] | None:
+    """Keys, table and texts of a file; None where there is none that this program wrote."""
+    try:
+        data = kept.read_bytes()
+    except OSError:
+        return None
+    if hashlib.sha256(data[_SEAL:]).digest() != data[:_SEAL]:
+        return None
+    with np.load(io.BytesIO(data[_SEAL:]), allow_pickle=False) as file:
+        if file["about"].item() != _about():
+            return None
+        return file["keys"], file["table"], file["texts"].tolist()
+
+
 def _save(kept: Path, keys: np.ndarray, facts: Facts, rows: np.ndarray) -> None:
     rows = np.flatnonzero(rows & ~facts.bad)
     rows = rows[np.argsort(keys[rows, 0])]
+    _write(kept, keys[rows], facts.table[rows], facts.texts)
+
+
+def _write(kept: Path, keys: np.ndarray, table: np.ndarray, texts: list[str]) -> None:
     content = io.BytesIO()
-    np.savez(
-        content,
-        about=_about(),
-        keys=keys[rows],
-        table=facts.table[rows],
-        texts=np.array(facts.texts, np.str_),
-    )
+    np.savez(content, about=_about(), keys=keys, table=table, texts=np.array(texts, np.str_))
     data = content.getbuffer()
     try:
         with atomic_write(kept) as temporary, temporary.open("wb") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
@@ -61,7 +62,6 @@ def read_shard(file: BinaryIO, where: str, columns: Columns) -> Shard:
     """
     samples, links = _samples(file, where)
     shard = Shard([], [], [], [], 0, links)
-    known: dict[tuple[str, ...], tuple[str, ...]] = {}  # each once: a million images have a thousand
     wanted = None if columns.image == Columns().image else columns.image.lower().lstrip(".")
     lacking = 0
     for key, sample in samples.items():
@@ -69,12 +69,11 @@ def read_shard(file: BinaryIO, where: str, columns: Columns) -> Shard:
         if image is None:
             lacking += 1
             continue
-        refuse_unsafe(name := _clean(image.name, where), where)
-        labels = _labels(file, sample, columns, f"{where}#{key}")
+        refuse_unsafe(image.name, where)
         shard.keys.append(key)
-        shard.images.append(name)
+        shard.images.append(image.name)
         shard.spans.append((image.offset, image.length))
-        shard.labels.append(None if labels is None else known.setdefault(labels, labels))
+        shard.labels.append(_labels(file, sample, columns, f"{where}#{key}"))
     return dataclasses.replace(shard, lacking=lacking)
 
 
@@ -105,17 +104,26 @@ def _put(samples: dict[str, dict[str, Member]], name: str, member: Member, where
     sample = samples.setdefault(key, {})
     if ending in sample:
         raise UserError(f"{where}: {clean!r} is there twice; pack it anew")
-    sample[ending] = member
+    sample[ending] = member if clean == member.name else member._replace(name=clean)
 
 
 def _clean(name: str, where: str) -> str:
     """A member's name as a path from nowhere; '' of a hidden file, and of what systems leave behind."""
-    parts = [part for part in name.split("/") if part not in ("", ".")]
-    if ".." in parts:
+    folder, _, last = name.rpartition("/")
+    if (start := _clean_folder(folder)) is None:
         raise UserError(f"{where}: {name!r} leads out of the archive; pack it anew")
+    return "" if start == "." or last.startswith(".") else start + last
+
+
+@functools.lru_cache
+def _clean_folder(folder: str) -> str | None:
+    """A folder with a `/` at its end; '.' where it is passed over, None where it leads out of the archive."""
+    parts = [part for part in folder.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        return None
     if any(part[0] == "." or part in OF_THE_SYSTEM for part in parts):
-        return ""
-    return "/".join(parts)
+        return "."
+    return "".join(f"{part}/" for part in parts)
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -141,7 +149,7 @@ def _labels(file: BinaryIO, sample: _Sample, columns: Columns, where: str) -> tu
     named = columns.labels
     text = (named or "cls").lower().lstrip(".")
     if text in sample and text != "json":
-        return _distinct(_read(file, sample[text], where).splitlines(), columns.separator)
+        return _lines(_read(file, sample[text], where), columns.separator)
     if "json" not in sample:
         return None
     try:
@@ -159,6 +167,11 @@ def _labels(file: BinaryIO, sample: _Sample, columns: Columns, where: str) -> tu
             f"{where}.json: labels are a name, a whole number or a list of them, not {said!r:.60}"
         )
     return _distinct(map(str, values), columns.separator)
+
+
+@functools.lru_cache(1 << 14)  # a million images have a thousand labels
+def _lines(text: str, separator: str | None) -> tuple[str, ...]:
+    return _distinct(text.splitlines(), separator)
 
 
 def _distinct(names: Any, separator: str | None) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from ..errors import UserError
 from ..files.hints import counted, did_you_mean, some_of
 from ..params import Dataset
 from .address import Address
-from .listing import refuse_unsafe
+from .listing import UNSPLIT, refuse_unsafe
 from .tree import Tree
 
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")
@@ -20,7 +20,7 @@ _MOST = 1_000_000  # names of one pattern
 
 
 def shards_by_split(tree: Tree, dataset: Dataset, also: Collection[str] = ()) -> Mapping[str, list[str]]:
-    """The shards of each split that is read, sorted; {'': all of them} where splits are to be drawn.
+    """The shards of each split that is read, sorted; all of them under UNSPLIT where none says.
 
     `dataset.files` says which: {split: pattern}, or a pattern for all. `*` and `?` stand for any characters,
     `{000..146}` and `{a,b}` for several names, each of which must be there. Without: every .tar. A shard is
@@ -32,14 +32,16 @@ def shards_by_split(tree: Tree, dataset: Dataset, also: Collection[str] = ()) ->
         If there is no such shard, or it is not clear which split one is of.
     """
     named = dataset.splits(also)
-    if isinstance(dataset.files, Mapping):
+    if isinstance(dataset.files, Mapping) and not dataset.lists:
         for split in named:
             if split not in dataset.files:
                 raise UserError(
                     f"dataset.files: no shards of the split {split}{did_you_mean(split, dataset.files)}"
                 )
         return {split: _matching(tree, dataset.files[split]) for split in named}
-    shards = _matching(tree, dataset.files or "*.tar")
+    files = dataset.files or "*.tar"
+    patterns = [files] if isinstance(files, str) else files.values()
+    shards = sorted({path for pattern in patterns for path in _matching(tree, pattern)})
     by_split: dict[str, list[str]] = {split: [] for split in named}
     for shard in shards:
         words = re.split(r"[^0-9A-Za-z]+", shard.removesuffix(".tar"))
@@ -51,8 +53,8 @@ def shards_by_split(tree: Tree, dataset: Dataset, also: Collection[str] = ()) ->
             )
         for split in found:
             by_split[split].append(shard)
-    if not any(by_split.values()):
-        return {"": shards}
+    if dataset.lists or not any(by_split.values()):
+        return {UNSPLIT: shards}
     for split, found in by_split.items():
         if not found:
             raise UserError(

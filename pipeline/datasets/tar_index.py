@@ -70,7 +70,7 @@ def members(file: BinaryIO, where: str) -> Iterator[Member]:
                 raise UserError(f"{where}: {length} bytes about the member at byte {at}: damaged")
             said |= _said(kind, file.read(length))
             continue
-        if kind == b"S" or any(word.startswith("GNU.sparse") for word in said):
+        if kind == b"S" or (said and any(word.startswith("GNU.sparse") for word in said)):
             raise UserError(f"{where}: {name!r} is stored without its holes; pack it without --sparse")
         is_folder = kind == _FOLDER or name.endswith("/")
         if kind in (_HARD_LINK, _LINK):

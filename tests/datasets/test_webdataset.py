@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tarfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -16,7 +16,10 @@ from tars import IMAGES, jpeg, write_shards, write_tar
 
 from pool5.datasets.address import Address
 from pool5.datasets.image_bytes import read_bytes
+from pool5.datasets.known_shards import know_shards
 from pool5.datasets.listing import Listing
+from pool5.datasets.shard import Shard
+from pool5.datasets.tree import LocalTree
 from pool5.errors import UserError
 from pool5.params.sections import Columns
 
@@ -72,10 +75,12 @@ def test_a_folder_packed_into_shards_lists_the_same_ids_labels_bytes_and_splits(
     ours, theirs = list_shards(shards), listed("folder", folder)
     for split, listing in theirs.items():
         assert ours[split].classes == listing.classes
-        assert ours[split].ids == tuple(name.removesuffix(".jpg") for name in listing.ids)
-        np.testing.assert_array_equal(np.asarray(ours[split].labels), np.asarray(listing.labels))
-        for mine, path in zip(ours[split].paths, listing.paths, strict=True):
-            assert read_bytes(Address.parse(mine, shards)) == read_bytes(Address.parse(path, folder))
+        wanted = {name.removesuffix(".jpg"): own for name, own in labels_of(listing).items()}
+        assert labels_of(ours[split]) == wanted
+        theirs_of = dict(zip(wanted, listing.paths, strict=True))
+        for name, path in zip(ours[split].ids, ours[split].paths, strict=True):
+            there = Address.parse(theirs_of[name], folder)
+            assert read_bytes(Address.parse(path, shards)) == read_bytes(there)
 
 
 def test_shards_that_the_library_webdataset_writes_are_read(tmp_path):
@@ -233,7 +238,7 @@ def test_shards_without_an_image_are_told_and_none_at_all_is_an_error(tmp_path):
     assert "1 shard without an image: train-1.tar" in found.remarks
     for path in tmp_path.glob("*.tar"):
         path.write_bytes(b"")
-    assert "no image in 3 shards" in told(tmp_path)
+    assert "no image in 2 shards of the split train" in told(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["train-0.tar.gz", "train-0.tgz"])
@@ -253,6 +258,59 @@ def test_no_shard_at_all_is_told(tmp_path):
 def test_a_shard_whose_name_cannot_stand_in_an_address_is_told(tmp_path):
     write_tar(tmp_path / "a.tar#b.tar", {"1.jpg": b"1"})
     assert "must end in .tar, once" in told(tmp_path)
+
+
+# --- what is kept
+
+
+class Counting(LocalTree):
+    """A tree that notes what is opened."""
+
+    def __init__(self, root: Path, kept: Path) -> None:
+        super().__init__(str(root))
+        self.kept, self.asked = kept, []
+
+    def open(self, path: str) -> BinaryIO:
+        self.asked.append(path)
+        return super().open(path)
+
+
+def test_only_new_and_changed_shards_are_read_again(tmp_path):
+    root, kept = tmp_path / "root", tmp_path / "kept"
+    names = [f"{n}.tar" for n in range(4)]
+    for n, name in enumerate(names):
+        write_tar(root / name, {f"{n}.jpg": b"%d" % n, f"{n}.cls": b"cat"})
+
+    def read() -> tuple[list[str], dict[str, Shard]]:
+        tree = Counting(root, kept)
+        shards = know_shards(tree, names, Columns())
+        return tree.asked, shards
+
+    # files of this very second count as old here
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pool5.datasets.known_shards._RACY", -(10**12))
+        opened, first = read()
+        assert opened == names
+        assert read() == ([], first)
+        write_tar(root / "1.tar", {"x.jpg": b"x"})
+        names.append("4.tar")
+        write_tar(root / "4.tar", {"y.jpg": b"y"})
+        names.remove("0.tar")
+        opened, second = read()
+        assert opened == ["1.tar", "4.tar"]
+        assert second["1.tar"].keys == ["x"]
+        assert len(list(kept.iterdir())) == 4
+        for file in kept.iterdir():
+            file.write_bytes(file.read_bytes()[:-1] + b"?")
+        assert read() == (names, second)
+
+
+def test_a_shard_that_has_just_been_written_is_not_taken_for_unchanged(tmp_path):
+    write_tar(tmp_path / "root/0.tar", {"1.jpg": b"1"})
+    for _ in range(2):
+        tree = Counting(tmp_path / "root", tmp_path / "kept")
+        know_shards(tree, ["0.tar"], Columns())
+        assert tree.asked == ["0.tar"]
 
 
 # --- labels
