@@ -46,7 +46,7 @@ def _make(
     earlier = units.latest(
         [_GRAPH, _ROWS], lambda unit: is_of(unit / _GRAPH, reference, settings.metric, settings.depth)
     )
-    update = GraphUpdate(files, layer, earlier and (earlier / _GRAPH, earlier / _ROWS))
+    update = GraphUpdate(files, layer, (earlier / _GRAPH, earlier / _ROWS) if earlier else None)
     write_graph(files, layer, settings, folder / _GRAPH, update)
     update.save(folder / _ROWS)
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
+from ..analysis.kept_map import EarlierMap, decides_places, is_of, save_rows
 from ..analysis.layer_map import map_layer
 from ..figures.map_table import write_map_table
 from ..figures.tsne import draw_map, draw_panels
@@ -19,9 +21,10 @@ from ..project import Project
 from ..results.record import load_record, save_record, tell_gaps
 from ..results.tsne_map import TsneResult
 from ..store.feature_file import FeatureFile
+from ..store.unit_cache import UnitCache
 from . import run, unit_cache
 
-_RECORD = "record.json"
+_RECORD, _ROWS = "record.json", "rows.json"  # and what a later map can keep its points by
 _RENDERED = ("map.csv", "map.png", "map.svg", "panels.png", "panels.svg")
 _LIBRARIES = ("openTSNE", "scikit-learn", "matplotlib")
 
@@ -37,8 +40,8 @@ def main() -> None:
             file = FeatureFile.open(project.features(model, params.dataset.test))
             record = project.result(f"tsne/{reference}")
             outputs = {_RECORD: record} | {n: project.report("tsne", reference, n) for n in _RENDERED}
-            make = functools.partial(_map, file, layer, params.tsne)
-            units.put(_key(file, layer, params.tsne), outputs, make)
+            make = functools.partial(_map, units, file, layer, params.tsne)
+            units.put(_key(file, layer, params.tsne), outputs, make, beside=[_ROWS])
             found = load_record(TsneResult, record)
             tell_gaps(found)
             metrics[reference] = found.metrics()
@@ -46,8 +49,11 @@ def main() -> None:
 
 
 def _key(file: FeatureFile, layer: str, settings: Tsne) -> dict[str, Any]:
+    plain = msgspec.to_builtins(msgspec.structs.replace(settings, of=()))
+    if not settings.keep:
+        del plain["keep"]  # units of before it came are found
     return {
-        "settings": msgspec.to_builtins(msgspec.structs.replace(settings, of=())),
+        "settings": plain,
         "of": [file.model, layer, file.split],
         "layer": file.layer_digest(layer),
         "ids": file.ids_digest,
@@ -57,10 +63,16 @@ def _key(file: FeatureFile, layer: str, settings: Tsne) -> dict[str, Any]:
     }
 
 
-def _map(file: FeatureFile, layer: str, settings: Tsne, folder: Path) -> None:
-    result = map_layer(file, layer, settings)
+def _map(units: UnitCache, file: FeatureFile, layer: str, settings: Tsne, folder: Path) -> None:
+    about = decides_places(f"{file.model}/{layer} {file.split}", settings)
+    earlier = None
+    if settings.keep and (unit := units.latest([_RECORD, _ROWS], lambda unit: is_of(unit / _ROWS, about))):
+        earlier = EarlierMap.load(unit / _RECORD, unit / _ROWS)
+    result = map_layer(file, layer, settings, earlier)
+    rows = file.rows(result.ids)
     save_record(result, folder / _RECORD)
-    labels = file.labels[file.rows(result.ids)]
+    save_rows(np.asarray(file.layer(layer)[rows]), about, folder / _ROWS)
+    labels = file.labels[rows]
     title = f"{result.layer}: t-SNE of {result.images} images of {result.split}"
     write_map_table(result, labels, file.classes, folder / "map.csv")
     draw_map(result, labels, file.classes, folder / "map", title=title)

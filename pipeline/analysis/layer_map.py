@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 from collections.abc import Sequence
@@ -10,10 +11,11 @@ import numpy as np
 from msgspec.structs import replace
 
 from ..params.sections import Tsne
-from ..results.tsne_map import TsneResult
+from ..results.tsne_map import KeptMap, TsneResult
 from ..search.vectors import check_finite
 from ..store.feature_file import FeatureFile
-from .map_trust import Trust, measure_trust
+from .kept_map import EarlierMap, as_made, keep_points, lasting_sample
+from .map_trust import Trust, knn_preservation, measure_trust
 from .tsne import choose_backend, draw_sample, make_map
 
 _FEWEST = 4  # images, of which two have a neighbor and a stranger
@@ -22,8 +24,13 @@ _NAMED = 5  # classes named in a gap
 _log = logging.getLogger(__name__)
 
 
-def map_layer(file: FeatureFile, layer: str, settings: Tsne) -> TsneResult:
+def map_layer(file: FeatureFile, layer: str, settings: Tsne, earlier: EarlierMap | None = None) -> TsneResult:
     """Map a sample of a layer's rows and measure the map.
+
+    Parameters
+    ----------
+    earlier : EarlierMap, optional
+        With `settings.keep`: the map whose points are kept.
 
     Raises
     ------
@@ -31,7 +38,10 @@ def map_layer(file: FeatureFile, layer: str, settings: Tsne) -> TsneResult:
         If a value is not finite.
     """
     name = f"{file.model}/{layer}"
-    rows = draw_sample(len(file), settings.sample, settings.seed)
+    if settings.keep:
+        rows = lasting_sample(file.digests, settings.sample, settings.seed)
+    else:
+        rows = draw_sample(len(file), settings.sample, settings.seed)
     features, ids, labels = np.asarray(file.layer(layer)[rows]), file.ids[rows], file.labels[rows]
     check_finite(features, ids, file.model, f"tsne: {name}")
     perplexity, gaps = _perplexity(settings.perplexity, len(rows))
@@ -43,7 +53,8 @@ def map_layer(file: FeatureFile, layer: str, settings: Tsne) -> TsneResult:
     backend, why = choose_backend(len(rows), settings.backend)
     _log.info("tsne %s: %d of %d images of %s, %s", name, len(rows), len(file), file.split, why)
     draw = functools.partial(make_map, features, perplexity=perplexity, backend=backend)
-    found = draw(seed=settings.seed)
+    kept = _keep(settings, earlier, ids, features)
+    found = kept if isinstance(kept, _Kept) else draw(seed=settings.seed)
     starts = [settings.seed + 1 + i for i in range(settings.stability_seeds)]
     others = [draw(seed=seed, start="random").points for seed in starts]
     trust = measure_trust(features, labels, file.classes, found.points, others, seed=settings.seed)
@@ -59,7 +70,42 @@ def map_layer(file: FeatureFile, layer: str, settings: Tsne) -> TsneResult:
         stability=trust.stability,
         by_class=trust.by_class,
     )
+    if isinstance(kept, _Kept):
+        result, gaps = replace(result, perplexity=kept.perplexity, kept=kept.told), kept.gaps
+    elif settings.keep:
+        result, gaps = replace(result, kept=as_made(result.ids, result.points)), [*kept, *gaps]
     return replace(result, gaps=(*gaps, *_class_gaps(file.classes, trust)))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kept:
+    """An earlier map with the images of now; it has no divergence unless it is as it was made."""
+
+    points: np.ndarray
+    kl: float | None
+    perplexity: float
+    told: KeptMap
+    gaps: list[str]
+
+
+def _keep(
+    settings: Tsne, earlier: EarlierMap | None, ids: np.ndarray, features: np.ndarray
+) -> _Kept | list[str]:
+    """The earlier map, or the gap where there is one that cannot be kept."""
+    if not settings.keep or earlier is None or not earlier.result.ids:
+        return []
+    found = keep_points(earlier, ids, features)
+    if isinstance(found, str):
+        return [f"the earlier map was not kept: {found}"]
+    points, told = found
+    perplexity, gaps = _perplexity(settings.perplexity, told.images)
+    kl = earlier.result.kl
+    if told.placed or told.gone:
+        placed = np.isin(ids, told.placed)
+        told = replace(told, knn_preservation=knn_preservation(features, points, placed))
+        kl, share = None, f"{len(told.placed)} of {len(ids)} images were placed"
+        gaps.append(f"no KL divergence: {share} into the map of {told.images}, of which {told.gone} are gone")
+    return _Kept(points, kl, perplexity, told, gaps)
 
 
 def _perplexity(wanted: float, count: int) -> tuple[float, list[str]]:

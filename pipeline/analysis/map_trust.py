@@ -66,6 +66,15 @@ def measure_trust(
     )
 
 
+def knn_preservation(features: np.ndarray, points: np.ndarray, some: np.ndarray) -> float | None:
+    """As `Trust.knn_preservation`, over the images of a (N,) bool mask; None where it is of none."""
+    if not some.any():
+        return None
+    features, k = centred(features), min(_NEIGHBORS, (len(features) - 1) // 2)
+    in_layer, _ = nearest_rows(features, features, k, exclude_self=True)
+    return _overlap(in_layer[some], _neighbors_on(points, k)[some])
+
+
 def _neighbors_on(points: np.ndarray, k: int) -> np.ndarray:
     return nearest_rows(centred(points), centred(points), k, exclude_self=True)[0]
 

@@ -224,7 +224,13 @@ def _trust_text(result: TsneResult) -> str:
     kept = f"{result.neighbors} nearest kept {result.knn_preservation:.0%}"
     if result.stability is not None:
         kept += f"   ·   the same from other starts {result.stability:.0%}"
-    return f"KL divergence {result.kl:.3f}   ·   trustworthiness {result.trustworthiness:.3f}\n{kept}"
+    told = [f"trustworthiness {result.trustworthiness:.3f}"]
+    if result.kl is not None:
+        told.insert(0, f"KL divergence {result.kl:.3f}")
+    if result.kept and result.kept.placed:
+        placed = len(result.kept.placed)
+        told.append(f"{placed} of {result.images} placed ({placed / result.images:.1%})")
+    return "   ·   ".join(told) + f"\n{kept}"
 
 
 def _purity_text(part: ClassOnMap) -> str:

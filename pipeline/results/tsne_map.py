@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from msgspec import UNSET, UnsetType
+
 from .record import Part, Record
 
 
@@ -17,6 +19,30 @@ class ClassOnMap(Part, frozen=True):
     purity: float
     purity_in_layer: float
     chance: float
+
+
+class KeptMap(Part, frozen=True):
+    """Of a map that keeps its points (`tsne.keep`): the map that was made, and what was placed into it since.
+
+    Attributes
+    ----------
+    digest : str
+        Of the ids and points of the map that was made.
+    images : int
+        That it was made of.
+    gone : int
+        How many of these are not on the map any more.
+    placed : tuple of str
+        Ids of the images that were placed into it, in the order of the map's.
+    knn_preservation : float or None
+        As that of the map, over the placed images alone.
+    """
+
+    digest: str
+    images: int
+    gone: int = 0
+    placed: tuple[str, ...] = ()
+    knn_preservation: float | None = None
 
 
 class TsneResult(Record, frozen=True):
@@ -41,7 +67,8 @@ class TsneResult(Record, frozen=True):
     neighbors : int or None
         How many nearest images the measures look at.
     kl : float or None
-        Kullback-Leibler divergence of the map's similarities from the layer's, in nats.
+        Kullback-Leibler divergence of the map's similarities from the layer's, in nats; None where images
+        were placed into the map or are gone from it.
     trustworthiness : float or None
         Venna and Kaski (2001), of the `neighbors` nearest: 1 if no false neighbors are on the map.
     knn_preservation : float or None
@@ -49,6 +76,8 @@ class TsneResult(Record, frozen=True):
     stability : float or None
         Share of the nearest on the map that further maps from random starts have as well, on average.
     by_class : tuple of ClassOnMap
+    kept : KeptMap
+        Set where `tsne.keep` is; where it is not, the record says nothing of it.
     gaps : tuple of str
         What there is not, and why.
     """
@@ -69,6 +98,7 @@ class TsneResult(Record, frozen=True):
     knn_preservation: float | None = None
     stability: float | None = None
     by_class: tuple[ClassOnMap, ...] = ()
+    kept: KeptMap | UnsetType = UNSET
     gaps: tuple[str, ...] = ()
 
     def metrics(self) -> dict[str, Any]:
@@ -82,4 +112,6 @@ class TsneResult(Record, frozen=True):
             for name in ("purity", "purity_in_layer", "chance")
         }
         told = {"backend": self.backend, "images": self.images, "neighbors": self.neighbors}
+        if self.kept:
+            told["placed"] = len(self.kept.placed)
         return {name: value for name, value in (told | single | by_class).items() if value is not None}

@@ -65,7 +65,7 @@ def _keep_beside(kept: np.ndarray, old: np.ndarray, new: np.ndarray) -> None:
     free = np.ones(len(old), bool)
     free[kept[kept >= 0]] = False
     for step, start, stop in ((1, 0, len(new)), (-1, len(new) - 1, -1)):
-        beside = -1 if step == 1 else len(old)
+        beside: int | None = -1 if step == 1 else len(old)
         for row in range(start, stop, step):
             if kept[row] < 0 and beside is not None:
                 wanted = beside + step

@@ -1,8 +1,8 @@
 """The lists of nearest rows that a neighbor graph holds, after some rows are gone and others have come.
 
 The nearest of a row are those that come first by distance and, at the same distance, by row number. The
-distance of a pair has the same bits whatever else is asked (`search.exact`), so a list holds, as far as its rows
-are still there and in the same order. Beyond its last row it says nothing.
+distance of a pair has the same bits whatever else is asked (`search.exact`), so a list holds as far as its
+rows are still there and in the same order. Beyond its last row it says nothing.
 """
 
 from __future__ import annotations

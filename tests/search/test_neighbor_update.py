@@ -100,7 +100,7 @@ def histories(draw) -> list[Splits]:
 
 @pytest.mark.parametrize("metric", METRICS)
 @given(states=histories(), depth=st.integers(1, 6))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_whatever_was_changed_twice_the_file_is_that_of_a_graph_made_anew(
     metric, states, depth, tmp_path_factory
 ):

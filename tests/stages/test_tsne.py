@@ -34,14 +34,20 @@ def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copy(Path(__file__).parents[2] / "recipes.yaml", tmp_path)
     (tmp_path / "params.yaml").write_text(PARAMS.format(of="net/a"))
-    layers = {name: np.random.default_rng(i).normal(size=(20, 4)).astype("f4") for i, name in enumerate("ab")}
+    write(np.arange(20))
+    return Project()
+
+
+def write(images: np.ndarray) -> None:
+    """The features of some images, given by number."""
+    every = {name: np.random.default_rng(i).normal(size=(99, 4)).astype("f4") for i, name in enumerate("ab")}
     write_feature_file(
         Project().features("net", "test"), dataset="toy", split="test", model="net", classes=("cat",),
-        ids=np.array([f"{i:03}" for i in range(20)]), digests=np.zeros((20, 16), np.uint8),
-        labels=np.ones((20, 1), np.int8), layers=layers,
+        ids=np.array([f"{i:03}" for i in images]), digests=np.zeros((len(images), 16), np.uint8),
+        labels=np.ones((len(images), 1), np.int8),
+        layers={name: layer[images] for name, layer in every.items()},
         keys={name: FeatureKey("net", "0" * 64, name, {}, "fp32", "float32", 1) for name in "ab"},
     )  # fmt: skip
-    return Project()
 
 
 def test_every_layer_gets_a_record_its_figures_and_its_metrics(project):
@@ -64,6 +70,36 @@ def test_a_further_layer_costs_that_layer_alone(project, monkeypatch):
     assert made == ["b"]
     assert project.result("tsne/net/a").read_bytes() == before
     assert set(json.loads(project.metrics("tsne").read_text())) == {"net/a", "net/b"}
+
+
+def test_a_kept_map_has_its_old_points_and_says_which_are_placed(project):
+    project.params.write_text(PARAMS.format(of="net/a").replace("seeds: 0", "seeds: 0, keep: true"))
+    tsne.main()
+    made = load_record(TsneResult, project.result("tsne/net/a"))
+    assert (made.kept.images, made.kept.placed) == (20, ())
+    shutil.rmtree(project.result_folder("tsne"))  # as DVC does
+    write(np.arange(1, 22))
+    tsne.main()
+    found = load_record(TsneResult, project.result("tsne/net/a"))
+    assert found.points[:19] == made.points[1:]
+    assert (found.kept.digest, found.kept.gone, found.kept.placed) == (made.kept.digest, 1, ("020", "021"))
+    assert (found.kl, found.metrics()["placed"]) == (None, 2)
+    assert any(
+        "2 of 21 images were placed into the map of 20, of which 1 are gone" in gap for gap in found.gaps
+    )
+    first = project.result("tsne/net/a").read_bytes()
+    tsne.main()
+    assert project.result("tsne/net/a").read_bytes() == first
+    write(np.arange(5, 60))
+    tsne.main()
+    anew = load_record(TsneResult, project.result("tsne/net/a"))
+    assert (anew.kept.images, anew.kept.placed) == (55, ())
+    assert "the earlier map was not kept: 5 of the 20 images that it was made of are gone" in anew.gaps
+
+
+def test_a_map_that_is_not_kept_says_nothing_of_it(project):
+    tsne.main()
+    assert '"kept"' not in project.result("tsne/net/a").read_text()
 
 
 def test_with_nothing_asked_for_every_output_is_there_and_empty(project):
