@@ -16,6 +16,7 @@ from ..params import Dataset
 from ..params.sections import is_list
 from .listing import UNSPLIT, Listing
 from .named_files import composed
+from .objects import without_objects
 from .patterns import name_of
 
 _EVERY = ""  # of lines that no [split] stands before
@@ -59,9 +60,14 @@ def leave_out_listed(listings: Mapping[str, Listing], dataset: Dataset, project:
         odd = [f"[{part}], which is no split that is read" for part in parts if part not in (_EVERY, *left)]
         unknown = {name for names in parts.values() for name in names}
         for split, listing in left.items():
+            names = {**parts.get(_EVERY, {}), **parts.get(split, {})}
+            if dataset.objects:
+                listing, objects = without_objects(listing, names, file)
+                left[split] = listing
+                unknown -= objects
             rows_of = _Names(listing)
             out = set()
-            for name in {**parts.get(_EVERY, {}), **parts.get(split, {})}:
+            for name in names:
                 out.update(rows_of.all(name))
                 unknown -= {name} if rows_of.all(name) else set()
             if not out:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -110,6 +110,16 @@ def objects_of(
         sizes=crops[kept, 2:].astype(np.int32),
         labels=_labels([own[row] for row in kept], images.classes),
     ), lost
+
+
+def without_objects(listing: Listing, names: Collection[str], why: str) -> tuple[Listing, set[str]]:
+    """The listing without the objects that `why` names by their ids, which are given as well."""
+    gone = {_id_of(box) for box in listing.objects} & set(names)
+    if not gone:
+        return listing, gone
+    boxes = tuple(box for box in listing.objects if _id_of(box) not in gone)
+    remark = f"{why} leaves out {counted(len(gone), 'object')} of {listing.split}"
+    return dataclasses.replace(listing, objects=boxes, remarks=(*listing.remarks, remark)), gone
 
 
 def objects_ahead(listing: Listing) -> Listing:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from coco_files import write_coco
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -9,11 +10,14 @@ from PIL import Image
 from pool5.datasets.address import Address
 from pool5.datasets.image_bytes import digest_of
 from pool5.datasets.image_file import read_image
+from pool5.datasets.kinds import list_splits
 from pool5.datasets.listing import Listing, ObjectBox
 from pool5.datasets.manifest import Manifest
 from pool5.datasets.objects import LostBoxes, numbered, objects_of
+from pool5.datasets.tree import open_tree
 from pool5.errors import UserError
 from pool5.labels import Labels
+from pool5.params import Dataset
 
 CLASSES = ("cat", "dog")
 UPRIGHT = np.zeros(2, bool)
@@ -149,3 +153,19 @@ def test_a_data_set_without_boxes_is_refused_in_a_line():
     with pytest.raises(UserError, match="root has no annotated boxes") as told:
         numbered({"test": listing}, "root")
     assert "\n" not in str(told.value)
+
+
+def test_a_list_that_is_left_out_may_name_objects(tmp_path):
+    for split in ("train", "test"):
+        write_coco(tmp_path / f"{split}.json", [f"{split}1.jpg", f"{split}2.jpg"])
+    (tmp_path / "near.txt").write_text("[train]\ntrain1#1\ntrain2\nnothing#1\n")
+    asked = {"name": "any", "kind": "coco", "root": str(tmp_path), "train": "train", "test": "test"}
+    dataset = Dataset(**asked, objects=True, exclude=("near.txt",))
+    listings = list_splits(dataset, open_tree(str(tmp_path)), tmp_path)
+    assert [(box.id, box.number) for box in listings["train"].objects] == [("train1", 2)]
+    assert len(listings["test"].objects) == 3
+    assert listings["train"].remarks == (
+        "near.txt leaves out 1 object of train",
+        "near.txt leaves out 1 image of train",
+        "near.txt has 1 name of no image that is read: nothing#1",
+    )
