@@ -107,11 +107,12 @@ class Tree(abc.ABC):
         found, inside = list(found), (*inside, home)
         for link, target in self.again.items():
             there = f"{target}/"
-            if not link.startswith(home) or there.startswith(inside):
+            if not link.startswith(home):
                 continue
             if any(known.startswith(there) for known in inside):
                 refuse_loop(self.where(link), self.where(target))
-            found += [link + path[len(target) :] for path in self.under(target, inside)]
+            if not there.startswith(inside):
+                found += [link + path[len(target) :] for path in self.under(target, inside)]
         return sorted(prefix + path[len(home) :] for path in found)
 
     def home(self, path: str) -> str:

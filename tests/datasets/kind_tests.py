@@ -9,10 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from listed import listed
+from memory_tree import MemoryTree
 
 from pool5.datasets.address import Address
 from pool5.datasets.image_file import read_image
 from pool5.datasets.listing import Listing, can_be_written
+from pool5.datasets.patterns import name_of
 from pool5.errors import UserError
 
 
@@ -23,8 +25,8 @@ class KindTests:
     write: Callable[[Path], None]
     settings: ClassVar[dict[str, Any]] = {}  # further ones of the section dataset
 
-    def list(self, root: Path) -> dict[str, Listing]:
-        return listed(self.kind, root, **self.settings)
+    def list(self, root: Path, **further: Any) -> dict[str, Listing]:
+        return listed(self.kind, root, **{**self.settings, **further})
 
     @pytest.fixture
     def root(self, tmp_path: Path) -> Path:
@@ -69,6 +71,44 @@ class KindTests:
         for split, listing in listings.items():
             assert (again[split].ids, again[split].paths) == (listing.ids, listing.paths)
             np.testing.assert_array_equal(np.asarray(again[split].labels), np.asarray(listing.labels))
+
+    def test_a_tree_that_is_no_folder_gives_the_same_listings(self, root, listings):
+        again = self.list(root, tree=MemoryTree.of(root))
+        for split, listing in listings.items():
+            assert (again[split].ids, again[split].paths) == (listing.ids, listing.paths)
+            assert again[split].objects == listing.objects
+            np.testing.assert_array_equal(np.asarray(again[split].labels), np.asarray(listing.labels))
+
+    def test_an_excluded_image_is_in_no_split_and_the_others_stay(self, root, listings):
+        listing = listings["train"]
+        out = name_of(listing.paths[0], listing.ids[0])
+        left = self.list(root, exclude=(f"/{out}",))
+        paths = {path for part in left.values() for path in part.paths}
+        assert listing.paths[0] not in paths
+        assert {path for part in listings.values() for path in part.paths} - paths == {listing.paths[0]}
+
+    def test_images_on_an_exclude_list_are_taken_from_their_splits_and_from_no_other(self, root, listings):
+        ids = listings["train"].ids
+        (root / "out.txt").write_text(f"# near duplicates\n[train]\n{ids[1]}\n")
+        left = self.list(root, exclude=("out.txt",))
+        assert left["train"].ids == (ids[0], *ids[2:])
+        assert left["test"].ids == listings["test"].ids
+        assert "out.txt leaves out 1 image of train" in left["train"].remarks
+
+    def test_lists_say_which_image_is_in_which_split(self, root, listings):
+        every, other = listings["train"], listings["test"]
+        named = {
+            part.split: [name_of(*pair) for pair in zip(part.paths, part.ids, strict=True)]
+            for part in (every, other)
+        }
+        (root / "a.txt").write_text("\n".join(named["train"][2::-1]))
+        (root / "b.txt").write_text("\n".join(named["test"]))
+        parts = self.list(root, lists={"train": "a.txt", "test": "b.txt"})
+        assert parts["train"].paths == every.paths[2::-1]
+        assert parts["test"].paths == other.paths
+        if every.classes == parts["train"].classes:
+            rows = np.asarray(every.labels)[2::-1]
+            np.testing.assert_array_equal(np.asarray(parts["train"].labels), rows)
 
     def test_a_root_that_is_not_there_is_told_in_one_line(self, tmp_path):
         with pytest.raises(UserError, match="nowhere") as told:
