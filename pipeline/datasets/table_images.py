@@ -34,7 +34,7 @@ def addresses_of(table: TableFile, batch: Batch, image: str) -> tuple[pa.Array, 
         column = pc.struct_field(column, "path") if column.type.get_field_index("path") >= 0 else None
     if column is None and batch.embedded is not None:
         column = pa.nulls(len(batch.lines), pa.string())
-    paths = None if column is None else as_text(column)
+    paths = None if column is None or _is_number(column.type) else as_text(column)
     if paths is None:
         raise UserError(f"{table}: the column {image} holds no images, neither paths nor bytes")
     if batch.embedded is None:
@@ -46,6 +46,10 @@ def addresses_of(table: TableFile, batch: Batch, image: str) -> tuple[pa.Array, 
     rows = pa.array(np.asarray(batch.lines)).cast(pa.string())
     members = pc.binary_join_element_wise(f"{table.path}#{image}/", rows, "")
     return pc.if_else(inside, members, paths), paths
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
 
 
 def _check(table: TableFile, batch: Batch, paths: pa.Array) -> None:

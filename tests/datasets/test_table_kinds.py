@@ -1,4 +1,4 @@
-"""A table in every format, by the tests that any kind must pass, and by one law: the format does not matter."""
+"""A table in every format, by the tests that any kind must pass; and the format makes no difference."""
 
 from __future__ import annotations
 

@@ -209,7 +209,7 @@ def test_a_struct_without_bytes_is_a_path_and_one_without_either_is_refused(tmp_
     )
     found = listed("table", tmp_path, files="a.parquet", columns=Columns(image="image"))
     assert [part.paths for part in found.values()] == [("1.jpg",), ("2.jpg",)]
-    for odd in ([{"url": "1.jpg"}] * 2, [[1], [2]]):
+    for odd in ([{"url": "1.jpg"}] * 2, [[1], [2]], [1, 2]):
         pq.write_table(pa.table({"image": odd} | split), tmp_path / "a.parquet")
         with pytest.raises(UserError, match=r"the column image holds .*no images"):
             listed("table", tmp_path, files="a.parquet", columns=Columns(image="image"))
