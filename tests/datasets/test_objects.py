@@ -1,23 +1,32 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from coco_files import write_coco
+from devkit import write_devkit
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from pool5.datasets.address import Address
-from pool5.datasets.image_bytes import digest_of
+from pool5.datasets.image_bytes import digest_of, part_digest
 from pool5.datasets.image_file import read_image
+from pool5.datasets.inventory import take_inventory
 from pool5.datasets.kinds import list_splits
 from pool5.datasets.listing import Listing, ObjectBox
-from pool5.datasets.manifest import Manifest
+from pool5.datasets.manifest import Manifest, read_manifest
 from pool5.datasets.objects import LostBoxes, numbered, objects_of
 from pool5.datasets.tree import open_tree
 from pool5.errors import UserError
 from pool5.labels import Labels
 from pool5.params import Dataset
+from pool5.project import Project
+from pool5.results.dataset import DatasetResult
+from pool5.results.record import load_record
 
 CLASSES = ("cat", "dog")
 UPRIGHT = np.zeros(2, bool)
@@ -127,17 +136,62 @@ def test_the_digest_is_that_of_the_bytes_and_the_part():
     assert found.digests[0].tobytes() != found.digests[1].tobytes()
 
 
-def test_a_turned_photograph_is_cropped_as_a_viewer_shows_it(tmp_path):
+def write_turned(path: Path) -> None:
+    """A white picture of 20 x 40 with a red square, stored on its side."""
     upright = Image.new("RGB", (20, 40), "white")
     upright.paste("red", (5, 30, 15, 40))
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter, clockwise
-    (tmp_path / "x").mkdir()
-    upright.rotate(90, expand=True).save(tmp_path / "x/a.jpg", "PNG", exif=exif)
-    found, _ = the_objects_of(manifest((40, 20)), [box("cat", (6, 31, 15, 40))], TURNED[:1], 0)
-    part = read_image(Address.parse(str(found.paths[0]), tmp_path))
+    path.parent.mkdir(exist_ok=True)
+    upright.rotate(90, expand=True).save(path, "PNG", exif=exif)
+
+
+def test_a_turned_photograph_is_cropped_as_a_viewer_shows_it(tmp_path):
+    categories, root = [{"id": 1, "name": "square"}], tmp_path / "kit"
+    for split in ("train", "test"):
+        write_turned(root / f"{split}.png")
+        boxes = [{"image_id": 1, "category_id": 1, "bbox": [5, 30, 10, 10]}]
+        images = [{"id": 1, "file_name": f"{split}.png"}]
+        text = json.dumps({"images": images, "annotations": boxes, "categories": categories})
+        (root / f"{split}.json").write_text(text)
+    manifest = read_manifest(take(root, "coco", margin=0.0).manifest("test"))
+    assert manifest.paths.tolist() == ["test.png#xywh=5,30,10,10"]
+    part = read_image(Address.parse(str(manifest.paths[0]), root))
     assert part.shape == (10, 10, 3)
     assert (part == [255, 0, 0]).all()
+
+
+def take(root: Path, kind: str, on_bad_image: str = "fail", **settings: Any) -> Project:
+    project = Project(root.parent / "out")
+    asked = {"name": "any", "kind": kind, "root": str(root), "train": "train", "test": "test"}
+    take_inventory(project, Dataset(**asked, objects=True, **settings), on_bad_image)
+    return project
+
+
+def test_an_inventory_of_objects_has_their_rows_and_the_boxes_of_their_images(tmp_path):
+    root = tmp_path / "kit"
+    splits = {
+        "train": {"1": [("cat", False), ("dog", True)], "2": [("dog", False)]},
+        "test": {"3": [("cat", False)], "4": [("dog", False), ("dog", False)]},
+    }
+    write_devkit(root, splits)
+    (root / "JPEGImages/4.jpg").write_bytes(b"no image")
+    project = take(root, "voc", "skip")
+    train, test = (read_manifest(project.manifest(split)) for split in ("train", "test"))
+    assert train.ids.tolist() == ["1#1", "1#2", "2#1"]
+    assert np.asarray(train.labels).tolist() == [[1, -1], [-1, 0], [-1, 1]]
+    assert test.ids.tolist() == ["3#1"]
+    whole = digest_of((root / "JPEGImages/3.jpg").read_bytes(), Address("3"))
+    assert test.digests[0].tobytes() == part_digest(whole, Address.parse(str(test.paths[0])).crop)
+    assert project.objects.read_text().splitlines()[1:] == [
+        "1,cat,0,0,3,4,20,18", "1,dog,1,0,3,4,20,18", "2,dog,0,0,3,4,20,18", "3,cat,0,0,3,4,20,18",
+    ]  # fmt: skip
+    result = load_record(DatasetResult, project.result("dataset"))
+    assert result.gaps[0] == (
+        "a row is an annotated object, and so is what results call an image: 3 on 2 images of train, "
+        "1 on 1 image of test"
+    )
+    assert (result.splits["test"].images, len(result.splits["test"].left_out)) == (1, 1)
 
 
 def test_numbers_are_those_of_all_objects_whichever_are_chosen(images):
