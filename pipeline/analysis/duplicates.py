@@ -69,11 +69,15 @@ def write_duplicates(result: DuplicatesResult, path: Path | str) -> None:
 
 
 def duplicates_metrics(result: DuplicatesResult) -> dict[str, Any]:
-    """How many pairs, and how many of identical files, there are within and between the splits."""
-    return {
+    """How many pairs and pairs of identical files there are within and between the splits; the groups."""
+    pairs = {
         count.where: {"identical_bytes": count.identical_bytes, "pairs": count.pairs}
         for count in result.counts
     }
+    if result.layer is None:
+        return pairs
+    groups = {"count": len(result.groups), "largest": max((len(g.images) for g in result.groups), default=0)}
+    return pairs | {"groups": groups | {"left_out": len(result.left_out), "redundant": len(result.redundant)}}
 
 
 def _pairs(

@@ -12,6 +12,7 @@ from .sheets import Tile, compose_sheet
 
 _PAIRS_A_ROW = 4
 _MOST_PAIRS = 24
+_MOST_GROUPS, _OF_A_GROUP = 8, 8
 
 
 def draw_duplicates(
@@ -46,5 +47,32 @@ def draw_duplicates(
         title=title if result.layer else "No near-duplicates were looked for",
         caption="\n".join([said, *result.gaps] if result.layer else result.gaps),
         columns=[("", 2)] * min(len(shown), _PAIRS_A_ROW),
+    )
+    save_figure(sheet, stem)
+
+
+def draw_groups(
+    result: DuplicatesResult, images: Mapping[str, Mapping[str, Address]], stem: Path | str
+) -> None:
+    """Draw the largest groups, a row each; the image to keep stands first.
+
+    Parameters are those of `draw_duplicates`.
+    """
+    rows = []
+    for group in result.groups[:_MOST_GROUPS]:
+        tiles: list[Tile | None] = [
+            Tile(images[image.split][image.id], image.id, f"{image.split}{', kept' if place == 0 else ''}")
+            for place, image in enumerate(group.images[:_OF_A_GROUP])
+        ]
+        rows.append((f"{len(group.images)} images", tiles))
+    grouped = sum(len(group.images) for group in result.groups)
+    said = (
+        f"{len(rows)} of them are shown, at most {_OF_A_GROUP} images of each." if rows else "None to show."
+    )
+    sheet = compose_sheet(
+        rows,
+        title=f"{grouped} images in {len(result.groups)} groups of near-duplicates",
+        caption="\n".join([said, *result.gaps]),
+        columns=[("", 1)] * max((len(tiles) for _, tiles in rows), default=0),
     )
     save_figure(sheet, stem)

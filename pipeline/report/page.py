@@ -177,7 +177,7 @@ def _sheets(records: Records, project: Project) -> dict[str, Picture]:
     if records.retrieval and records.retrieval.queries:
         names.append("neighbors/sheet")
     if records.duplicates and records.duplicates.pairs:
-        names.append("duplicates/sheet")
+        names += ["duplicates/sheet", "duplicates/groups"]
     if records.hard:
         names += [f"hard/{Path(item.sheet).stem}" for item in records.hard.classes]
     paths = {name: project.report(f"{name}.png") for name in names}

@@ -34,6 +34,29 @@ class PairCount(Part, frozen=True):
         return f"between {self.split_a} and {self.split_b}"
 
 
+class GroupedImage(Part, frozen=True):
+    """An image of a group, and its number of pixels."""
+
+    split: str
+    id: str
+    pixels: int
+
+
+class DuplicateGroup(Part, frozen=True):
+    """Images that pairs connect.
+
+    Attributes
+    ----------
+    images : tuple of GroupedImage
+        The first is the one to keep: the largest, the first id among equally large ones.
+    least_similarity : float
+        Of any of them to that one; below the threshold where a chain of pairs leads to it.
+    """
+
+    images: tuple[GroupedImage, ...]
+    least_similarity: float
+
+
 class DuplicatesResult(Record, frozen=True):
     """Near-duplicates within the splits and leaks between them.
 
@@ -43,6 +66,12 @@ class DuplicatesResult(Record, frozen=True):
         <model>/<layer>; None where params.yaml asks for none.
     pairs : tuple of DuplicatePair
         Most similar first; equally similar ones by split and id.
+    groups : tuple of DuplicateGroup
+        The connected components of the pairs, the largest first.
+    left_out : tuple of str
+        The ids of the images of the training split that are near one of the test split.
+    redundant : tuple of str
+        Those of the others in it of whose group a larger one stays there.
     gaps : tuple of str
         What is not in the list, and why.
     """
@@ -53,4 +82,7 @@ class DuplicatesResult(Record, frozen=True):
     threshold: float
     counts: tuple[PairCount, ...] = ()
     pairs: tuple[DuplicatePair, ...] = ()
+    groups: tuple[DuplicateGroup, ...] = ()
+    left_out: tuple[str, ...] = ()
+    redundant: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ()

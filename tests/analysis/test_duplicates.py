@@ -70,6 +70,7 @@ def test_counts_tell_the_splits_and_identical_files_apart(files, tmp_path):
         "within train": {"pairs": 1, "identical_bytes": 0},
         "within test": {"pairs": 1, "identical_bytes": 0},
         "between train and test": {"pairs": 2, "identical_bytes": 1},
+        "groups": {"count": 0, "largest": 0, "left_out": 0, "redundant": 0},
     }
 
 

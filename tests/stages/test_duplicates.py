@@ -31,7 +31,8 @@ def outcome(project: Project) -> DuplicatesResult:
     """Run the stage; the outputs that dvc.yaml declares are there."""
     duplicates.main()
     rendered = {path.name for path in project.report("duplicates").iterdir()}
-    assert rendered == {"duplicates.csv", "sheet.png", "sheet.svg"}
+    figures = {f"{name}.{kind}" for name in ("sheet", "groups") for kind in ("png", "svg")}
+    assert rendered == {"duplicates.csv", "groups.csv", "leave-out.txt", "redundant.txt"} | figures
     return load_record(DuplicatesResult, project.result("duplicates"))
 
 
@@ -43,11 +44,24 @@ def test_the_pairs_within_and_between_the_splits_are_listed_and_counted(project)
         ("train0007", "test0000"),
     ]
     counted = json.loads(project.metrics("duplicates").read_text())
+    assert counted.pop("groups") == {"count": 2, "largest": 2, "left_out": 1, "redundant": 0}
     assert {where: count["pairs"] for where, count in counted.items()} == {
         "within train": 0,
         "within test": 1,
         "between train and test": 1,
     }
+
+
+def test_what_is_near_a_test_image_is_listed_as_dataset_exclude_reads_it(project):
+    put_params(project, duplicates={"of": "net/fc", "threshold": 0.99})
+    result = outcome(project)
+    assert result.left_out == ("train0007",)
+    assert project.report("duplicates", "leave-out.txt").read_text().splitlines() == [
+        "# images of train that are near one of test",
+        "# To use it, copy it beside params.yaml and name the copy in dataset.exclude.",
+        "[train]",
+        "train0007",
+    ]
 
 
 def test_the_cosine_graph_is_read_whatever_the_metric_of_the_others(project):
