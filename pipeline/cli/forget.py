@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import mmap
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -197,8 +198,12 @@ def _files_in(folder: Path) -> Iterator[Path]:
 
 def _holds(path: Path, digests: np.ndarray) -> bool:
     """Whether a file names one of these images, by its digest."""
-    data = path.read_bytes()
-    return any(digest.tobytes() in data or digest.tobytes().hex().encode() in data for digest in digests)
+    if not path.stat().st_size:
+        return False
+    names = [digest.tobytes() for digest in digests]
+    names += [name.hex().encode() for name in names]
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return any(data.find(name) >= 0 for name in names)
 
 
 def _left_to_do(project: Project, images: Sequence[_Image], read_also: Sequence[str]) -> Iterator[str]:
