@@ -8,7 +8,6 @@ from pathlib import PurePosixPath
 
 from ..errors import UserError
 from ..files.hints import counted, did_you_mean, some_of
-from ..files.remote import has_listing
 from ..params import Dataset
 from .address import is_taken
 from .coco_file import CocoFile, Image, read_coco_file
@@ -42,7 +41,7 @@ def list_coco(tree: Tree, dataset: Dataset, also: Collection[str] = ()) -> dict[
     UserError
         One line that names the file, and the image or annotation at fault.
     """
-    has_list = has_listing(tree.root) or dataset.files is None
+    has_list = tree.is_listable or dataset.files is None
     there = tree.files if has_list else ()
     file_of = _files(there, tree.root, dataset, also)
     read = {path: _read(tree, path) for path in dict.fromkeys(file_of.values())}

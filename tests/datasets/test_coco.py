@@ -223,6 +223,7 @@ class WebServer(Tree):
         super().__init__("https://images.example/coco/")
         self._folder = LocalTree(str(folder))
 
+    is_listable = False
     files = property(lambda self: pytest.fail("was asked for its files"))
 
     def open(self, path: str) -> BinaryIO:
