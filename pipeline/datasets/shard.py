@@ -154,7 +154,7 @@ def _labels(file: BinaryIO, sample: _Sample, columns: Columns, where: str) -> tu
         return None
     try:
         said: Any = msgspec.json.decode(_read(file, sample["json"], where))
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise UserError(f"{where}.json: no JSON ({error})") from None
     if isinstance(said, dict):
         fields = (named,) if named else _FIELDS

@@ -84,6 +84,8 @@ def _matching(tree: Tree, pattern: str) -> list[str]:
             + (f", only compressed ones, as {packed[0]}; pack them without compression" if packed else "")
         )
     for path in found:
+        if path.startswith("/") or ".." in path.split("/"):
+            raise UserError(f"dataset.files: {path}: give a path from dataset.root that stays in it")
         refuse_unsafe(path, "dataset.files")
         if path.endswith(_COMPRESSED):
             raise UserError(f"{tree.where(path)}: compressed, so no member can be read alone; unpack it")

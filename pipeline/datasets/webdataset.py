@@ -94,7 +94,7 @@ def _classes(names: Collection[str], dataset: Dataset) -> tuple[tuple[str, ...],
 
 
 def _is_number(name: str) -> bool:
-    return name.isascii() and name.isdecimal()
+    return name.isascii() and name.isdecimal() and len(name) < 19
 
 
 def _numbered(names: Iterable[str], wanted: Sequence[str]) -> dict[str, int]:

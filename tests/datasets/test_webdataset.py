@@ -249,6 +249,11 @@ def test_compressed_shards_are_told(tmp_path, name):
     assert "compressed" in told(tmp_path, files=name)
 
 
+@pytest.mark.parametrize("name", ["/etc/0.tar", "../0.tar", "a/../../0.tar"])
+def test_files_stays_in_the_root(tmp_path, name):
+    assert "stays in it" in told(tmp_path, files=name)
+
+
 def test_no_shard_at_all_is_told(tmp_path):
     assert "no file *.tar" in told(tmp_path)
     (tmp_path / "a.tar").mkdir()
@@ -376,6 +381,11 @@ def test_images_without_a_label_beside_such_with_one_are_told(tmp_path):
     assert labels_of(found) == {"1": ["cat"], "2": [], "3": []}
     (remark,) = found.remarks
     assert remark.startswith("3 images in the shards without a label")
+
+
+def test_a_label_longer_than_a_number_is_a_name(tmp_path):
+    found = one_shard(tmp_path, {"1.jpg": b"1", "1.cls": b"9" * 5000, "2.jpg": b"2", "2.cls": b"10"})
+    assert found.classes == ("10", "9" * 5000)
 
 
 def test_a_class_with_a_control_character_is_told(tmp_path):
