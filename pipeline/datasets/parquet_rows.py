@@ -21,7 +21,7 @@ from .image_bytes import ANY_MEMORY, Budget, UnreadableImage
 _GB = 10**9
 _PIECE = 8 << 20  # bytes of a column that are decoded at a time
 _KEPT = 64 << 20  # bytes of pieces that a process keeps
-_OPEN = 8  # columns of files that it keeps open
+_OPEN = 4  # columns of files that it keeps open; a remote one has a buffer of its own
 
 
 def read_row(address: Address, budget: Budget = ANY_MEMORY) -> bytes:

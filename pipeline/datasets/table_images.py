@@ -85,12 +85,13 @@ def ids_of(table: TableFile, batch: Batch, column: str) -> pa.Array:
 def names_of(paths: pa.Array, names: pa.Array) -> pa.Array:
     """Ids of images that have none: their paths without suffixes, as `image_tree.short_ids` makes them.
 
-    Of a row of a Parquet file the name that is noted beside the bytes, if every image has another; else the
-    file's name and the row.
+    Of a row of a Parquet file the name that is noted beside the bytes, if all images have different ones;
+    else the file's name and the row.
     """
-    unfit = pc.match_substring_regex(names, rf"^[./]*$|{_NO_ID}")
-    if pc.any(unfit).as_py() or not (names.equals(paths) or _distinct(names) == _distinct(paths)):
-        names = pc.replace_substring_regex(paths, r"\.parquet#.*/(\d+)$", r"/\1")
+    rows = pc.replace_substring_regex(paths, r"\.parquet#.*/(\d+)$", r"/\1")
+    names = pc.if_else(pc.match_substring_regex(names, rf"^[./]*$|{_NO_ID}"), rows, names)
+    if not (names.equals(paths) or _distinct(names) == _distinct(paths)):
+        names = rows
     short = pc.replace_substring_regex(names, _SUFFIX, r"\1")
     unusual = pc.and_not(
         pc.match_substring_regex(names, _NOT_NORMAL), pc.match_substring_regex(names, _REMOTE)

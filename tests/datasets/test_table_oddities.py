@@ -196,6 +196,7 @@ def test_bytes_come_before_the_path_and_paths_are_taken_where_there_are_none(tmp
     train = listed("table", tmp_path, columns=Columns(image="image", labels="label"))["train"]
     file = "train-00000-of-00001.parquet"
     assert train.paths == (f"{file}#image/0", "b.jpg", f"{file}#image/2")
+    assert train.ids == (f"{file.removesuffix('.parquet')}/0", "b", f"{file.removesuffix('.parquet')}/2")
     images = [{"bytes": b"1", "path": "a.jpg"}, {"bytes": None, "path": "../b.jpg"}]
     _write_hugging_face(tmp_path, [0, 1], images=images)
     with pytest.raises(UserError, match=r"row 1: '../b.jpg' is no path"):
