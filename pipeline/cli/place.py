@@ -89,6 +89,7 @@ def _placed(
         )
     if not vectors:
         return []
-    mapped = features.layer(layer)[features.rows(tsne_map.ids)]
-    placed = place_points(np.concatenate(vectors), mapped, np.array(tsne_map.points))
+    made, points = tsne_map.made_of()
+    mapped = features.layer(layer)[features.rows(made)]
+    placed = place_points(np.concatenate(vectors), mapped, np.array(points))
     return [[round(x, 5), round(y, 5)] for x, y in placed.tolist()]

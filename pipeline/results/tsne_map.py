@@ -101,6 +101,12 @@ class TsneResult(Record, frozen=True):
     kept: KeptMap | UnsetType = UNSET
     gaps: tuple[str, ...] = ()
 
+    def made_of(self) -> tuple[tuple[str, ...], tuple[tuple[float, float], ...]]:
+        """The ids and points of the images that the map was made of, without what was placed into it."""
+        placed = set(self.kept.placed) if self.kept else set()
+        made = [place for place, name in enumerate(self.ids) if name not in placed]
+        return tuple(self.ids[place] for place in made), tuple(self.points[place] for place in made)
+
     def metrics(self) -> dict[str, Any]:
         """What `dvc metrics` shows: the measures that there are, with six decimals."""
         single = {

@@ -59,6 +59,12 @@ def test_writing_a_default_out_changes_no_stage():
     assert decided(written) == decided(SHORT)
 
 
+def test_a_setting_that_came_later_changes_what_decides_a_stage_only_where_it_is_set():
+    assert "keep" not in decided(SHORT)["tsne"]["tsne"]
+    assert "keep" not in decided(SHORT | {"tsne": {"keep": False}})["report"]["tsne"]
+    assert decided(SHORT | {"tsne": {"keep": True}})["tsne"]["tsne"]["keep"] is True
+
+
 @pytest.mark.parametrize("section", ["extract", "index", "neighbors", "duplicates", "tsne", "probe", "ap"])
 def test_a_section_may_be_empty_or_absent(section, tmp_path):
     for value in ({}, None):

@@ -84,6 +84,7 @@ def test_a_kept_map_has_its_old_points_and_says_which_are_placed(project):
     assert found.points[:19] == made.points[1:]
     assert (found.kept.digest, found.kept.gone, found.kept.placed) == (made.kept.digest, 1, ("020", "021"))
     assert (found.kl, found.metrics()["placed"]) == (None, 2)
+    assert found.made_of() == (made.ids[1:], made.points[1:])
     assert any(
         "2 of 21 images were placed into the map of 20, of which 1 are gone" in gap for gap in found.gaps
     )
