@@ -47,13 +47,14 @@ def choose(
 
 
 def _matching(listings: Mapping[str, Listing], dataset: Dataset) -> dict[str, Listing]:
+    if not dataset.include and not dataset.exclude:
+        return dict(listings)
     chosen = chosen_by(dataset)
     found = {}
     for split, listing in listings.items():
         names = map(name_of, listing.paths, listing.ids)
         rows = [row for row, name in enumerate(names) if chosen(name)]
-        if dataset.include or dataset.exclude:
-            refuse_empty(len(rows), split, "dataset.include and exclude")
+        refuse_empty(len(rows), split, "dataset.include and exclude")
         if out := len(listing.ids) - len(rows):
             part = f" of {split}" if split else ""
             remark = f"dataset.include and exclude leave out {counted(out, 'image')}{part}"

@@ -204,9 +204,9 @@ def test_an_exclude_list_has_parts_for_single_splits_and_what_it_names_in_vain_i
 
 def test_a_split_that_is_left_without_an_image_is_refused(tmp_path):
     (tmp_path / "out.txt").write_text("a0\na1\n")
-    with pytest.raises(UserError, match="out.txt: no image of the split a is left"):
+    with pytest.raises(UserError, match=r"out\.txt: no image of the split a is left"):
         chosen({"a": listing(2, "a")}, tmp_path, exclude=("out.txt",))
-    with pytest.raises(UserError, match="dataset.include and exclude: no image of the split a is left"):
+    with pytest.raises(UserError, match=r"dataset\.include and exclude: no image of the split a is left"):
         chosen({"a": listing(2, "a")}, tmp_path, exclude=("*.jpg",))
 
 
