@@ -362,7 +362,7 @@ def test_labels_may_be_in_a_field_of_ones_own_or_another_member(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "said", [b'{"label": 1.5}', b'{"label": {"cat": 1}}', b'{"label": [true]}', b"{", b"\xff"]
+    "said", [b'{"label": 1.5}', b'{"label": {"cat": 1}}', b'{"label": [true]}', b"{", b"\xff", b"[" * 99999]
 )
 def test_json_that_says_no_label_is_told(tmp_path, said):
     assert "train-0.tar#1" in told(tmp_path, {"1.jpg": b"1", "1.json": said})
