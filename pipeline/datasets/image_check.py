@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import multiprocessing
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,14 +18,17 @@ from ..machine import cores
 from ..params import Extract
 from ..progress import progress
 from .address import Address
-from .image_bytes import Budget, TooLarge, UnreadableImage, digest_of, read_bytes
+from .image_bytes import Budget, TooLarge, UnreadableImage, digest_of
 from .image_facts import BadImage, Facts, ImageFact
 from .image_file import decode_whole
 from .jpeg_damage import START, check_jpeg
+from .read_ahead import ReadAhead
 
 _WORTH_A_POOL = 200  # below this, starting processes costs more than they bring
-_HANDED_OUT = 1 << 15  # images at a time, as each is an object until its turn
+_CHUNK = 64  # images at a time for a process: remote ones are read ahead within them
+_HANDED_OUT = 1 << 9  # chunks at a time, as each is an object until its turn
 _NAMED = 10
+_ahead = ReadAhead()  # of this process
 _CHECK = 1  # raise it when the same bytes give other findings
 
 
@@ -102,8 +106,12 @@ def _named(names: Sequence[str]) -> str:
 
 def _map(root: str, paths: Sequence[str], memory_gb: float) -> Generator[ImageFact | BadImage, None, None]:
     processes = min(16, cores())
+    chunks = ((start, root, paths[start : start + _CHUNK]) for start in range(0, len(paths), _CHUNK))
     if len(paths) < _WORTH_A_POOL or processes == 1:
-        yield from (_check((root, path), Budget(memory_gb)) for path in paths)
+        with contextlib.closing(_ahead):
+            for _, root, some in chunks:
+                _ahead.expect(Address.parse(path, root) for path in some)
+                yield from (_check((root, path), Budget(memory_gb)) for path in some)
         return
     # spawn: a fork of a process whose libraries have threads may hang
     spawn = multiprocessing.get_context("spawn")
@@ -111,9 +119,8 @@ def _map(root: str, paths: Sequence[str], memory_gb: float) -> Generator[ImageFa
     budget = Budget(memory_gb, memory_gb / processes, spawn.Lock())
     with ProcessPoolExecutor(processes, spawn, _start, (at_work, spawn.Value("i", 0), budget)) as pool:
         try:
-            for start in range(0, len(paths), _HANDED_OUT):
-                tasks = [(root, path) for path in paths[start : start + _HANDED_OUT]]
-                yield from pool.map(_check_in_pool, enumerate(tasks, start), chunksize=32)
+            while handed_out := list(itertools.islice(chunks, _HANDED_OUT)):
+                yield from itertools.chain.from_iterable(pool.map(_check_in_pool, handed_out))
         except BrokenProcessPool:
             names = [paths[number] for number in at_work[:] if number >= 0]
             raise UserError(
@@ -137,19 +144,21 @@ def _start(at_work: SynchronizedArray[int], started: Synchronized[int], budget: 
     _Worker.at_work, _Worker.budget = at_work, budget
 
 
-def _check_in_pool(numbered: tuple[int, tuple[str, str]]) -> ImageFact | BadImage:
-    number, task = numbered
-    _Worker.at_work[_Worker.place] = number
-    fact = _check(task, _Worker.budget)
+def _check_in_pool(chunk: tuple[int, str, Sequence[str]]) -> list[ImageFact | BadImage]:
+    start, root, paths = chunk
+    _ahead.expect(Address.parse(path, root) for path in paths)
+    facts = []
+    for _Worker.at_work[_Worker.place], path in enumerate(paths, start):
+        facts.append(_check((root, path), _Worker.budget))
     _Worker.at_work[_Worker.place] = -1
-    return fact
+    return facts
 
 
 def _check(task: tuple[str, str], budget: Budget) -> ImageFact | BadImage:
     root, path = task
     try:
         address = Address.parse(path, root)
-        data = read_bytes(address, budget)
+        data = _ahead.read(address, budget)
         decoded = decode_whole(data, path, budget)
         doubt = decoded.doubt or (check_jpeg(data, path) if data.startswith(START) else "")
     except UnreadableImage as error:

@@ -48,9 +48,12 @@ class ReadAhead:
             return read_bytes(address, budget)
 
     def close(self) -> None:
-        """Read no further."""
+        """Read no further what is expected."""
+        self._expected.clear()
+        self._coming.clear()
         if self._pool:
             self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
 
     def _begin(self) -> None:
         while self._expected and len(self._coming) < READERS:
