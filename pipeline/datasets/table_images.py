@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..errors import UserError
-from .address import is_taken
+from .address import Address, is_taken
+from .listing import can_be_written
 from .table_file import Batch, TableFile, as_text
 
 _REMOTE = r"^(https?|s3|gs)://[^/@]+/"  # credentials stand in no address
@@ -40,6 +41,11 @@ def addresses_of(table: TableFile, batch: Batch, image: str) -> tuple[pa.Array, 
     if batch.embedded is None:
         _check(table, batch, paths)
         return paths, paths
+    example = Address(table.path, f"{image}/0")
+    if Address.parse(str(example)) != example or not can_be_written(str(example)):
+        raise UserError(
+            f"{table}: {str(example)!r} is no address; rename the file as <name>.parquet, or the column"
+        )
     # a row without bytes and path is found out when it is read, as a damaged image is
     inside = pc.or_(pa.array(batch.embedded), pc.equal(paths, ""))
     _check(table, batch, pc.if_else(inside, "inside", paths))

@@ -239,3 +239,10 @@ def test_two_tables_in_the_root_and_shards_in_two_folders_are_a_question(tmp_pat
         (tmp_path / name).write_text("")
     with pytest.raises(UserError, match=r"more than one table: images.csv, images.jsonl; name one"):
         listed("table", tmp_path)
+
+
+def test_bytes_in_a_file_or_column_whose_name_fits_no_address_are_refused(tmp_path):
+    for name, column in (("a.PARQUET", "image"), ("a.parquet#b.parquet", "image"), ("a.parquet", "im\nage")):
+        pq.write_table(pa.table({column: [b"1", b"2"], "split": ["train", "test"]}), tmp_path / name)
+        with pytest.raises(UserError, match="is no address; rename"):
+            listed("table", tmp_path, files=name, columns=Columns(image=column))
