@@ -74,7 +74,6 @@ def gaps_ahead(params: Params, listings: Mapping[str, Listing], root: str) -> It
     listing = listings[params.dataset.test]
     count, shown = len(listing.ids), int((listing.labels.count(1) > 0).sum())
     found = f"{listing.split} has {counted(count, 'image')}"
-    yield from dict.fromkeys(remark for part in listings.values() for remark in part.remarks)
     if params.neighbors.of and shown and params.neighbors.queries > shown:
         yield (
             f"neighbors.queries: {params.neighbors.queries} of different classes, but {listing.split} "
@@ -95,6 +94,7 @@ def gaps_ahead(params: Params, listings: Mapping[str, Listing], root: str) -> It
         if shared := set(listing.paths) & set(listings[split].paths):
             told = counted(len(shared), "image")
             yield f"{split} and {listing.split} share {told}: what is measured on them has been trained on"
+    yield from dict.fromkeys(remark for part in listings.values() for remark in part.remarks)
 
 
 def _all_the_same(paths: list[Path]) -> bool:

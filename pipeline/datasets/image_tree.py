@@ -9,11 +9,10 @@ from posixpath import splitext
 from ..errors import UserError
 from ..files.hints import did_you_mean
 from ..params import Dataset
-from .image_formats import SUFFIXES as SUFFIXES
+from .image_formats import SUFFIXES
 from .listing import can_be_written
 from .patterns import chosen_by
 from .tree import Tree
-from .walk import OF_THE_SYSTEM as OF_THE_SYSTEM
 
 
 def images_under(tree: Tree, dataset: Dataset, folder: str = "") -> list[str]:

@@ -13,7 +13,7 @@ from ..files.hints import counted
 from ..files.remote import is_remote
 from ..params import Columns
 from .annotated_images import annotated_images
-from .image_tree import SUFFIXES
+from .image_formats import SUFFIXES
 from .table import TABLES
 from .tree import Tree, open_tree
 

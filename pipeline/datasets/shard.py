@@ -11,9 +11,10 @@ import msgspec
 
 from ..errors import UserError
 from ..params.sections import Columns
-from .image_tree import OF_THE_SYSTEM, SUFFIXES
+from .image_formats import SUFFIXES
 from .listing import refuse_unsafe
 from .tar_index import Member, members
+from .walk import is_aside
 
 _FIELDS = "label", "labels", "cls"  # of a sample's JSON, where `columns.labels` is not set
 _UNLABELLED = "-1"  # as PyTorch's data sets have it
@@ -121,7 +122,7 @@ def _clean_folder(folder: str) -> str | None:
     parts = [part for part in folder.split("/") if part not in ("", ".")]
     if ".." in parts:
         return None
-    if any(part[0] == "." or part in OF_THE_SYSTEM for part in parts):
+    if any(map(is_aside, parts)):
         return "."
     return "".join(f"{part}/" for part in parts)
 
