@@ -27,7 +27,7 @@ from .image_facts import Facts
 from .kinds import list_splits
 from .known_images import know_images
 from .listing import Listing, ObjectBox
-from .manifest import Manifest, write_manifest
+from .manifest import TEXT, Manifest, write_manifest
 from .objects import object_rows
 from .oddities import oddities, reasons
 from .passed_over import look_beside
@@ -106,8 +106,8 @@ def _manifest(listing: Listing, facts: Facts) -> Manifest:
     whole = Manifest(
         split=listing.split,
         classes=listing.classes,
-        ids=np.asarray(listing.ids),
-        paths=np.asarray(listing.paths),
+        ids=np.array(listing.ids, TEXT),
+        paths=np.array(listing.paths, TEXT),
         digests=facts.digests[rows],
         sizes=facts.table["size"][rows],
         labels=listing.labels,

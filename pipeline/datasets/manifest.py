@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _COLUMNS = ["id", "path", "digest", "width", "height", "labels"]
 _UNSURE = "?"  # before a class of which an image shows only difficult instances
 _BLOCK = 1 << 16  # rows that are text at a time
-_TEXT = np.dtypes.StringDType()
+TEXT = np.dtypes.StringDType()  # one long name does not widen a million others
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,8 +57,8 @@ class Manifest:
     labels: Labels
 
     def __post_init__(self) -> None:
-        for name in ("ids", "paths"):  # one long name does not widen a million others
-            object.__setattr__(self, name, np.asarray(getattr(self, name), _TEXT))
+        for name in ("ids", "paths"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), TEXT))
         if not isinstance(self.labels, Labels):
             object.__setattr__(self, "labels", Labels.dense(np.asarray(self.labels)))
 
@@ -153,8 +153,8 @@ def _read(file: BufferedReader) -> Manifest:
     return Manifest(
         split,
         tuple(classes),
-        np.array(table["id"].to_pylist(), _TEXT),
-        np.array(table["path"].to_pylist(), _TEXT),
+        np.array(table["id"].to_pylist(), TEXT),
+        np.array(table["path"].to_pylist(), TEXT),
         np.frombuffer(digests, np.uint8).reshape(-1, 16),
         np.stack([table["width"].to_numpy(), table["height"].to_numpy()], axis=1),
         _labels(pa.concat_arrays([pa.array([], pa.string()), *table["labels"].chunks]), len(classes)),

@@ -98,6 +98,15 @@ def trained_on(root: Path, **changes: str) -> str:
     return (take(root, also=["source"], **changes).manifests / "training.json").read_text()
 
 
+def test_a_trainings_digest_is_of_the_classes_the_files_digests_and_the_dense_labels(root):
+    out = take(root)
+    manifest = read_manifest(out.manifest("train"))
+    labels = np.array([[1, -1], [0, 1], [-1, 1]], np.int8)
+    content = json.dumps(["cat", "dog"]).encode() + manifest.digests.tobytes() + labels.tobytes()
+    expected = hashlib.blake2b(content, digest_size=16).hexdigest()
+    assert json.loads((out.manifests / "training.json").read_text()) == {"train": expected}
+
+
 def test_what_trainings_depend_on_changes_with_their_splits_and_not_with_the_test_split(root):
     before = trained_on(root)
     write_image(root / "JPEGImages/4.jpg", seed=99)
