@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from ..files.remote import READERS, is_remote
+from ..machine import cores
 from .address import Address
 from .image_bytes import ANY_MEMORY, Budget, TooLarge, read_bytes
 from .image_parts import whole_image
@@ -60,6 +61,11 @@ class ReadAhead:
             self._pool = self._pool or ThreadPoolExecutor(READERS, thread_name_prefix="read-ahead")
             address = self._expected.popleft()
             self._coming.append((address, self._pool.submit(read_bytes, address, _SMALL)))
+
+
+def threads_for(addresses: Iterable[Address]) -> int:
+    """How many threads read and decode images: one a core, and more where they wait for the network."""
+    return max(cores(), READERS) if any(map(_is_far, addresses)) else cores()
 
 
 def _is_far(address: Address) -> bool:

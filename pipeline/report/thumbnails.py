@@ -14,6 +14,7 @@ from PIL import Image
 from ..datasets.address import Address
 from ..datasets.image_bytes import read_bytes
 from ..datasets.image_file import cropped, decode
+from ..datasets.read_ahead import threads_for
 from ..progress import progress
 
 PER_ROW = 8
@@ -61,7 +62,7 @@ def shrink_images(addresses: Sequence[Address]) -> list[Image.Image]:
     UnreadableImage
         If a file is missing or damaged.
     """
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(threads_for(addresses)) as pool:
         return list(progress(pool.map(_shrunk, addresses), total=len(addresses), desc="thumbnails"))
 
 

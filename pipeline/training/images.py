@@ -13,8 +13,8 @@ from PIL import Image
 
 from ..datasets.address import Address
 from ..datasets.image_parts import ImageParts, by_image
+from ..datasets.read_ahead import threads_for
 from ..datasets.transform import crop_or_pad, resize, resize_and_crop
-from ..machine import cores
 from ..params import Preprocess
 from ..progress import progress
 
@@ -76,7 +76,7 @@ def _decode(
 
     # threads are enough: Pillow decodes and resizes without the interpreter's lock
     with (
-        ThreadPoolExecutor(cores()) as pool,
+        ThreadPoolExecutor(threads_for(paths)) as pool,
         progress(total=len(paths), desc="decoding", unit="image") as bar,
     ):
         for start in range(0, len(paths), _AHEAD):
