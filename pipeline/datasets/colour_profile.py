@@ -36,7 +36,7 @@ def _other_than_srgb(data: bytes) -> str:
         if mode is None:
             return _name(profile) or space
         colours = _some_colours(mode)
-        seen = ImageCms.applyTransform(colours, _to_srgb(profile, mode))
+        seen = _to_srgb(profile, mode).apply(colours)
         meant, read = (np.asarray(image.convert("RGB")).astype(int) for image in (seen, colours))
         return "" if np.abs(meant - read).max() < _SAME else _name(profile) or "without a name"
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):

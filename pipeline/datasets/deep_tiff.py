@@ -116,7 +116,7 @@ def decode_deep_tiff(data: bytes, tiff: DeepTiff) -> Image.Image:
 
 def _refuse(tiff: DeepTiff) -> None:
     tags, depth = tiff.tags, f"{tiff.bits} bits a sample"
-    photometric, predictor = tags.get(_PHOTOMETRIC), tags.get(_PREDICTOR, 1)
+    photometric, predictor = tags.get(_PHOTOMETRIC, -1), tags.get(_PREDICTOR, 1)
     if set(tags.get(_FORMAT, (1,))) != {_UNSIGNED}:
         raise Unsupported("samples with a sign or a point")
     if tags.get(_PLANES, 1) != 1 and tiff.samples > 1:

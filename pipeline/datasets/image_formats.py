@@ -6,7 +6,7 @@ import functools
 import importlib.util
 import io
 
-from PIL import Image
+from PIL import Image, ImageFile
 
 from .jpeg_damage import START, bits_a_sample
 
@@ -22,7 +22,7 @@ SUFFIXES = frozenset([
 ])  # fmt: skip
 
 
-def open_image(data: bytes) -> Image.Image:
+def open_image(data: bytes) -> ImageFile.ImageFile:
     """Open an image of a known kind; Pillow's errors."""
     formats = ("HEIF",) if is_heif(data) and _heif_is_read() else FORMATS
     return Image.open(io.BytesIO(data), formats=formats)
