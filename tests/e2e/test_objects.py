@@ -31,21 +31,10 @@ SPLITS = ("trainval", "test")
 class Run:
     """A project that has run."""
 
-    def __init__(self, folder: Path, root: Path, settings: dict[str, Any]) -> None:
-        self.folder = folder
-        asked = params(settings.pop("kind"), **ALL)
-        asked["dataset"] |= {
-            "root": str(root),
-            "train": "trainval",
-            "objects": True,
-            "margin": 0.2,
-            **settings,
-        }
-        asked["models"]["trained"] = asked["models"]["net"] | {"train": SHORT}
-        asked["ap"]["of"] = ["linear", "trained"]
+    def __init__(self, folder: Path, asked: dict[str, Any]) -> None:
+        self.folder, self.root = folder, Path(asked["dataset"]["root"])
         write_project(folder, asked)
         run_all(folder)
-        self.root = root
 
     def features(self, split: str, model: str = "net") -> FeatureFile:
         return FeatureFile.open(self.folder / f"data/features/{model}/{split}.h5")
