@@ -99,12 +99,13 @@ def run(
     out: str = "",
     model: str = "pixels",
     key: Callable[[str], FeatureKey] = key_of,
+    root: str = "",
     **extract: object,
 ) -> tuple[extractor.Outcome, Path]:
-    """Extract `manifest` of the images in `base`/images; gives what was done and the feature file."""
+    """Extract `manifest` of the images in `root` or `base`/images; gives what was done and the features."""
     nodes = nodes or {"early": 40, "late": 7}
     settings = {"batch_size": 16, "workers": 0, "cache": str(cache or base / "cache"), **extract}
-    job = Job(model, {node: key(node) for node in nodes}, [manifest], base / "images", "small")
+    job = Job(model, {node: key(node) for node in nodes}, [manifest], root or base / "images", "small")
     network = network or PixelNetwork(nodes)
     project = Project(base / out)
     _, outcome = extract_layers(job, Extract(**settings), PREPROCESS, lambda: network, project)

@@ -7,10 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_jobs import PREPROCESS, write_images
+from small_jobs import PREPROCESS, manifest_of, run, write_images
 
+from pool5.datasets.image_bytes import UnreadableImage
+from pool5.errors import UserError
 from pool5.extract.decoding import ImageTask
 from pool5.extract.reader import read_batches
+from pool5.files.remote_errors import Unreachable
+from pool5.results.extraction import ExtractionResult
+from pool5.results.record import load_record
 
 
 @pytest.fixture
@@ -71,3 +76,33 @@ def test_a_server_that_is_out_of_reach_is_no_bad_image(images, web, workers):
     (failure,) = failures
     assert failure.unreachable
     assert "000005.png: the server answers 503, at 5 tries" in failure.reason
+
+
+def test_what_has_changed_since_the_manifest_ends_as_on_bad_image_says(images, tmp_path, bucket):
+    for path in images:
+        bucket.put(path.name, path.read_bytes())
+    manifest, root = manifest_of(images[0].parent), str(bucket)
+    bucket.delete("000003.png")
+    with pytest.raises(UnreadableImage, match=r"s3://.*/000003.png: cannot be read \(no such file\)"):
+        run(tmp_path, manifest, root=root)
+    outcome, file = run(tmp_path, manifest, root=root, on_bad_image="skip")
+    assert list(outcome.failures.values()) == ["cannot be read (no such file)"]
+    (left_out,) = load_record(ExtractionResult, file.parent / "extraction.json").splits["test"].skipped
+    assert left_out.id == "000003"
+    bucket.put("000003.png", images[4].read_bytes())
+    with pytest.raises(UserError, match=r"/000003.png: changed since the manifest was written") as told:
+        run(tmp_path, manifest, root=root, on_bad_image="skip")
+    assert told.value.rerun == "dataset"
+    bucket.put("000003.png", images[3].read_bytes())
+    assert run(tmp_path, manifest, root=root)[0].computed == 1
+    assert run(tmp_path, manifest)[0].computed == 0
+
+
+def test_a_place_out_of_reach_stops_it_though_bad_images_are_skipped(images, tmp_path, web):
+    web.files |= {path.name: path.read_bytes() for path in images}
+    web.busy["000005.png"] = 99
+    manifest, root = manifest_of(images[0].parent), str(web)
+    with pytest.raises(Unreachable, match=r"/000005.png: the server answers 503, at 5 tries"):
+        run(tmp_path, manifest, root=root, on_bad_image="skip")
+    web.busy["000005.png"] = 0
+    run(tmp_path, manifest, root=root)
