@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
 from ..analysis.neighbor_graph import open_graph
 from ..analysis.retrieval import measure_retrieval, retrieval_metrics, write_retrieval
 from ..analysis.shown_queries import write_neighbors
@@ -9,11 +15,15 @@ from ..datasets.manifest import image_addresses, read_manifest
 from ..figures.canvas import save_figure
 from ..figures.neighbor_sheet import neighbor_sheet
 from ..files.json_file import write_json
-from ..params import load_params, split_reference
+from ..params import Neighbors, load_params, split_reference
 from ..project import Project
-from ..results.record import save_record, tell_gaps
+from ..results.record import load_record, save_record, tell_gaps
+from ..results.retrieval import RetrievalResult
 from ..store.feature_file import FeatureFile
-from . import run
+from ..store.neighbor_file import NeighborFile
+from . import run, unit_cache
+
+_RECORD = "record.json"
 
 
 def main() -> None:
@@ -24,8 +34,11 @@ def main() -> None:
         model, layer = split_reference(name)
         files[name] = FeatureFile.open(project.features(model, split))
         graphs[name] = open_graph(project.neighbors(name), [files[name]], layer)
-    result = measure_retrieval(files, graphs, split, params.neighbors)
-    save_record(result, project.result("retrieval"))
+    with unit_cache(project, "retrieval") as units:
+        make = functools.partial(_measure, files, graphs, split, params.neighbors)
+        key = _key(files, graphs, split, params.neighbors)
+        units.put(key, {_RECORD: project.result("retrieval")}, make)
+    result = load_record(RetrievalResult, project.result("retrieval"))
     tell_gaps(result, params.neighbors.of)
 
     write_json(project.metrics("retrieval"), retrieval_metrics(result))
@@ -37,6 +50,29 @@ def main() -> None:
         result.queries, result.layers, images, result.metric, title=title, gaps=result.gaps
     )
     save_figure(sheet, project.report("neighbors", "sheet"))
+
+
+def _measure(
+    files: dict[str, FeatureFile], graphs: dict[str, NeighborFile], split: str, asked: Neighbors, folder: Path
+) -> None:
+    save_record(measure_retrieval(files, graphs, split, asked), folder / _RECORD)
+
+
+def _key(
+    files: dict[str, FeatureFile], graphs: dict[str, NeighborFile], split: str, asked: Neighbors
+) -> dict[str, Any]:
+    """All that decides the record: nothing of it is of the other splits but how they were searched."""
+    return {
+        "settings": msgspec.to_builtins(asked),
+        "split": split,
+        "features": [
+            [name, file.ids_digest, file.labels_digest, list(file.classes)] for name, file in files.items()
+        ],
+        "graphs": [
+            [graph.digest(split, split), graph.metric, graph.depth, graph.engine, graph.recall]
+            for graph in graphs.values()
+        ],
+    }
 
 
 if __name__ == "__main__":

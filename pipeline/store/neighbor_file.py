@@ -24,6 +24,7 @@ import msgspec
 import numpy as np
 
 from ..errors import UserError
+from ..files.digests import digest_of
 from ..params import Metric
 from .header import Kind
 from .plain_hdf5 import Spec, check_exactly, check_names, check_text, told_in_a_line
@@ -159,6 +160,11 @@ class NeighborFile:
             has = ", ".join(self.splits)
             raise UserError(f"{self.path}: no split {name}; it has {has}", rerun="neighbors")
         return self._splits[name]
+
+    def digest(self, asking: str, found: str) -> str:
+        """A digest of what `nearest` gives, in hexadecimal; reads none of it."""
+        self.split(asking), self.split(found)
+        return digest_of([self._sealed.sums[_place(asking, found, name)] for name in _DTYPES])
 
     def nearest(self, asking: str, found: str) -> tuple[np.ndarray, np.ndarray]:
         """The nearest rows of the split `found` for every row of the split `asking`, nearest first.

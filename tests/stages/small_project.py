@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,7 @@ def put_graph(
 
 
 def put_params(project: Project, **sections: object) -> None:
-    """Write params.yaml (JSON is YAML)."""
+    """Write params.yaml (JSON is YAML), and the recipes beside it."""
+    shutil.copy(Path(__file__).parents[2] / "recipes.yaml", project.recipes)
     dataset = {"name": "toy", "kind": "folder", "root": "images", "train": "train", "test": "test"}
     Path(project.params).write_text(json.dumps({"dataset": dataset, "models": {"net": MODEL}, **sections}))

@@ -12,6 +12,7 @@ from pool5.project import Project
 from pool5.results.record import load_record
 from pool5.results.retrieval import RetrievalResult
 from pool5.stages import retrieval
+from pool5.store.feature_file import FeatureFile
 from tests.stages.small_project import put_graph, put_params, put_split
 
 RENDERED = {"neighbors.csv", "retrieval.csv", "sheet.png", "sheet.svg"}
@@ -23,7 +24,10 @@ def project(tmp_path, monkeypatch):
     return Project()
 
 
-def put(project: Project, labels: np.ndarray, classes: tuple[str, ...] = ("cat", "dog", "person")) -> None:
+CLASSES = ("cat", "dog", "person")
+
+
+def put(project: Project, labels: np.ndarray, classes: tuple[str, ...] = CLASSES) -> None:
     file = put_split(project, "test", np.random.default_rng(0).normal(size=(len(labels), 8)), labels, classes)
     put_graph(project, [file])
     put_params(project, neighbors={"of": ["net/fc"], "bootstrap": 20})
@@ -50,6 +54,23 @@ def test_the_record_holds_what_the_tables_show(project):
     before = {path: path.read_bytes() for path in project.report("neighbors").iterdir()}
     assert outcome(project) == result
     assert {path: path.read_bytes() for path in project.report("neighbors").iterdir()} == before
+
+
+def test_what_changed_in_another_split_measures_nothing_again(project, monkeypatch):
+    put(project, np.where(np.random.default_rng(1).random((30, 3)) < 0.4, 1, -1))
+    result, measured = outcome(project), []
+    measure = retrieval.measure_retrieval
+    monkeypatch.setattr(retrieval, "measure_retrieval", lambda *args: measured.append(1) or measure(*args))
+    files = [
+        FeatureFile.open(project.features("net", "test")),
+        put_split(project, "train", np.random.default_rng(2).normal(size=(9, 8)), np.ones((9, 3)), CLASSES),
+    ]
+    put_graph(project, files)
+    assert outcome(project) == result
+    assert measured == []
+    put(project, np.where(np.random.default_rng(3).random((30, 3)) < 0.4, 1, -1))
+    assert outcome(project) != result
+    assert measured == [1]
 
 
 def test_without_labels_the_sheet_is_drawn(project):
