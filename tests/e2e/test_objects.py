@@ -175,4 +175,4 @@ def test_objects_of_photographs_are_told_apart_by_a_pretrained_network(photograp
         mean[objects] = float(rows["mAP"]["ap"])
     boxes = photographs[True].rows("data/manifest/objects.csv")
     assert sum(len(photographs[True].features(split).ids) for split in SPLITS) == len(boxes)
-    assert mean[True] > 0.5, mean
+    assert min(mean.values()) > 0.3, mean
