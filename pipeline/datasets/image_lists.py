@@ -58,7 +58,7 @@ def leave_out_listed(listings: Mapping[str, Listing], dataset: Dataset, project:
     for file in filter(is_list, dataset.exclude):
         parts = _parts(file, project)
         odd = [f"[{part}], which is no split that is read" for part in parts if part not in (_EVERY, *left)]
-        unknown = {name for names in parts.values() for name in names}
+        unknown = {name for names in parts.values() for name in names if not name.startswith("#")}
         for split, listing in left.items():
             names = {**parts.get(_EVERY, {}), **parts.get(split, {})}
             if dataset.objects:
@@ -145,7 +145,7 @@ def _parts(file: str, project: Path) -> dict[str, dict[str, None]]:
     for _, line in _lines(file, project):
         if line.startswith("[") and line.endswith("]"):
             part = parts.setdefault(line[1:-1].strip(), {})
-        elif not line.startswith("#"):
+        else:  # a comment too, as an image may be named so
             part[line] = None
     return parts
 

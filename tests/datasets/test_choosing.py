@@ -202,6 +202,16 @@ def test_an_exclude_list_has_parts_for_single_splits_and_what_it_names_in_vain_i
     assert odd == "out.txt has [c], which is no split that is read; 2 names of no image that is read: a0, b2"
 
 
+def test_an_image_whose_name_looks_like_a_comment_can_be_listed(tmp_path):
+    part = dataclasses.replace(listing(3, "a"), ids=("#1", "2", "3"))
+    (tmp_path / "out.txt").write_text("# a comment\n#1\n")
+    found = chosen({"a": part}, tmp_path, exclude=("out.txt",))["a"]
+    assert (found.ids, found.remarks) == (("2", "3"), ("out.txt leaves out 1 image of a",))
+    (tmp_path / "in.txt").write_text("# a comment\n#1\n")
+    lists = {"train": "in.txt", "test": "in.txt"}
+    assert chosen({"a": part}, tmp_path, lists=lists)["train"].ids == ("#1",)
+
+
 def test_a_split_that_is_left_without_an_image_is_refused(tmp_path):
     (tmp_path / "out.txt").write_text("a0\na1\n")
     with pytest.raises(UserError, match=r"out\.txt: no image of the split a is left"):
