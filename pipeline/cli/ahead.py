@@ -12,7 +12,7 @@ from ..datasets.download import YEARS
 from ..datasets.kinds import list_splits
 from ..datasets.listing import Listing
 from ..datasets.objects import objects_ahead
-from ..datasets.tree import open_tree
+from ..datasets.roots import open_tree
 from ..errors import UserError
 from ..extract.row_size import told_if_large
 from ..files.hints import counted

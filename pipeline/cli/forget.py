@@ -19,8 +19,8 @@ from ..project import Project
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..datasets.address import Address
     from ..datasets.manifest import Manifest
+    from ..images.address import Address
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +122,8 @@ def _is_of(other: str, name: str) -> bool:
 
 def _whole_files(images: Sequence[_Image]) -> Iterator[_Image]:
     """The files that objects are on, which have a digest of their own."""
-    from ..datasets.image_bytes import UnreadableImage, digest_of, read_bytes
+    from ..images.budget import UnreadableImage
+    from ..images.image_bytes import digest_of, read_bytes
 
     for address in {image.address for image in images if image.address and image.address.crop}:
         whole = dataclasses.replace(address, crop=None)
@@ -133,8 +134,8 @@ def _whole_files(images: Sequence[_Image]) -> Iterator[_Image]:
 
 
 def _digest_of_file(file: Path) -> bytes:
-    from ..datasets.address import Address
-    from ..datasets.image_bytes import digest_of, read_bytes
+    from ..images.address import Address
+    from ..images.image_bytes import digest_of, read_bytes
 
     return digest_of(read_bytes(file), Address(str(file)))
 
@@ -181,8 +182,8 @@ def _forget_beside(project: Project, gone: np.ndarray, ids: Sequence[str], dry_r
         yield f"{counted(len(aside), 'file')} from {project.aside}"
     if dry_run:
         return
+    from ..datasets.kinds.known_shards import forget_samples
     from ..datasets.known_images import forget_images
-    from ..datasets.known_shards import forget_samples
 
     for folder in (project.unit_cache, project.checkpoints):
         shutil.rmtree(folder, ignore_errors=True)

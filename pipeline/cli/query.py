@@ -173,10 +173,10 @@ def _draw(
     """
     import msgspec
 
-    from ..datasets.address import Address
     from ..datasets.manifest import image_addresses, read_manifest
     from ..figures.canvas import save_figure
     from ..figures.neighbor_sheet import neighbor_sheet
+    from ..images.address import Address
     from ..results.retrieval import Near, ShownQuery
 
     root, searched = project.images(params.dataset.root), searcher.features.split

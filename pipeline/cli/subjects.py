@@ -45,8 +45,8 @@ def embed_files(
     UserError
         If a file is no image, or `features` have another key than params.yaml and data/models ask for.
     """
-    from ..datasets.image_bytes import Budget, UnreadableImage
-    from ..datasets.image_file import read_image
+    from ..images.budget import Budget, UnreadableImage
+    from ..images.image_file import read_image
 
     check_key(params, model, layer, features)
     try:

@@ -10,6 +10,8 @@ from ..files.hints import did_you_mean, some_of
 from .listing import refuse_unsafe
 from .tree import Tree
 
+TABLE = "images.csv"  # what a data set's table is called where nothing else is said
+TABLES = (TABLE, "images.tsv", "images.jsonl", "images.parquet")
 _SHARD = re.compile(r"(?:.*/)?([^/]+)-\d{5}-of-\d{5}\.parquet")  # as Hugging Face's datasets name them
 
 
@@ -68,6 +70,12 @@ def split_by_name(paths: list[str], named: Collection[str]) -> dict[str | None, 
                 f"{', '.join(sorted(filter(None, splits)))}"
             )
     return {split: splits[split] for split in named}
+
+
+def split_of(path: str) -> str | None:
+    """The split that a file is of by its name, in Hugging Face's layout."""
+    found = _SHARD.fullmatch(path)
+    return found[1] if found else None
 
 
 def shards_in(tree: Tree) -> list[str]:

@@ -14,15 +14,16 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files.hints import counted
+from ..images.address import Address
+from ..images.budget import Budget, TooLarge, UnreadableImage
+from ..images.image_bytes import digest_of
+from ..images.image_file import decode_whole
+from ..images.jpeg_damage import START, check_jpeg
+from ..images.read_ahead import ReadAhead
 from ..machine import cores
 from ..params import Extract
 from ..progress import progress
-from .address import Address
-from .image_bytes import Budget, TooLarge, UnreadableImage, digest_of
 from .image_facts import BadImage, Facts, ImageFact
-from .image_file import decode_whole
-from .jpeg_damage import START, check_jpeg
-from .read_ahead import ReadAhead
 
 _WORTH_A_POOL = 200  # below this, starting processes costs more than they bring
 _CHUNK = 64  # images at a time for a process: remote ones are read ahead within them

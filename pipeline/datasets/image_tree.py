@@ -8,8 +8,8 @@ from posixpath import splitext
 
 from ..errors import UserError
 from ..files.hints import did_you_mean
+from ..images.image_formats import SUFFIXES
 from ..params import Dataset
-from .image_formats import SUFFIXES
 from .listing import can_be_written
 from .patterns import chosen_by
 from .tree import Tree

@@ -13,7 +13,8 @@ from ..params import Dataset
 from ..project import Project
 from ..sample.devkit import draw_devkit
 from .download import YEARS, download_devkit, voc_archives
-from .tree import Tree, open_tree
+from .roots import open_tree
+from .tree import Tree
 from .walk import OF_THE_SYSTEM
 
 IN_PLACE = "in-place.txt"

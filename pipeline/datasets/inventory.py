@@ -31,7 +31,8 @@ from .manifest import TEXT, Manifest, write_manifest
 from .objects import object_rows
 from .oddities import oddities, reasons
 from .passed_over import look_beside
-from .tree import Tree, open_tree
+from .roots import open_tree
+from .tree import Tree
 
 _log = logging.getLogger(__name__)
 

@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from ..files.atomic import atomic_write
+from ..images.address import Address
 from ..params import Extract
-from .address import Address
 from .image_check import checked_by, find_facts, refuse_large
 from .image_facts import BadImage, Facts
 from .tree import Tree

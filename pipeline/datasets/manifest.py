@@ -16,8 +16,8 @@ import numpy as np
 from ..errors import UserError
 from ..files.atomic import atomic_write
 from ..files.csv_file import csv_text
+from ..images.address import Address
 from ..labels import Labels
-from .address import Address
 
 if TYPE_CHECKING:
     import pyarrow as pa

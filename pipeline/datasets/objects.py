@@ -10,8 +10,8 @@ import numpy as np
 
 from ..errors import UserError
 from ..files.hints import counted, some_of
+from ..images.image_bytes import part_digest
 from ..labels import Labels
-from .image_bytes import part_digest
 from .image_facts import Facts
 from .listing import Listing, ObjectBox
 from .manifest import Manifest

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from posixpath import commonpath, dirname, splitext
 
+from ..images.address import Address
 from ..params import Dataset
 from ..results.dataset import PassedOver
-from .address import Address
 from .image_tree import is_image
 from .patterns import chosen_by
 from .tree import Tree

@@ -6,9 +6,9 @@ import functools
 from collections.abc import Callable
 
 from ..errors import UserError
+from ..images.address import Address, is_taken
 from ..params import Dataset
 from ..params.sections import is_list
-from .address import Address, is_taken
 
 
 def chosen_by(dataset: Dataset) -> Callable[[str], bool]:

@@ -11,11 +11,12 @@ from posixpath import basename, splitext
 from ..errors import UserError
 from ..files.hints import counted
 from ..files.remote import is_remote
+from ..images.image_formats import SUFFIXES
 from ..params import Columns
-from .annotated_images import annotated_images
-from .image_formats import SUFFIXES
-from .table import TABLES
-from .tree import Tree, open_tree
+from .dataset_files import TABLES, split_of
+from .kinds.annotated_images import annotated_images
+from .roots import open_tree
+from .tree import Tree
 
 _TRAIN = ("trainval", "train", "training")
 _TEST = ("test", "testing", "val", "valid", "validation")
@@ -86,10 +87,9 @@ def _root_and_file(place: str) -> tuple[str, str | None]:
 
 
 def _table(tree: Tree, there: Sequence[str]) -> Recognized | None:
-    from .table_file import open_table
+    from .kinds.table_formats import open_table
 
-    parts = re.compile(r"(?:data/)?([\w.-]+)-\d{5}-of-\d{5}\.parquet")
-    by_split = {found[1]: path for path in there if (found := parts.fullmatch(path))}
+    by_split = {split: path for path in there if (split := split_of(path))}
     file = next((path for path in (*TABLES, *there[: len(there) == 1]) if path in there), None)
     file = file or next(iter(by_split.values()), None)
     if file is None or splitext(file)[1].lower() not in _TABLE:
@@ -111,7 +111,7 @@ def _table(tree: Tree, there: Sequence[str]) -> Recognized | None:
     train, test = _pair(splits, tree.root) if {*splits} - {"", None} else ("train", "test")
     classes = [name for name in table.names if name not in (image, "split", "id")]
     labelled = f"labels in the column {labels}" if labels else f"{len(classes)} classes"
-    described = f"a table, {file if not by_split else 'data/*.parquet'}, with {labelled}"
+    described = f"a table, {file}, with {labelled}"
     return Recognized("table", tree.root, train, test, bool(labels or classes), described, columns=columns)
 
 
@@ -133,7 +133,7 @@ def _voc(tree: Tree, there: Sequence[str]) -> Recognized | None:
 
 
 def _coco(tree: Tree, there: Sequence[str]) -> Recognized | None:
-    from .coco_file import read_coco_file
+    from .kinds.coco_file import read_coco_file
 
     files = [path for path in there if path.endswith(".json") and splitext(path)[0] + ".tar" not in there]
     of_splits = {
@@ -157,7 +157,7 @@ def _coco(tree: Tree, there: Sequence[str]) -> Recognized | None:
 
 
 def _shards(tree: Tree, there: Sequence[str]) -> Recognized | None:
-    from .shard import read_shard
+    from .kinds.shard import read_shard
 
     shards = [path for path in there if path.endswith(".tar")]
     if not shards:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 from ..errors import UserError
 from ..files.hints import counted
 from ..files.remote import has_listing, is_remote, list_remote, open_remote, read_remote
-from .address import is_taken
+from ..images.address import is_taken
 from .tree import Tree
 from .walk import is_aside
 

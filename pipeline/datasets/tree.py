@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import UserError
-from ..files.remote import is_remote
 from .walk import Found, look_through, refuse_loop
 
 
@@ -177,12 +176,3 @@ class LocalTree(Tree):
     def stamp(self, path: str) -> tuple[int | str, ...] | None:  # noqa: D102
         status = os.stat(self.where(path))  # noqa: PTH116 - a million files are asked for theirs
         return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
-
-
-def open_tree(root: str) -> Tree:
-    """The tree under a root; nothing is looked at yet."""
-    if is_remote(root):
-        from .remote_tree import RemoteTree
-
-        return RemoteTree(root)
-    return LocalTree(root)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from ..errors import UserError
-from .address import is_taken
+from ..images.address import is_taken
 
 # what systems and archives leave behind: neither a class, nor searched for images, nor counted
 OF_THE_SYSTEM = frozenset([

@@ -13,9 +13,9 @@ import os
 import sys
 from multiprocessing.connection import Connection
 
-from ..datasets.image_bytes import Budget
-from ..datasets.image_parts import ImageParts
-from ..datasets.read_ahead import ReadAhead
+from ..images.budget import Budget
+from ..images.image_parts import ImageParts
+from ..images.read_ahead import ReadAhead
 from .decoding import ImageTask, decode_into, ring_arrays
 
 

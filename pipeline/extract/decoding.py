@@ -8,11 +8,11 @@ import mmap
 
 import numpy as np
 
-from ..datasets.address import Address
-from ..datasets.image_bytes import TooLarge, UnreadableImage
-from ..datasets.image_parts import ImageParts
-from ..datasets.transform import crop_centre
 from ..files.remote_errors import Unreachable
+from ..images.address import Address
+from ..images.budget import TooLarge, UnreadableImage
+from ..images.image_parts import ImageParts
+from ..images.transform import crop_centre
 from ..params import Preprocess
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..datasets.address import Address
-from ..datasets.image_bytes import UnreadableImage, digest_of, read_bytes
 from ..errors import UserError
+from ..images.address import Address
+from ..images.budget import UnreadableImage
+from ..images.image_bytes import digest_of, read_bytes
 from ..models.card import read_card, settled_by
 from ..params import Layer, Params
 from ..project import Project

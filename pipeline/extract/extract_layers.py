@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from ..datasets.address import Address
 from ..datasets.manifest import Manifest, read_manifest
 from ..errors import UserError
+from ..images.address import Address
 from ..models.card import read_card, settled_by
 from ..params import Extract, Layer, Params, Preprocess
 from ..project import Project

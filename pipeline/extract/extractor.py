@@ -12,9 +12,9 @@ from typing import Protocol
 
 import numpy as np
 
-from ..datasets.image_bytes import TooLarge, UnreadableImage
 from ..errors import UserError
 from ..files.remote_errors import Unreachable
+from ..images.budget import TooLarge, UnreadableImage
 from ..params import Extract, Layer, Preprocess
 from ..progress import progress
 from ..store.feature_key import FeatureKey

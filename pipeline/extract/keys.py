@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..datasets.transform import is_by_part
+from ..images.transform import is_by_part
 from ..models.card import read_card, settled_by
 from ..params import Params, Preprocess
 from ..project import Project

@@ -15,10 +15,10 @@ from multiprocessing.connection import Connection, wait
 
 import numpy as np
 
-from ..datasets.image_bytes import Budget
-from ..datasets.image_parts import ImageParts
-from ..datasets.read_ahead import ReadAhead
 from ..errors import UserError
+from ..images.budget import Budget
+from ..images.image_parts import ImageParts
+from ..images.read_ahead import ReadAhead
 from ..machine import cores, shared_memory
 from ..params import Extract, Preprocess
 from .decoding import Failure, ImageTask, decode_into, ring_arrays, ring_bytes

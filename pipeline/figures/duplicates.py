@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..datasets.address import Address
+from ..images.address import Address
 from ..results.duplicates import DuplicatesResult
 from .canvas import save_figure
 from .sheets import Tile, compose_sheet

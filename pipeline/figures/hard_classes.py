@@ -9,7 +9,7 @@ import numpy as np
 
 from ..analysis.annotated_objects import ObjectStatistics
 from ..analysis.hard_classes import ClassRanking
-from ..datasets.address import Address
+from ..images.address import Address
 from ..results.hard import HardClass
 from .canvas import save_figure
 from .sheets import Frame, Tile, compose_sheet

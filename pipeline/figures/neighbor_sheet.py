@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from ..datasets.address import Address
+from ..images.address import Address
 from ..results.retrieval import Near, ShownQuery
 from .sheets import NEIGHBOR_LEGEND, Frame, Tile, compose_sheet
 

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from ..datasets.address import Address
-from ..datasets.image_file import read_image
+from ..images.address import Address
+from ..images.image_file import read_image
 from .canvas import new_figure
 from .lettering import POINT, shortened, width_of, wrapped
 

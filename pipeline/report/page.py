@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ..analysis.neighbor_graph import how_searched, open_graph
-from ..datasets.address import Address
 from ..datasets.manifest import Manifest, read_manifest
 from ..figures.training_curves import METRICS, training_figure
 from ..files.atomic import write_text
 from ..files.hints import counted
+from ..images.address import Address
 from ..params import Metric, Params, split_reference
 from ..project import Project
 from ..results.ap import MEAN

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from ..datasets.address import Address
-from ..datasets.image_bytes import read_bytes
-from ..datasets.image_file import cropped, decode
-from ..datasets.read_ahead import threads_for
+from ..images.address import Address
+from ..images.image_bytes import read_bytes
+from ..images.image_file import cropped, decode
+from ..images.read_ahead import threads_for
 from ..progress import progress
 
 PER_ROW = 8

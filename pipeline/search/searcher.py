@@ -12,9 +12,9 @@ from typing import overload
 
 import numpy as np
 
-from ..datasets.address import Address
 from ..errors import UserError
 from ..files.hints import did_you_mean
+from ..images.address import Address
 from ..params import Metric
 from ..store.feature_file import FeatureFile
 from .exact import ExactSearch
@@ -77,7 +77,7 @@ class Neighbors(list[Neighbor]):
         # Pillow only where a picture is shown: a query in the shell does not wait for it
         from PIL import Image
 
-        from ..datasets.image_file import read_image
+        from ..images.image_file import read_image
 
         image = Image.fromarray(read_image(self._images[name]))
         image.thumbnail((_THUMBNAIL, _THUMBNAIL), reducing_gap=3.0)

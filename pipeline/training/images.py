@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..datasets.address import Address
-from ..datasets.image_parts import ImageParts, by_image
-from ..datasets.read_ahead import threads_for
-from ..datasets.transform import crop_or_pad, resize, resize_and_crop
+from ..images.address import Address
+from ..images.image_parts import ImageParts, by_image
+from ..images.read_ahead import threads_for
+from ..images.transform import crop_or_pad, resize, resize_and_crop
 from ..params import Preprocess
 from ..progress import progress
 

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..datasets.address import Address
 from ..datasets.manifest import Manifest
 from ..errors import UserError
+from ..images.address import Address
 from ..measures.average_precision import mean_average_precision
 from ..models.device import choose_device, has_bf16
 from ..models.network import head_names

@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
-
-# the tests here share one module, and there are no packages among the tests
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import pytest
 from listed import listed
 from memory_tree import MemoryTree
 
-from pool5.datasets.address import Address
-from pool5.datasets.image_file import read_image
 from pool5.datasets.listing import Listing, can_be_written
 from pool5.datasets.patterns import name_of
 from pool5.errors import UserError
+from pool5.images.address import Address
+from pool5.images.image_file import read_image
 
 
 class KindTests:

@@ -9,7 +9,8 @@ from typing import Any
 from pool5.datasets.choosing import choose
 from pool5.datasets.kinds import KINDS
 from pool5.datasets.listing import Listing
-from pool5.datasets.tree import Tree, open_tree
+from pool5.datasets.roots import open_tree
+from pool5.datasets.tree import Tree
 from pool5.params import Dataset
 
 

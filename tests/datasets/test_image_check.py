@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from pool5.datasets import image_check
-from pool5.datasets.image_bytes import Budget, UnreadableImage
 from pool5.datasets.image_check import BadImage, ImageFact, check_images, doubts
-from pool5.datasets.image_file import decode
-from pool5.datasets.jpeg_damage import check_jpeg
 from pool5.errors import UserError
+from pool5.images.budget import Budget, UnreadableImage
+from pool5.images.image_file import decode
+from pool5.images.jpeg_damage import check_jpeg
 
 END = b"\xff\xd9"
 

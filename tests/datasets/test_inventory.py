@@ -15,7 +15,7 @@ from pool5.datasets.image_check import BadImage, ImageFact, check_images
 from pool5.datasets.inventory import take_inventory
 from pool5.datasets.manifest import read_manifest
 from pool5.datasets.passed_over import look_beside
-from pool5.datasets.tree import open_tree
+from pool5.datasets.roots import open_tree
 from pool5.errors import UserError
 from pool5.params import Dataset
 from pool5.project import Project

@@ -12,16 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pool5.datasets.address import Address
-from pool5.datasets.image_bytes import digest_of, part_digest
-from pool5.datasets.image_file import read_image
 from pool5.datasets.inventory import take_inventory
 from pool5.datasets.kinds import list_splits
 from pool5.datasets.listing import Listing, ObjectBox
 from pool5.datasets.manifest import Manifest, read_manifest
 from pool5.datasets.objects import LostBoxes, numbered, objects_of
-from pool5.datasets.tree import open_tree
+from pool5.datasets.roots import open_tree
 from pool5.errors import UserError
+from pool5.images.address import Address
+from pool5.images.image_bytes import digest_of, part_digest
+from pool5.images.image_file import read_image
 from pool5.labels import Labels
 from pool5.params import Dataset
 from pool5.project import Project

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from pool5.datasets.remote_tree import RemoteTree
-from pool5.datasets.tree import open_tree
+from pool5.datasets.roots import open_tree
 from pool5.errors import UserError
 from pool5.files.remote_errors import Unreachable
 

@@ -7,7 +7,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from pool5.datasets.kinds import KINDS
 from pool5.datasets.listing import Listing
-from pool5.datasets.tree import open_tree
+from pool5.datasets.roots import open_tree
 from pool5.params import Dataset
 
 
@@ -139,17 +139,12 @@ def as_parquet(photos: Photos, root: Path) -> dict[str, Any]:
     return {"kind": "table", "columns": columns, "classes": list(photos.classes)}
 
 
-def as_bucket(photos: Photos, bucket: str, prefix: str = "photos") -> dict[str, Any]:
-    """The table of `as_csv` and its images in a bucket of the S3 that AWS_ENDPOINT_URL names."""
-    import s3fs
-
-    files = s3fs.S3FileSystem(skip_instance_cache=True)
-    files.mkdir(bucket)
+def in_bucket(photos: Photos, put: Callable[[str, bytes], object]) -> None:
+    """The table of `as_csv` and its images, put somewhere else by name."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["path", "id", "split", *photos.classes])
     for photo in photos:
         writer.writerow([photo.file.name, photo.id, photo.split, *photo.labels])
-    content = {f"{bucket}/{prefix}/{p.file.name}": p.file.read_bytes() for p in photos}
-    files.pipe({**content, f"{bucket}/{prefix}/images.csv": text.getvalue().encode()})
-    return {"kind": "table", "root": f"s3://{bucket}/{prefix}"}
+        put(photo.file.name, photo.file.read_bytes())
+    put("images.csv", text.getvalue().encode())

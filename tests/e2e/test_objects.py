@@ -16,9 +16,9 @@ from forms import Photos, as_coco
 from test_gaps import ALL, gaps_of, params, run_all
 from tiny import SHORT, write_project
 
-from pool5.datasets.address import Address
-from pool5.datasets.image_file import read_image
 from pool5.datasets.manifest import read_manifest
+from pool5.images.address import Address
+from pool5.images.image_file import read_image
 from pool5.params import Sample
 from pool5.sample.devkit import draw_devkit
 from pool5.store.feature_file import FeatureFile

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from forms import Photos, as_bucket, as_coco, as_csv, as_parquet, as_shards
+from forms import Photos, as_coco, as_csv, as_parquet, as_shards, in_bucket
 from project import Project
+
+from pool5.cli.upkeep import graph_for
+from pool5.params import load_params
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
@@ -34,7 +36,7 @@ def runs(tmp_path_factory, photos, shared) -> dict[str, Project]:
     return made
 
 
-def _run(folder: Path, shared: Path, photos: Photos, dataset: dict[str, Any], **environment: str) -> Project:
+def _run(folder: Path, shared: Path, photos: Photos, dataset: dict[str, Any]) -> Project:
     layer = "mobilenet_v2/pooled"
     params = {
         "dataset": {"name": "photographs", "train": photos.train, "test": photos.test, **dataset},
@@ -51,7 +53,8 @@ def _run(folder: Path, shared: Path, photos: Photos, dataset: dict[str, Any], **
         "ap": {"of": ["linear"], "protocols": ["voc2007", "area", "sklearn"], "bootstrap": 100},
     }
     project = Project.copy_to(folder, params)
-    told = project.repro("ap", "retrieval", TORCH_HOME=str(shared / "weights/torch-home"), **environment)
+    (folder / "dvc.yaml").write_text(graph_for(load_params(folder / "params.yaml").dataset))
+    told = project.repro("ap", "retrieval", TORCH_HOME=str(shared / "weights/torch-home"))
     assert told.code == 0, told.err
     (folder / "log").write_text(told.err)
     return project
@@ -87,12 +90,10 @@ def test_another_form_of_the_same_photographs_gives_the_same_bytes_and_computes_
     _same(runs["voc"], runs[form])
 
 
-def test_a_bucket_gives_the_same_bytes_and_computes_no_row(runs, photos, shared, s3, monkeypatch):
-    for name, value in s3.items():
-        monkeypatch.setenv(name, value)
-    settings = as_bucket(photos, "photographs")
+def test_a_bucket_gives_the_same_bytes_and_computes_no_row(runs, photos, shared, bucket):
+    in_bucket(photos, bucket.put)
     folder = runs["voc"].folder.parent / "bucket"
-    project = _run(folder, shared, photos, settings, **os.environ)
+    project = _run(folder, shared, photos, {"kind": "table", "root": str(bucket)})
     assert re.search(r"mobilenet_v2: 1200 images, 0 computed", (folder / "log").read_text())
     _same(runs["voc"], project)
 

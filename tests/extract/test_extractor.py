@@ -20,12 +20,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_jobs import PREPROCESS, PixelNetwork, key_of, manifest_of, rows_in, run, write_images
 
-from pool5.datasets.image_bytes import UnreadableImage
-from pool5.datasets.image_file import read_image
-from pool5.datasets.transform import resize_and_crop
 from pool5.errors import UserError
 from pool5.extract import extractor
 from pool5.extract.extract_layers import Job, extract_layers
+from pool5.images.budget import UnreadableImage
+from pool5.images.image_file import read_image
+from pool5.images.transform import resize_and_crop
 from pool5.params import Extract, Layer
 from pool5.project import Project
 from pool5.results.extraction import ExtractionResult

@@ -317,8 +317,8 @@ GOLDEN = Path(__file__).with_name("golden.json")
 def golden_feature(tmp_path: Path) -> np.ndarray:
     from PIL import Image
 
-    from pool5.datasets.image_file import read_image
-    from pool5.datasets.transform import resize_and_crop
+    from pool5.images.image_file import read_image
+    from pool5.images.transform import resize_and_crop
 
     Image.fromarray(golden_image()).save(tmp_path / "golden.png")
     crop = resize_and_crop(read_image(tmp_path / "golden.png"), PREPROCESS)

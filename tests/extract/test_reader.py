@@ -13,11 +13,11 @@ import pytest
 import small_jobs
 from small_jobs import PREPROCESS, write_images
 
-from pool5.datasets.image_file import read_image
-from pool5.datasets.transform import resize_and_crop
 from pool5.errors import UserError
 from pool5.extract.decoding import ImageTask
 from pool5.extract.reader import read_batches
+from pool5.images.image_file import read_image
+from pool5.images.transform import resize_and_crop
 
 
 def tasks_of(folder: Path) -> list[ImageTask]:

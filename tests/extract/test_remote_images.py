@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from small_jobs import PREPROCESS, manifest_of, run, write_images
 
-from pool5.datasets.image_bytes import UnreadableImage
 from pool5.errors import UserError
 from pool5.extract.decoding import ImageTask
 from pool5.extract.reader import read_batches
 from pool5.files.remote_errors import Unreachable
+from pool5.images.budget import UnreadableImage
 from pool5.results.extraction import ExtractionResult
 from pool5.results.record import load_record
 

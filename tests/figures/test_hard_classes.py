@@ -4,8 +4,8 @@ from PIL import Image
 from pool5.analysis.annotated_objects import ObjectStatistics
 from pool5.analysis.ap_comparison import compare_models
 from pool5.analysis.hard_classes import examine_class, rank_images
-from pool5.datasets.address import Address
 from pool5.figures.hard_classes import draw_class_sheet
+from pool5.images.address import Address
 from pool5.measures import AP
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from pool5.datasets.address import Address
 from pool5.figures.canvas import save_figure
 from pool5.figures.neighbor_sheet import neighbor_sheet
+from pool5.images.address import Address
 from pool5.results.retrieval import Near, ShownQuery
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pool5.datasets.address import Address
 from pool5.errors import UserError
 from pool5.figures.canvas import save_figure
 from pool5.figures.sheets import NEIGHBOR_LEGEND, Tile, compose_sheet
+from pool5.images.address import Address
 
 COLOURS = [(220, 30, 30), (30, 160, 40), (40, 60, 200)]
 

@@ -21,8 +21,8 @@ timm = pytest.importorskip("timm")
 import msgspec  # noqa: E402
 from timm.data import create_transform, resolve_data_config  # noqa: E402
 
-from pool5.datasets.transform import crop_centre  # noqa: E402
 from pool5.errors import UserError  # noqa: E402
+from pool5.images.transform import crop_centre  # noqa: E402
 from pool5.models.checkpoint_file import read_checkpoint  # noqa: E402
 from pool5.models.network import build_network, head_names, num_outputs, on_shapes_alone  # noqa: E402
 from pool5.models.sources import source_of  # noqa: E402

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pool5.datasets.address import Address
 from pool5.errors import UserError
+from pool5.images.address import Address
 from pool5.report.thumbnails import PER_SHEET, make_sprites, shrink_images
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from pool5.datasets.image_file import read_image
 from pool5.datasets.manifest import image_addresses, read_manifest
+from pool5.images.image_file import read_image
 from pool5.project import Project
 from pool5.results.duplicates import DuplicatesResult
 from pool5.results.record import load_record

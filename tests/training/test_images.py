@@ -9,10 +9,10 @@ from PIL import Image
 from torchvision.transforms import v2
 
 import pool5.training.images as module
-from pool5.datasets.address import Address
-from pool5.datasets.image_bytes import UnreadableImage
-from pool5.datasets.image_file import read_image
-from pool5.datasets.transform import resize_and_crop
+from pool5.images.address import Address
+from pool5.images.budget import UnreadableImage
+from pool5.images.image_file import read_image
+from pool5.images.transform import resize_and_crop
 from pool5.params import Augment, Preprocess
 from pool5.training.augmentation import augmented_batch, draw_changes
 from pool5.training.images import decode_for_testing, decode_for_training, resized_for_training
