@@ -134,6 +134,12 @@ def test_so_it_is_after_the_next_run_has_been_already(project):
     assert repro(project) == (set(), 0)
 
 
+def in_outputs(project: Project, wanted: Mapping[str, bytes]) -> set[str]:
+    """The files that hold any of it, but for the caches, which know former states until they are forgotten."""
+    found = {path for paths in places(project, wanted).values() for path in paths}
+    return {path for path in found if not path.startswith(".cache/")}
+
+
 def test_names_and_labels_that_change_compute_nothing_and_bytes_that_change_one_image(project):
     root = Path(project.params["dataset"]["root"])
     old = {"id": b"cat/an-old-name.png"}
@@ -142,11 +148,11 @@ def test_names_and_labels_that_change_compute_nothing_and_bytes_that_change_one_
     assert places(project, old)
     (root / "test/cat/an-old-name.png").rename(root / "test/cat/a-new-name.png")
     assert repro(project)[1] == 0
-    assert places(project, old) == {}
+    assert in_outputs(project, old) == set()
     # another label, which is its folder
     (root / "test/cat/a-new-name.png").rename(root / "test/dog/a-new-name.png")
     assert repro(project)[1] == 0
-    assert places(project, {"id": b"cat/a-new-name.png"}) == {}
+    assert in_outputs(project, {"id": b"cat/a-new-name.png"}) == set()
     # other bytes under the same name
     picture(root / "test/dog/a-new-name.png", 2001)
     assert repro(project)[1] == 1
