@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from ..errors import UserError
 from ..files.hints import counted, did_you_mean, some_of
@@ -77,11 +78,13 @@ def with_classes(listings: Mapping[str, Listing], dataset: Dataset) -> dict[str,
     if not wanted:
         return dict(listings)
     new_names = tuple(wanted)
-    old_names = tuple(wanted.values()) if isinstance(wanted, dict) else wanted
+    old_names = dataset.class_names
     (known, *_) = (listing.classes for listing in listings.values())
     _refuse_classes(new_names, old_names, known)
     columns = [known.index(name) for name in old_names]
     renamed = dict(zip(old_names, new_names, strict=True))
+    shown = np.sum([listing.labels.columns(columns).count(1) for listing in listings.values()], axis=0)
+    nowhere = [name for name, images in zip(new_names, shown, strict=True) if not images]
     found = {}
     for split, listing in listings.items():
         labels = listing.labels.columns(columns)
@@ -92,6 +95,8 @@ def with_classes(listings: Mapping[str, Listing], dataset: Dataset) -> dict[str,
                 f"dataset.classes leaves out {counted(len(rest), 'class', 'classes')} of {len(known)} "
                 f"({some_of(rest, 5)}): {counted(bare, 'image')} of {split} showed only such"
             )
+        if nowhere:
+            remarks.append(f"dataset.classes: no image shows {some_of(nowhere, 5)}")
         found[split] = dataclasses.replace(
             listing,
             classes=new_names,

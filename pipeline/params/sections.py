@@ -92,6 +92,11 @@ class Dataset(_Section, frozen=True, kw_only=True):
         return self.listing or is_remote(self.root)
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """The chosen classes, as the data set names them."""
+        return tuple(self.classes.values()) if isinstance(self.classes, dict) else self.classes
+
+    @property
     def list_files(self) -> list[str]:
         """The files of the project that say which images count, each once."""
         return list(dict.fromkeys([*self.lists.values(), *(text for text in self.exclude if is_list(text))]))

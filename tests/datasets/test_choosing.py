@@ -13,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pool5.datasets.choosing import choose, with_classes
+from pool5.datasets.kinds import list_splits
 from pool5.datasets.listing import UNSPLIT, Listing, ObjectBox
+from pool5.datasets.roots import open_tree
 from pool5.errors import UserError
 from pool5.labels import Labels
-from pool5.params import Dataset
+from pool5.params import Columns, Dataset
 from pool5.results.dataset import Contradiction
 
 CLASSES = ("cat", "cow", "dog")
@@ -224,3 +226,13 @@ def test_a_split_that_is_left_without_an_image_is_refused(tmp_path):
 def test_a_pattern_that_is_none_is_refused(pattern):
     with pytest.raises(UserError, match=r"dataset\.exclude: .* is no pattern as in a \.gitignore"):
         chosen({UNSPLIT: listing(5)}, exclude=(pattern,))
+
+
+def test_a_class_that_no_label_names_is_one_all_the_same_and_is_told(tmp_path):
+    rows = [f"{number}.jpg,{'cat' if number % 2 else 'dog'}" for number in range(10)]
+    (tmp_path / "images.csv").write_text("\n".join(["path,labels", *rows]))
+    asked = dataset("table", columns=Columns(labels="labels"), classes=("dog", "cow", "cat"))
+    found = list_splits(asked, open_tree(str(tmp_path)), tmp_path)
+    assert sum(part.labels.count(1) for part in found.values()).tolist() == [5, 0, 5]
+    assert found["train"].classes == ("dog", "cow", "cat")
+    assert "dataset.classes: no image shows cow" in found["train"].remarks

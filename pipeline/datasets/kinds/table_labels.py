@@ -85,8 +85,8 @@ class NamedLabels:
     that it shows none of the classes, and so does a separator alone.
     """
 
-    def __init__(self, column: str, separator: str | None) -> None:
-        self._column, self._separator = column, separator
+    def __init__(self, column: str, separator: str | None, wanted: Sequence[str] = ()) -> None:
+        self._column, self._separator, self._wanted = column, separator, wanted
         self._places: dict[str, int] = {}
         self._given: dict[str, None] = {}  # in this order, whether or not an image shows them
         self._pairs: list[tuple[np.ndarray, np.ndarray]] = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
@@ -170,6 +170,8 @@ class NamedLabels:
         Classes stand in the order that the file gives them, others by name, and numbers by size.
         """
         others = [name for name in self._places if name not in self._given]
+        if others and not self._given:  # a class that no row happens to show is one all the same
+            others += [name for name in self._wanted if name not in self._places]
         numbers = all(name.removeprefix("-").isdecimal() for name in others)
         others.sort(key=(lambda name: (int(name), name)) if numbers else lambda name: (0, name))
         classes = (*self._given, *others)

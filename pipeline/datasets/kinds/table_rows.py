@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from ...errors import UserError
 from ...files.hints import counted, did_you_mean, some_of
 from ...labels import Labels
-from ...params import Columns, Dataset
+from ...params import Dataset
 from ...params.sections import NAME, NAME_IN_WORDS
 from ..dataset_files import TABLE, TABLES, files_by_split, shards_in, split_by_name
 from ..listing import UNSPLIT, Listing, refuse_duplicates
@@ -85,7 +85,7 @@ def read_tables(tree: Tree, dataset: Dataset, also: Collection[str]) -> TableRow
     UserError
         One line that names the file and the line at fault.
     """
-    reader = _Reader(dataset.columns)
+    reader = _Reader(dataset)
     for split, paths in _files(tree, dataset, dataset.splits(also)).items():
         for path in paths:
             reader.read(open_table(tree, path), split)
@@ -116,10 +116,12 @@ def _is_there(tree: Tree, path: str) -> bool:
 class _Reader:
     """Reads one table after another."""
 
-    def __init__(self, columns: Columns) -> None:
-        self._columns = columns
+    def __init__(self, dataset: Dataset) -> None:
+        self._columns = columns = dataset.columns
         self._own = (columns.image, columns.split, columns.id)
-        self._named = NamedLabels(columns.labels, columns.separator) if columns.labels else None
+        self._named = None
+        if columns.labels:
+            self._named = NamedLabels(columns.labels, columns.separator, dataset.class_names)
         self._classes = ClassColumns()
         self._tables: list[TableFile] = []
         self._parts: list[tuple[pa.Array, pa.Array, pa.Array]] = []

@@ -89,7 +89,9 @@ def _classes(names: Collection[str], dataset: Dataset) -> tuple[tuple[str, ...],
     by_number = names and all(map(_is_number, names)) and not set(wanted) & set(names)
     if by_number and wanted and isinstance(wanted, tuple):
         return wanted, _numbered(names, wanted)
-    ordered = sorted(names, key=lambda name: (int(name) if _is_number(name) else sys.maxsize, name))
+    # a class that no image happens to show is one all the same
+    named = {*names, *dataset.class_names} if names else set()
+    ordered = sorted(named, key=lambda name: (int(name) if _is_number(name) else sys.maxsize, name))
     return tuple(ordered), {name: number for number, name in enumerate(ordered)}
 
 
