@@ -65,11 +65,6 @@ class Labels:
         values: np.ndarray = self._entries.toarray() - np.int8(1)
         return values if dtype is None else values.astype(dtype)
 
-    def of_row(self, row: int) -> dict[int, int]:
-        """{column: 1 or 0} of one image."""
-        part = self._entries[[row]]
-        return dict(zip(part.indices.tolist(), (part.data - 1).tolist(), strict=True))
-
     def count(self, label: int) -> np.ndarray:
         """How many images have this label, 1 or 0, for each class: (C,) int64."""
         entries = self._entries

@@ -50,8 +50,6 @@ def test_counts_and_what_each_row_shows_are_those_of_the_array(dense):
         np.testing.assert_array_equal(labels.count(label), (dense == label).sum(axis=0))
         found = [columns.tolist() for columns in labels.each(label)]
         assert found == [np.flatnonzero(row == label).tolist() for row in dense]
-    rows = [labels.of_row(row) for row in range(len(dense))]
-    assert rows == [{c: v for c, v in enumerate(row.tolist()) if v >= 0} for row in dense]
 
 
 @given(DENSE, st.integers(1, 40))

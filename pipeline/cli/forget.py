@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from ..images.address import Address
 
 
+_CANDIDATES = 20_000  # ids that a mistyped one is compared with
+
+
 @dataclasses.dataclass(frozen=True)
 class _Image:
     """An image to forget, or an object on one: where it is listed, and its digest."""
@@ -101,7 +104,8 @@ def _of_id(manifests: Sequence[Manifest], name: str, split: str | None, root: st
     asked = [manifest for manifest in manifests if split in (None, manifest.split)]
     found = []
     for manifest in asked:
-        rows = [row for row, other in enumerate(manifest.ids.tolist()) if _is_of(other, name)]
+        named = zip(manifest.ids.tolist(), manifest.paths.tolist(), strict=True)
+        rows = [row for row, (other, path) in enumerate(named) if _is_of(other, path, name)]
         part = manifest.take(np.array(rows, np.int64))
         places = image_addresses(part, root).items()
         found += [
@@ -111,13 +115,15 @@ def _of_id(manifests: Sequence[Manifest], name: str, split: str | None, root: st
         known = [other for manifest in asked for other in manifest.ids.tolist()]
         raise UserError(
             f"{name}: no image of that id in {', '.join(m.split for m in asked) or 'any manifest'}"
-            f"{did_you_mean(name, known)}; one that is gone is known by --image FILE or --digest HEX"
+            f"{did_you_mean(name, known[:_CANDIDATES])}; one that is gone is known by --image FILE or "
+            "--digest HEX"
         )
     return found + list(_whole_files(found))
 
 
-def _is_of(other: str, name: str) -> bool:
-    return other == name or re.fullmatch(rf"{re.escape(name)}#\d+", other) is not None
+def _is_of(other: str, path: str, name: str) -> bool:
+    """Whether an id is this name, or that of an object on the image of this name."""
+    return other == name or (other.rpartition("#")[0] == name and "#xywh=" in path)
 
 
 def _whole_files(images: Sequence[_Image]) -> Iterator[_Image]:

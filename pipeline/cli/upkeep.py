@@ -79,7 +79,7 @@ def _unnoticed(key: str, file: str, project: Project, noticed: Collection[str]) 
 
 def _is_of(project: Project, file: str) -> bool:
     """Whether it is there and in the project; else what reads it refuses it."""
-    return Path(file).parts[0] not in ("..", "/") and (project.root / file).is_file()
+    return Path(file).parts[:1] not in ((), ("..",), ("/",)) and (project.root / file).is_file()
 
 
 def unwritten_files(project: Project) -> Iterator[str]:

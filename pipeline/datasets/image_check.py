@@ -21,7 +21,6 @@ from ..images.image_file import decode_whole
 from ..images.jpeg_damage import START, check_jpeg
 from ..images.read_ahead import ReadAhead
 from ..machine import cores
-from ..params import Extract
 from ..progress import progress
 from .image_facts import BadImage, Facts, ImageFact
 
@@ -33,31 +32,22 @@ _ahead = ReadAhead()  # of this process
 _CHECK = 1  # raise it when the same bytes give other findings
 
 
-def check_images(root: Path | str, paths: Sequence[str], memory_gb: float = Extract().memory_gb) -> Facts:
-    """Read and wholly decode each file; a JPEG cut in half is known only by that.
+def find_facts(
+    root: Path | str, paths: Sequence[str], memory_gb: float
+) -> Generator[ImageFact | BadImage, None, None]:
+    """Read and wholly decode each file, one after another; a JPEG cut in half is known only by that.
 
     Parameters
     ----------
     paths : relative to `root`
-        One that is given twice is read once.
     memory_gb : float
-        What one image may take.
+        What one image may take; what is too large is among the bad ones.
 
     Raises
     ------
     UserError
-        If an image takes more memory than it may, or the process that reads one is killed.
+        If the process that reads an image is killed.
     """
-    paths = list(dict.fromkeys(paths))
-    found = list(find_facts(root, paths, memory_gb))
-    refuse_large(found)
-    return Facts.of(paths, found)
-
-
-def find_facts(
-    root: Path | str, paths: Sequence[str], memory_gb: float
-) -> Generator[ImageFact | BadImage, None, None]:
-    """As `check_images`, one after another; what is too large is among the bad ones."""
     with (
         progress(total=len(paths), desc="checking images", unit="image") as bar,
         contextlib.closing(_map(str(root), paths, memory_gb)) as found,

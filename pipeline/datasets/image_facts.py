@@ -69,13 +69,6 @@ class Facts(Mapping[str, ImageFact | BadImage]):
         self._row_of = {path: row for row, path in enumerate(paths)}
         self._place_of = {"": 0}
 
-    @classmethod
-    def of(cls, paths: Sequence[str], facts: Iterable[ImageFact | BadImage]) -> Facts:
-        """Of as many facts as there are paths."""
-        known = cls(paths)
-        known.fill(np.arange(len(paths)), list(facts))
-        return known
-
     def fill(self, rows: np.ndarray, facts: Sequence[ImageFact | BadImage]) -> None:
         """Take in what was found of some rows."""
         if len(facts):

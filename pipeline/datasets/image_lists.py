@@ -68,14 +68,15 @@ def leave_out_listed(listings: Mapping[str, Listing], dataset: Dataset, project:
             rows_of = _Names(listing)
             out = set()
             for name in names:
-                out.update(rows_of.all(name))
-                unknown -= {name} if rows_of.all(name) else set()
+                if rows := rows_of.all(name):
+                    out.update(rows)
+                    unknown.discard(name)
             if not out:
                 continue
-            rows = np.delete(np.arange(len(listing.ids)), list(out))
-            refuse_empty(len(rows), split, file)
+            stay = np.delete(np.arange(len(listing.ids)), list(out))
+            refuse_empty(len(stay), split, file)
             remark = f"{file} leaves out {counted(len(out), 'image')} of {split}"
-            left[split] = dataclasses.replace(listing.rows(rows), remarks=(*listing.remarks, remark))
+            left[split] = dataclasses.replace(listing.rows(stay), remarks=(*listing.remarks, remark))
         if unknown:
             named = some_of(sorted(unknown), 3)
             odd.append(f"{counted(len(unknown), 'name')} of no image that is read: {named}")

@@ -53,7 +53,8 @@ def know_images(
     Raises
     ------
     UserError
-        As `check_images` does; what was found until then is kept.
+        If an image takes more memory than it may, or the process that reads one is killed; what was found
+        until then is kept.
     """
     facts = Facts(list(dict.fromkeys(paths)))
     keys, settled = _keys(tree, facts.paths)

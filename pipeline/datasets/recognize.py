@@ -11,16 +11,16 @@ from posixpath import basename, splitext
 from ..errors import UserError
 from ..files.hints import counted
 from ..files.remote import is_remote
-from ..images.image_formats import SUFFIXES
 from ..params import Columns
 from .dataset_files import TABLES, split_of
+from .image_tree import is_image
 from .kinds.annotated_images import annotated_images
 from .roots import open_tree
 from .tree import Tree
 
 _TRAIN = ("trainval", "train", "training")
 _TEST = ("test", "testing", "val", "valid", "validation")
-_TABLE = (".csv", ".tsv", ".jsonl", ".parquet")
+_TABLE = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _IMAGE = ("path", "image", "img", "file_name", "filename", "file", "url")
 _LABELS = ("labels", "label", "classes", "class", "category")
 _BETWEEN = (";", "|", ",")
@@ -95,7 +95,9 @@ def _table(tree: Tree, there: Sequence[str]) -> Recognized | None:
     if file is None or splitext(file)[1].lower() not in _TABLE:
         return None
     table = open_table(tree, file)
-    image = next((name for name in _IMAGE if name in table.names), "path")
+    image = next((name for name in _IMAGE if name in table.names), None)
+    if image is None:
+        return None
     labels = next((name for name in _LABELS if name in table.names), None)
     columns = {} if image == "path" else {"image": image}
     if labels:
@@ -209,7 +211,7 @@ def _by_folder(tree: Tree, there: Sequence[str]) -> Recognized | None:
 
 
 def _images(paths: Sequence[str]) -> list[str]:
-    return [path for path in paths if splitext(path)[1].lower() in SUFFIXES]
+    return list(filter(is_image, paths))
 
 
 def _folder_splits(paths: Sequence[str], root: str) -> tuple[str, str] | None:

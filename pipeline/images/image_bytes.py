@@ -60,9 +60,12 @@ def _read_remote(address: Address, budget: Budget) -> bytes:
     return data
 
 
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # of a named pipe the writer is not waited for
+
+
 def _read_local(address: Address, budget: Budget) -> bytes:
-    # a named pipe is opened without waiting for its writer, and then refused
-    with open(os.open(address.file, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123
+    with open(address.file, "rb", opener=_at_once) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise UnreadableImage(str(address), "no regular file")

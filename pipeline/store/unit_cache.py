@@ -22,6 +22,7 @@ from ..files.json_file import write_json
 
 _CONTENTS = "files.json"
 _IN_USE = "in-use.json"
+_RECIPE = "recipe"  # the version that a unit was made by
 
 
 class UnitCache:
@@ -79,7 +80,8 @@ class UnitCache:
             unfinished.mkdir(parents=True)
             try:
                 make(unfinished)
-                names = [*outputs, *beside]
+                (unfinished / _RECIPE).write_text(str(self._recipe))
+                names = [*outputs, *beside, _RECIPE]
                 write_json(unfinished / _CONTENTS, {n: sha256_of_file(unfinished / n) for n in names})
                 _put_in_place(unfinished, unit, outputs)
             finally:
@@ -93,13 +95,14 @@ class UnitCache:
         return made
 
     def latest(self, names: Collection[str], fits: Callable[[Path], bool]) -> Path | None:
-        """The unit that was put last, of those that have such files, whole, and that `fits` takes.
+        """The unit that was put last by this recipe, of those with such files, whole, that `fits` takes.
 
         What is to be made next can be made from it, where that is cheaper. None if there is none.
         """
         units = [path for path in self._folder.glob("[!.]*") if path.is_dir()]
         for unit in sorted(units, key=lambda path: path.stat().st_mtime_ns, reverse=True):
-            if fits(unit) and _is_whole(unit, names):
+            whole = fits(unit) and _is_whole(unit, [*names, _RECIPE])
+            if whole and (unit / _RECIPE).read_text() == str(self._recipe):
                 return unit
         return None
 

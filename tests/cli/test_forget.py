@@ -32,6 +32,7 @@ SPLITS = {
         "street#1": b"box 1",
         "street#2": b"box 2",
         "street 2": b"x",
+        "copy#1": b"no object",
     },
 }
 
@@ -49,7 +50,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     for split, images in SPLITS.items():
         digests = np.array([np.frombuffer(digest(data), np.uint8) for data in images.values()])
         ids = np.array(list(images))
-        paths = np.array([f"{name}.png" for name in images])
+        paths = np.array([f"{name}.png{'#xywh=0,0,1,1' * name.startswith('street#')}" for name in images])
         sizes = np.ones((len(ids), 2), np.int32)
         write_manifest(
             Manifest(split, (), ids, paths, digests, sizes, Labels.none(len(ids))), project.manifest(split)

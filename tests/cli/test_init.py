@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -130,6 +132,8 @@ def test_kinds_are_told_apart(tmp_path: Path) -> None:
         (tmp_path / f"voc/VOC2012/ImageSets/Main/{name}.txt").touch()
     (tmp_path / "listed").mkdir()
     (tmp_path / "listed/images.csv").write_text("path,cat\n")
+    draw(*(tmp_path / "counted" / name for name in ("cat/1.jpg", "dog/2.png")))
+    pq.write_table(pa.table({"class": ["cat", "dog"], "images": [1, 1]}), tmp_path / "counted/images.parquet")
     draw(*(tmp_path / "plain" / name for name in ("train/1.jpg", "test/2.png")))
     draw(*(tmp_path / "flat" / name for name in ("1.jpg", "2.jpg", "3.jpg")))
     draw(*(tmp_path / "exported" / name for name in ("train/1.jpg", "valid/2.jpg")))
@@ -141,6 +145,7 @@ def test_kinds_are_told_apart(tmp_path: Path) -> None:
         "split": ("folder", "train", "val"),
         "voc": ("voc", "train", "val"),  # trainval would hold what is tested on
         "listed": ("table", "train", "test"),
+        "counted": ("folder", "train", "test"),  # a table that names no images
         "plain": ("images", "train", "test"),
         "flat": ("voc", "train", "test"),
         "exported": ("voc", "train", "valid"),

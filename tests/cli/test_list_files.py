@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pool5.cli.upkeep import shipped, unnoticed_files
+from pool5.errors import UserError
 from pool5.params import load_params
 from pool5.project import Project
 from pool5.stages.params import main
@@ -66,6 +67,13 @@ def test_the_content_of_lists_decides_the_stage_dataset_and_no_other(project):
     assert {stage for stage in before if before[stage] != after[stage]} == {"dataset"}
     project.params.write_text(PARAMS % "")
     assert "list_sha256" not in json.loads(decided()["dataset"])
+
+
+def test_a_list_that_is_a_folder_is_one_line(project):
+    project.params.write_text(PARAMS % ", lists: {train: ., test: b.txt}")
+    assert problems(project) == []
+    with pytest.raises(UserError, match=r"dataset\.lists and exclude: \. cannot be read"):
+        main()
 
 
 def test_a_list_that_is_not_there_is_one_line(project):

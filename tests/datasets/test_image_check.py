@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from checked import check_images
 from PIL import Image
 
 from pool5.datasets import image_check
-from pool5.datasets.image_check import BadImage, ImageFact, check_images, doubts
+from pool5.datasets.image_check import BadImage, ImageFact, doubts
 from pool5.errors import UserError
 from pool5.images.budget import Budget, UnreadableImage
 from pool5.images.image_file import decode

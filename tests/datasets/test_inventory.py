@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from checked import check_images
 from devkit import closed, write_annotation, write_devkit, write_image
 from PIL import Image
 
-from pool5.datasets.image_check import BadImage, ImageFact, check_images
+from pool5.datasets.image_check import BadImage, ImageFact
 from pool5.datasets.inventory import take_inventory
 from pool5.datasets.manifest import read_manifest
 from pool5.datasets.passed_over import look_beside

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from checked import check_images
 from devkit import write_image
 
 from pool5.datasets import image_check
-from pool5.datasets.image_check import BadImage, ImageFact, check_images
+from pool5.datasets.image_check import BadImage, ImageFact
 from pool5.datasets.inventory import take_inventory
 from pool5.datasets.manifest import read_manifest
 from pool5.errors import UserError

@@ -210,8 +210,10 @@ def test_an_endless_or_huge_file_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "zero.jpg").symlink_to("/dev/zero")
     (tmp_path / "folder.jpg").mkdir()
     for name in ("pipe.jpg", "zero.jpg", "folder.jpg"):
+        there = len(list(Path("/proc/self/fd").iterdir()))
         with pytest.raises(UnreadableImage, match=rf"{name}: (no regular file|cannot be read)"):
             read_bytes(tmp_path / name)
+        assert len(list(Path("/proc/self/fd").iterdir())) == there
     with (tmp_path / "huge.jpg").open("wb") as file:
         file.truncate(6 * 10**9)
     with pytest.raises(TooLarge, match=r"takes 6\.0 GB"):

@@ -12,7 +12,9 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms, PngImagePlugin
 
-from pool5.datasets.image_check import ImageFact, check_images, doubts
+from pool5.datasets.image_check import ImageFact, doubts
+from pool5.datasets.known_images import know_images
+from pool5.datasets.tree import LocalTree
 from pool5.images import image_formats
 from pool5.images.address import Address
 from pool5.images.budget import Budget, TooLarge, UnreadableImage
@@ -191,7 +193,7 @@ def test_other_profiles_are_ignored_and_told(tmp_path: Path, kind: str) -> None:
     np.testing.assert_array_equal(pixels(plain), pixels(wide))
     for name, data in (("a", wide), ("b", plain), ("c", wide)):
         (tmp_path / name).write_bytes(data)
-    facts = check_images(tmp_path, ["a", "b", "c"])
+    facts = know_images(LocalTree(str(tmp_path)), ["a", "b", "c"], tmp_path / "known")
     assert doubts(facts) == [
         "2 images with a colour profile other than sRGB (Wide of a test: 2): read as if sRGB"
     ]

@@ -116,6 +116,7 @@ def test_the_latest_that_fits_is_the_one_that_was_put_last(tmp_path: Path, outpu
     assert texts[0] == texts[2] != texts[1]
     cache.put(KEY | {"seed": 2}, outputs, Maker("without rows"))
     assert latest() == texts[0]
+    assert UnitCache(tmp_path / "units", "tsne", 2).latest(names, lambda _: True) is None
     for rows in (tmp_path / "units").glob("*/*/rows"):
         rows.write_text("damaged")
     assert latest() is None

@@ -144,7 +144,7 @@ class JsonLines(TableFile):
                         yield number, decoder.decode(text)
         except FileNotFoundError:
             raise UserError(f"{self}: no such file; a table belongs there") from None
-        except (UnicodeDecodeError, msgspec.MsgspecError) as error:
+        except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError) as error:
             raise UserError(f"{self.at(number)}: not an object of JSON in UTF-8 ({error})") from None
 
 

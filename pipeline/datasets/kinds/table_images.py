@@ -14,7 +14,7 @@ from ..listing import can_be_written
 from .table_file import Batch, TableFile, as_text
 
 _REMOTE = r"^(https?|s3|gs)://[^/@]+/"  # credentials stand in no address
-_SCHEME = r"^[A-Za-z][A-Za-z0-9+.-]*:/"
+_SCHEME = r"^[A-Za-z][A-Za-z0-9+.:-]*:/"
 # of nothing but dots; from elsewhere; upwards; a path of Windows; what fits into no line
 _NO_PATH = r"^[./]*$|^/|(^|/)\.\.(/|$)|\\|[\p{Cc}\p{Zl}\p{Zp}]"
 _NO_ID = r"[\p{Cc}\p{Zl}\p{Zp}]"

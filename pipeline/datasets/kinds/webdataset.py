@@ -74,10 +74,10 @@ def _ids(shards: Mapping[str, Shard]) -> dict[str, list[str]]:
 
 
 def _labels(names: Sequence[tuple[str, ...] | None], column_of: Mapping[str, int], classes: int) -> Labels:
-    counts = [len(own or ()) for own in names]
-    rows = np.repeat(np.arange(len(counts)), counts)
-    columns = np.array([column_of[name] for own in names for name in own or ()], np.int64)
-    return Labels.of(rows, columns, np.ones(len(rows)), (len(counts), classes))
+    shown = [{column_of[name] for name in own or ()} for own in names]  # 1 and 01 may be one
+    rows = np.repeat(np.arange(len(shown)), list(map(len, shown)))
+    columns = np.array([column for own in shown for column in own], np.int64)
+    return Labels.of(rows, columns, np.ones(len(rows)), (len(shown), classes))
 
 
 def _classes(names: Collection[str], dataset: Dataset) -> tuple[tuple[str, ...], dict[str, int]]:

@@ -332,6 +332,8 @@ def test_numbers_count_the_names_in_classes(tmp_path):
     found = one_shard(tmp_path, members, classes=("cat", "dog", "bird"))
     assert found.classes == ("cat", "dog", "bird")
     assert labels_of(found) == {"1": ["bird"], "2": ["cat"]}
+    same = members | {"2.cls": b"1\n01\n"}
+    assert labels_of(one_shard(tmp_path, same, classes=("cat", "dog", "bird")))["2"] == ["dog"]
     assert "2 names, but a label is 2" in told(tmp_path, members, classes=("cat", "dog"))
 
 
