@@ -131,11 +131,12 @@ def open_remote(address: str) -> io.BufferedReader:
 
 class _RemoteFile(io.RawIOBase):
     def __init__(self, address: str) -> None:
-        self._size, self._place = stat_remote(address)[0], 0
+        self._size = size = stat_remote(address)[0]
+        self._place = 0
 
         @functools.lru_cache(_BLOCKS)
-        def block(start: int) -> bytes:
-            return read_remote(address, (start, min(_BLOCK, self._size - start)))
+        def block(start: int) -> bytes:  # without `self`, so that the blocks go with the file's last use
+            return read_remote(address, (start, min(_BLOCK, size - start)))
 
         self._block = block
 

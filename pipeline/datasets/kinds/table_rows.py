@@ -123,7 +123,8 @@ class _Reader:
         if columns.labels:
             self._named = NamedLabels(columns.labels, columns.separator, dataset.class_names)
         self._classes = ClassColumns()
-        self._tables: list[TableFile] = []
+        self._first: TableFile | None = None  # a table stays open as long as it is kept
+        self._count = 0
         self._parts: list[tuple[pa.Array, pa.Array, pa.Array]] = []
         self._codes: list[np.ndarray] = []  # of the splits, of each row
         self._splits: dict[str, int] = {}
@@ -134,7 +135,7 @@ class _Reader:
         """Take all rows of a table; `split` is theirs, where its name says so."""
         self._check_columns(table)
         classes = self._class_columns(table)
-        self._tables.append(table)
+        self._first, self._count = self._first or table, self._count + 1
         own = [name for name in self._own if name in table.names]
         label = [self._columns.labels] if self._columns.labels else classes
         for batch in table.batches(list(dict.fromkeys([*own, *label])), self._columns.image):
@@ -158,7 +159,7 @@ class _Reader:
                 raise UserError(
                     f"{table}: no column {name}{near}; it has {some_of(table.names) or 'none'}{told}"
                 )
-        first = self._tables[0] if self._tables else table
+        first = self._first or table
         if (self._columns.split in first.names) != (self._columns.split in table.names):
             raise UserError(f"{table}: a column {self._columns.split} must be in all tables or in none")
 
@@ -171,11 +172,9 @@ class _Reader:
         numbered = [name for name in others if table.classes_of(name)]
         self._numbered.update(dict.fromkeys(numbered))
         classes = [name for name in others if name not in numbered]
-        if self._tables and table.closed and {*classes} != {*self._tables[0].names} - {*self._own}:
-            differing = sorted({*classes} ^ ({*self._tables[0].names} - {*self._own}))
-            raise UserError(
-                f"{table}: its columns differ from those of {self._tables[0]}: {some_of(differing)}"
-            )
+        first = self._first or table
+        if table.closed and (differing := {*classes} ^ ({*first.names} - {*self._own})):
+            raise UserError(f"{table}: its columns are not those of {first}: {some_of(sorted(differing))}")
         return classes
 
     def _take_splits(self, table: TableFile, batch: Batch, split: str | None) -> None:
@@ -201,8 +200,8 @@ class _Reader:
 
     def rows(self) -> TableRows:
         """What all tables say together."""
-        more = f" and {len(self._tables) - 1} more" if len(self._tables) > 1 else ""
-        where = f"{self._tables[0]}{more}"
+        more = f" and {self._count - 1} more" if self._count > 1 else ""
+        where = f"{self._first}{more}"
         if not any(len(addresses) for addresses, _, _ in self._parts):
             raise UserError(f"{where}: names no images; add a line for each")
         paths, names, ids = (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -225,10 +227,23 @@ def test_files_may_be_given_for_each_split_and_their_tables_must_agree(tmp_path)
     found = listed("table", tmp_path, files=files)
     assert [np.asarray(part.labels).tolist() for part in found.values()] == [[[1, -1]], [[-1, 1]]]
     (tmp_path / "test-list.csv").write_text("path,dog,cta\ntest.jpg,1,0\n")
-    with pytest.raises(UserError, match=r"its columns differ from those of .*: cat, cta"):
+    with pytest.raises(UserError, match=r"its columns are not those of .*: cat, cta"):
         listed("table", tmp_path, files=files)
     with pytest.raises(UserError, match="no file of split test"):
         listed("table", tmp_path, files={"train": "train-list.csv"})
+
+
+def test_of_many_tables_few_are_open_at_once(tmp_path):
+    for number in range(60):
+        table = pa.table({"path": [f"{number}.jpg"], "split": ["test" if number else "train"]})
+        pq.write_table(table, tmp_path / f"{number}.parquet")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    there = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (there + 30, limits[1]))
+    try:
+        assert len(listed("table", tmp_path, files="*.parquet")["test"].ids) == 59
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_two_tables_in_the_root_and_shards_in_two_folders_are_a_question(tmp_path):
