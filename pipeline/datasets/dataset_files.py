@@ -46,13 +46,18 @@ def files_by_split(
     """
     if isinstance(files, str):
         return split_by_name(named_files(tree, files), named)
+    return {split: named_files(tree, name) for split, name in of_splits(files, named).items()}
+
+
+def of_splits(files: Mapping[str, str], named: Collection[str]) -> dict[str, str]:
+    """Those of the splits of `named`; `UserError` if one has none."""
     for split in named:
         if split not in files:
             raise UserError(
                 f"dataset.files: no file of split {split}{did_you_mean(split, files)}; there are: "
                 f"{', '.join(files)}"
             )
-    return {split: named_files(tree, files[split]) for split in named}
+    return {split: files[split] for split in named}
 
 
 def split_by_name(paths: list[str], named: Collection[str]) -> dict[str | None, list[str]]:

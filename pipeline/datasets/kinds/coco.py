@@ -7,9 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from ...errors import UserError
-from ...files.hints import counted, did_you_mean, some_of
+from ...files.hints import counted, some_of
 from ...images.address import is_taken
 from ...params import Dataset
+from ..dataset_files import of_splits
 from ..image_tree import short_ids
 from ..listing import UNSPLIT, Listing, refuse_duplicates, refuse_unsafe
 from ..tree import Tree
@@ -101,13 +102,7 @@ def _files(there: Sequence[str], root: str, dataset: Dataset, also: Collection[s
             raise UserError(f"dataset.files: {path}: give a path from dataset.root that stays in it")
     if isinstance(files, str) or dataset.lists:
         return named
-    for split in dataset.splits(also):
-        if split not in files:
-            raise UserError(
-                f"dataset.files: no file of the split {split}{did_you_mean(split, files)}; there are: "
-                f"{', '.join(files)}"
-            )
-    return {split: files[split] for split in dataset.splits(also)}
+    return of_splits(files, dataset.splits(also))
 
 
 def _usual_files(there: Sequence[str], root: str, splits: Sequence[str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ import msgspec
 
 from ...errors import UserError
 from ...files.atomic import atomic_write
+from ...images.image_formats import SUFFIXES
 from ...params.sections import Columns
 from ..tree import Tree
 from .shard import Shard, read_shard
@@ -27,8 +28,8 @@ _log = logging.getLogger(__name__)
 def know_shards(tree: Tree, paths: Sequence[str], columns: Columns) -> dict[str, Shard]:
     """The shards of a tree by their paths; those that are new or have changed are read.
 
-    In `tree.kept`, if it has one, is a file for each shard, named by the shard's place, its stamp and the
-    columns. What no shard needs any more is removed.
+    In `tree.kept`, if it has one, is a file for each shard, named by the shard's place, its stamp, the
+    columns and the endings of images. What no shard needs any more is removed.
 
     Raises
     ------
@@ -72,7 +73,7 @@ def _place(tree: Tree, path: str, columns: Columns, latest: int) -> Path | None:
         return None
     if stamp is None or any(not isinstance(part, str) and part >= latest for part in stamp[1:3]):
         return None
-    about = f"{_FORMAT}\n{tree.root}\n{path}\n{stamp}\n{columns}"
+    about = f"{_FORMAT}\n{tree.root}\n{path}\n{stamp}\n{columns}\n{sorted(SUFFIXES)}"
     return tree.kept / hashlib.blake2b(about.encode(), digest_size=16).hexdigest()
 
 

@@ -7,9 +7,10 @@ import re
 from collections.abc import Collection, Mapping
 
 from ...errors import UserError
-from ...files.hints import counted, did_you_mean, some_of
+from ...files.hints import counted, some_of
 from ...images.address import Address
 from ...params import Dataset
+from ..dataset_files import of_splits
 from ..listing import UNSPLIT, refuse_unsafe
 from ..tree import Tree
 
@@ -33,12 +34,7 @@ def shards_by_split(tree: Tree, dataset: Dataset, also: Collection[str] = ()) ->
     """
     named = dataset.splits(also)
     if isinstance(dataset.files, Mapping) and not dataset.lists:
-        for split in named:
-            if split not in dataset.files:
-                raise UserError(
-                    f"dataset.files: no shards of the split {split}{did_you_mean(split, dataset.files)}"
-                )
-        return {split: _matching(tree, dataset.files[split]) for split in named}
+        return {split: _matching(tree, name) for split, name in of_splits(dataset.files, named).items()}
     files = dataset.files or "*.tar"
     patterns = [files] if isinstance(files, str) else files.values()
     shards = sorted({path for pattern in patterns for path in _matching(tree, pattern)})

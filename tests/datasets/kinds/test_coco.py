@@ -318,7 +318,7 @@ def test_not_a_number_is_none(root):
 
 
 def test_a_split_without_a_file_is_told_in_a_line(root):
-    assert "no file of the split val; there are: train" in refusal(root, files={"train": "x.json"})
+    assert "no file of split val; there are: train" in refusal(root, files={"train": "x.json"})
     assert "dataset.files: " in refusal(root, files="x.json")
     assert "no such file" in refusal(root, files="x.json")
     assert "../x.json: give a path from dataset.root that stays in it" in refusal(root, files="../x.json")
