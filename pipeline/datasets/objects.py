@@ -16,6 +16,8 @@ from .image_facts import Facts
 from .listing import Listing, ObjectBox
 from .manifest import Manifest
 
+_FARTHEST = 10.0**9  # from the picture's corner, in pixels: VOC's numbers may be any
+
 
 @dataclasses.dataclass(frozen=True)
 class LostBoxes:
@@ -83,7 +85,7 @@ def objects_of(
     own = [box for box in boxes if box.id in row_of]
     rows = np.array([row_of[box.id] for box in own], np.int64)
     sizes = np.where(turned[:, None], images.sizes[:, ::-1], images.sizes)[rows]
-    corners = np.array([box.corners or (0, 0, 0, 0) for box in own], np.int64).reshape(-1, 4)
+    corners = np.array([box.corners or (0, 0, 0, 0) for box in own], np.float64).reshape(-1, 4)
     crops, inside = _crops(corners, sizes, margin)
     ids = [_id_of(box) for box in own]
     lost = LostBoxes(
@@ -168,6 +170,7 @@ def _id_of(box: ObjectBox) -> str:
 
 def _crops(corners: np.ndarray, sizes: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
     """(M, 4) x, y, width, height in pixels from 0, and which boxes are on the picture: (M,) bool."""
+    corners = corners.clip(-_FARTHEST, _FARTHEST)
     start, end = corners[:, :2] - 1, corners[:, 2:]
     inside = np.logical_and.reduce((end > start) & (start < sizes) & (end > 0), axis=1)
     around = margin * (end - start)

@@ -107,6 +107,11 @@ def test_what_has_no_box_or_none_on_the_picture_is_left_out_and_its_number_stays
     ]
 
 
+def test_a_box_may_end_anywhere(images):
+    (row,) = rows(the_objects_of(images, [box("cat", (-(10**300), 11, 10**300, 20))], UPRIGHT, 0)[0])
+    assert row[1] == "x/a.jpg#xywh=0,10,100,10"
+
+
 def test_a_split_without_any_box_is_told_in_a_line(images):
     with pytest.raises(UserError, match="split test: none of its 2 images has an annotated box"):
         the_objects_of(images, [box("cat", None)], UPRIGHT, 0.1)

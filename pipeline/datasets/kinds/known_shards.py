@@ -49,7 +49,8 @@ def know_shards(tree: Tree, paths: Sequence[str], columns: Columns) -> dict[str,
         used.add(file)
     if tree.kept and tree.kept.is_dir():
         for file in set(tree.kept.iterdir()) - used:
-            file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # another run has removed it, or it may only be read
+                file.unlink()
     return shards
 
 
