@@ -1,6 +1,6 @@
 """The unit cache: what a stage made of one layer, kept by all that decides it.
 
-    <root>/<stage>/<digest>/     the files, and files.json with their sha256
+    <root>/<stage>/<digest>/     the files, the recipe version, and files.json with their sha256
 
 A stage that works layer by layer asks here first, so a kill costs the layer at work and a parameter that is
 set back costs nothing. A unit is written in a folder beside and renamed, so it is whole or not there.
