@@ -6,8 +6,6 @@ import functools
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from ..analysis.neighbor_graph import open_graph
 from ..analysis.retrieval import measure_retrieval, retrieval_metrics, write_retrieval
 from ..analysis.shown_queries import write_neighbors
@@ -24,6 +22,7 @@ from ..store.neighbor_file import NeighborFile
 from . import run, unit_cache
 
 _RECORD = "record.json"
+_DECIDING = ("of", "queries", "k", "seed", "bootstrap")  # of the section neighbors, as recipes.yaml has them
 
 
 def main() -> None:
@@ -63,7 +62,7 @@ def _key(
 ) -> dict[str, Any]:
     """All that decides the record: nothing of it is of the other splits but how they were searched."""
     return {
-        "settings": msgspec.to_builtins(asked),
+        "settings": {name: getattr(asked, name) for name in _DECIDING},
         "split": split,
         "features": [
             [name, file.ids_digest, file.labels_digest, list(file.classes)] for name, file in files.items()
