@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ..errors import UserError
+from ..files.hints import counted
 from ..params import Params, problems_of, read_params
 from ..project import Project
 
@@ -29,7 +30,9 @@ def check(file: Path) -> None:
         raise SystemExit(2)
     layers = sum(len(model.layers) for model in params.models.values())
     click.echo(
-        f"{file}: sound; {params.dataset.name}, {len(params.models)} models, {layers} layers", err=True
+        f"{file}: sound; {params.dataset.name}, {counted(len(params.models), 'model')}, "
+        f"{counted(layers, 'layer')}",
+        err=True,
     )
 
 

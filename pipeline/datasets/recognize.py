@@ -92,11 +92,16 @@ def _table(tree: Tree, there: Sequence[str]) -> Recognized | None:
     by_split = {split: path for path in there if (split := split_of(path))}
     file = next((path for path in (*TABLES, *there[: len(there) == 1]) if path in there), None)
     file = file or next(iter(by_split.values()), None)
+    beside = None if file else _table_beside_images(tree, there)
+    file = file or beside
     if file is None or splitext(file)[1].lower() not in _TABLE:
         return None
     table = open_table(tree, file)
     image = next((name for name in _IMAGE if name in table.names), None)
     if image is None:
+        if len(there) == 1:
+            known = f"one of images is called {', '.join(_IMAGE)}"
+            raise UserError(f"{table}: it has the columns {', '.join(table.names) or 'none'}; {known}")
         return None
     labels = next((name for name in _LABELS if name in table.names), None)
     columns = {} if image == "path" else {"image": image}
@@ -112,9 +117,26 @@ def _table(tree: Tree, there: Sequence[str]) -> Recognized | None:
         }
     train, test = _pair(splits, tree.root) if {*splits} - {"", None} else ("train", "test")
     classes = [name for name in table.names if name not in (image, "split", "id")]
-    labelled = f"labels in the column {labels}" if labels else f"{len(classes)} classes"
-    described = f"a table, {file}, with {labelled}"
-    return Recognized("table", tree.root, train, test, bool(labels or classes), described, columns=columns)
+    told = f"labels in the column {labels}" if labels else counted(len(classes), "class", "classes")
+    described = f"a table, {file}, with {told}"
+    labelled = bool(labels or classes)
+    return Recognized("table", tree.root, train, test, labelled, described, beside, columns)
+
+
+def _table_beside_images(tree: Tree, there: Sequence[str]) -> str | None:
+    """The only table in the root, whatever it is called, if the first image that it names is there."""
+    from .kinds.table_formats import open_table
+
+    tables = [path for path in there if "/" not in path and splitext(path)[1].lower() in _TABLE]
+    if len(tables) != 1:
+        return None
+    try:
+        table = open_table(tree, tables[0])
+        image = next((name for name in _IMAGE if name in table.names), None)
+        first = next(iter(table.batches([image], image)), None) if image else None
+    except UserError:  # a table of something else
+        return None
+    return tables[0] if image and first and first.columns[image][0].as_py() in there else None
 
 
 def _separator(cells: list[object]) -> str | None:

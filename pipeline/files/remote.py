@@ -20,8 +20,7 @@ from .remote_errors import EndsBefore, Unreachable, final_error, in_words
 # a chain of file systems, as `simplecache::s3://`, is taken for an address too, and then refused
 _SCHEME = re.compile(r"([a-z][a-z0-9+.:-]*)://")
 _SCHEMES = frozenset([
-    "abfs", "abfss", "az", "ftp", "gcs", "gs", "hdfs", "hf", "http", "https", "oci", "oss", "s3", "s3a",
-    "sftp", "ssh", "webhdfs",
+    "abfs", "abfss", "az", "gcs", "gs", "hdfs", "hf", "http", "https", "oci", "oss", "s3", "s3a",
 ])  # fmt: skip
 _WEB = ("http", "https")
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "http": "http", "https": "http"}

@@ -41,6 +41,7 @@ def final_error(address: str, error: Exception) -> Exception | None:
 
     None for what may pass.
     """
+    error = _behind(error)
     status, code = _status(error)
     if about := _about_the_place(address, error, status, code):
         return Unreachable(f"{address}: {about}")
@@ -58,6 +59,7 @@ def final_error(address: str, error: Exception) -> Exception | None:
 
 def in_words(error: Exception) -> str:
     """An error that may have passed."""
+    error = _behind(error)
     status, code = _status(error)
     if status is not None:
         return _answer(status, code)
@@ -92,6 +94,12 @@ def _about_the_file(status: int, code: str = "") -> OSError:
 
 def _answer(status: int, code: str) -> str:
     return f"the server answers {status}{'' if code in ('', str(status)) else f' {code}'}"
+
+
+def _behind(error: Exception) -> Exception:
+    """The connection's error where fsspec's HTTP calls a file missing that it could not even ask for."""
+    cause = error.__cause__
+    return cause if isinstance(error, FileNotFoundError) and isinstance(cause, OSError) else error
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

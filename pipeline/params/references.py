@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from .sections import NAME, NAME_IN_WORDS, Dataset, Model, Params, Preprocess, Train
+from .sections import NAME, NAME_IN_WORDS, Columns, Dataset, Model, Params, Preprocess, Train
 from .words import problem_with_words
 
 # of weights that are neither a file nor another model's; each has a folder in data/models, which says this
@@ -30,6 +30,7 @@ _OBJECTS = "objects"  # its file lies beside the manifests of the splits
 def problems_of(params: Params) -> Iterator[str]:
     """A line for every name that is not there or cannot be one, and every number that fits no other."""
     yield from _of_splits(params.dataset)
+    yield from _of_kind(params.dataset)
     for name, model in params.models.items():
         yield from _of_model(params, name, model)
     yield from _of_origins(params)
@@ -175,6 +176,15 @@ def _of_splits(dataset: Dataset) -> Iterator[str]:
         yield (
             f"dataset.test: {dataset.test} is trained on as well; what is measured on it would mean nothing"
         )
+
+
+def _of_kind(dataset: Dataset) -> Iterator[str]:
+    """What the kind would pass over without a word."""
+    read = {"files": ("table", "coco", "webdataset"), "columns": ("table", "webdataset")}
+    given = {"files": dataset.files is not None, "columns": dataset.columns != Columns()}
+    for key, kinds in read.items():
+        if given[key] and dataset.kind not in kinds:
+            yield f"dataset.{key}: read by kind {', '.join(kinds)}, and not by {dataset.kind}; leave it out"
 
 
 def _of_origins(params: Params) -> Iterator[str]:

@@ -56,7 +56,7 @@ class Checked:
 
 def test_what_is_sound_and_lacks_nothing_is_one_line(project, capsys):
     project.draw()
-    assert project.told(capsys) == (0, ["/params.yaml: sound; own, 1 models, 1 layers"])
+    assert project.told(capsys) == (0, ["/params.yaml: sound; own, 1 model, 1 layer"])
 
 
 @pytest.mark.parametrize("name", ["dvc.lock", ".dvc/tmp/rwlock"])

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from pool5.datasets.recognize import recognize
+from pool5.errors import UserError
 from pool5.params import load_params
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,6 +140,12 @@ def test_kinds_are_told_apart(tmp_path: Path) -> None:
     draw(*(tmp_path / "exported" / name for name in ("train/1.jpg", "valid/2.jpg")))
     for name in ("flat/1.xml", "flat/2.xml", "exported/train/1.xml", "exported/valid/2.xml"):
         (tmp_path / name).write_text("<annotation/>")
+    for name, image in (
+        ("beside", "photos/1.jpg"),
+        ("unrelated", "1.jpg"),
+    ):  # whose table names what is there
+        draw(tmp_path / name / "photos/1.jpg")
+        (tmp_path / name / "list.csv").write_text(f"file_name,labels\n{image},cat;dog\n")
     found = {path.stem: recognize(path) for path in tmp_path.iterdir()}
     assert {name: (seen.kind, seen.train, seen.test) for name, seen in found.items()} == {
         "drawn": ("folder", "train", "test"),
@@ -147,7 +154,17 @@ def test_kinds_are_told_apart(tmp_path: Path) -> None:
         "listed": ("table", "train", "test"),
         "counted": ("folder", "train", "test"),  # a table that names no images
         "plain": ("images", "train", "test"),
+        "beside": ("table", "train", "test"),
+        "unrelated": ("folder", "train", "test"),
         "flat": ("voc", "train", "test"),
         "exported": ("voc", "train", "valid"),
     }
     assert found["drawn"].described == "2 images in 2 folders, which are taken for classes"
+    assert found["beside"].files == "list.csv"
+    assert found["beside"].columns == {"image": "file_name", "labels": "labels", "separator": ";"}
+
+
+def test_a_table_that_names_no_images_is_told_with_its_columns(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("picture;label\n1.jpg;cat\n")
+    with pytest.raises(UserError, match=r"it has the columns picture;label; one of images is called path"):
+        recognize(tmp_path / "list.csv")

@@ -53,6 +53,12 @@ def test_what_is_not_there_is_told(bucket):
         _ = open_tree("s3://no-bucket-here").files
 
 
+@pytest.mark.parametrize("root", ["s3://", "s3:///", "https://"])
+def test_a_scheme_alone_is_no_root(root):
+    with pytest.raises(UserError, match=f"dataset.root: {root}: names no bucket"):
+        open_tree(root)
+
+
 def test_a_web_server_is_read_by_name_and_not_listed(web):
     web.files["a.csv"] = b"path"
     tree = open_tree(str(web))

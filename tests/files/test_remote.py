@@ -90,6 +90,8 @@ class TestWeb:
             address = f"http://127.0.0.1:{free.getsockname()[1]}/x"
         with pytest.raises(Unreachable, match=r"/x: .*[Cc]onnect.*, at 5 tries; look at the network"):
             read_remote(address)
+        with pytest.raises(Unreachable, match=r"/x: .*[Cc]onnect"), open_remote(address) as file:
+            file.read()  # fsspec calls it missing
 
     def test_a_server_without_parts_is_told_and_not_believed(self, web):
         web.files["x"], web.ranges = BYTES, False
@@ -200,6 +202,7 @@ def test_threads_read_at_once_and_processes_after_their_parent_has(bucket, web, 
         "memory://x",
         "simplecache::s3://b/x",
         "zip://a::s3://b/x",
+        "ftp://server/x",  # fsspec's asks for more than an address
         "what://x",
     ],
 )

@@ -113,6 +113,12 @@ def test_a_missing_key_is_named(edited):
         ),
         ("models.caffenet.weights", "caffenet.pth", "models.caffenet.sha256: required beside a checkpoint"),
         ("models.caffenet.weights", "/etc/x.pth", "put or link the checkpoint into data/models"),
+        ("dataset.files", "list.csv", "dataset.files: read by kind table, coco, webdataset, and not by voc"),
+        (
+            "dataset.columns",
+            {"labels": "label"},
+            "dataset.columns: read by kind table, webdataset, and not",
+        ),
         ("models.caffenet.weights", "net.onnx", "net.onnx: no state dict of torch; save torch.save(model."),
         ("models.caffenet.classes", ["a", "b", "a"], "models.caffenet.classes: a stands there twice"),
         (

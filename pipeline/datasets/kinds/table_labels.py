@@ -71,7 +71,7 @@ def _codes(table: TableFile, batch: Batch, name: str) -> np.ndarray | None:
         if table.closed:
             raise UserError(
                 f"{table.at(batch.lines[row])}: {name} is {text[row].as_py()!r}; "
-                "allowed: 1, -1, 0, or nothing; or true, false"
+                "allowed: 1, -1, 0, or nothing; or true, false; a column of names is dataset.columns.labels"
             )
         return None
     codes: np.ndarray = _CODES[found.to_numpy()]

@@ -42,6 +42,7 @@ def list_webdataset(tree: Tree, dataset: Dataset, also: Collection[str] = ()) ->
         if not any(shards[path].keys for path in paths):
             of_split = f" of the split {split}" if split else ""
             raise UserError(f"{tree.root}: no image in {counted(len(paths), 'shard')}{of_split}")
+    _refuse_a_field_that_is_nowhere(tree, shards.values(), dataset.columns)
     names = {name for shard in shards.values() for labels in shard.labels for name in labels or ()}
     classes, column_of = _classes(names, dataset)
     ids = _ids(shards)
@@ -61,6 +62,14 @@ def list_webdataset(tree: Tree, dataset: Dataset, also: Collection[str] = ()) ->
         )
         for split, paths in shards_of.items()
     }
+
+
+def _refuse_a_field_that_is_nowhere(tree: Tree, shards: Iterable[Shard], columns: Columns) -> None:
+    if columns.labels and all(labels is None for shard in shards for labels in shard.labels):
+        raise UserError(
+            f"{tree.root}: beside no image in the shards is a member, or a field of its .json, called "
+            f"{columns.labels}, which dataset.columns.labels names"
+        )
 
 
 def _ids(shards: Mapping[str, Shard]) -> dict[str, list[str]]:

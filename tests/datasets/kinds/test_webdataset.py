@@ -400,3 +400,8 @@ def test_a_class_with_a_control_character_is_told(tmp_path):
 def test_columns_that_shards_do_not_have_are_told(tmp_path):
     write_shards(tmp_path)
     assert "dataset.columns.split" in told(tmp_path, columns={"split": "part"})
+
+
+def test_a_field_of_labels_that_is_nowhere_is_told(tmp_path):
+    members = {"a.jpg": b"a", "a.cls": b"1"}
+    assert "dataset.columns.labels names" in told(tmp_path, members, columns={"labels": "cl"})
