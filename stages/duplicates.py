@@ -38,7 +38,7 @@ def main() -> None:
     train, test = splits
     near = f"images of {train} that are near one of {test}"
     write_list(result.left_out, train, near, project.report("duplicates", "leave-out.txt"))
-    larger = f"images of {train} of whose group a larger one stays in it"
+    larger = f"images of {train} whose group keeps another one of {train}, the largest"
     write_list(result.redundant, train, larger, project.report("duplicates", "redundant.txt"))
 
 

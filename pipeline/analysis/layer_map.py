@@ -104,7 +104,8 @@ def _keep(
         placed = np.isin(ids, told.placed)
         told = replace(told, knn_preservation=knn_preservation(features, points, placed))
         kl, share = None, f"{len(told.placed)} of {len(ids)} images were placed"
-        gaps.append(f"no KL divergence: {share} into the map of {told.images}, of which {told.gone} are gone")
+        gone = f", of which {told.gone} are gone" if told.gone else ""
+        gaps.append(f"no KL divergence: {share} into the map of {told.images}{gone}")
     return _Kept(points, kl, perplexity, told, gaps)
 
 

@@ -11,6 +11,7 @@ from ..results.dataset import DatasetResult, LeftOut
 from .image_facts import BadImage
 
 _NAMED = 10  # so many of a kind are named in one line; the record has them all
+_OF_A_REASON = 3
 
 
 def oddities(result: DatasetResult, train: str, test: str, links: Sequence[str]) -> Iterator[str]:
@@ -23,6 +24,7 @@ def oddities(result: DatasetResult, train: str, test: str, links: Sequence[str])
             yield f"split {split}: {len(bad)} of {total} left out ({amounts}): {reasons(bad)}"
     for reason in dict.fromkeys(part.reason for part in result.passed_over):
         parts = [part for part in result.passed_over if part.reason == reason]
+        parts.sort(key=lambda part: -part.files)
         amounts = some_of([f"{part.files} {part.ending or 'without an ending'}" for part in parts])
         number = sum(part.files for part in parts)
         yield f"passed over, {reason}: {number} ({amounts}), such as {parts[0].example}"
@@ -41,8 +43,12 @@ def oddities(result: DatasetResult, train: str, test: str, links: Sequence[str])
 
 
 def reasons(bad: Iterable[BadImage | LeftOut]) -> str:
-    """Some of the images that cannot be read, each with the reason."""
-    return some_of([f"{image.path} ({image.reason})" for image in bad], _NAMED)
+    """Some of the images that cannot be read, by the reason."""
+    paths: dict[str, list[str]] = {}
+    for image in bad:
+        paths.setdefault(image.reason, []).append(image.path)
+    told = [f"{some_of(names, _OF_A_REASON)}: {why}" for why, names in paths.items()]
+    return some_of(told, _NAMED, "; ")
 
 
 def _odd_classes(result: DatasetResult, train: str, test: str) -> Iterator[str]:

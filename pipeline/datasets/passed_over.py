@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from posixpath import commonpath, dirname, splitext
 
 from ..images.address import Address
+from ..images.image_formats import HEIF_SUFFIXES, INSTALL_HEIF
 from ..params import Dataset
 from ..results.dataset import PassedOver
 from .image_tree import is_image
@@ -13,6 +14,7 @@ from .patterns import chosen_by
 from .tree import Tree
 
 NO_IMAGE = "no ending of an image"
+NO_HEIF = f"read by a package that is not installed ({INSTALL_HEIF})"
 NO_SPLIT = "in no split that is read"
 NOT_CHOSEN = "left out by dataset.include and exclude"
 NOWHERE = "no file, or a link that leads nowhere"
@@ -51,7 +53,14 @@ def _beside(tree: Tree, dataset: Dataset, top: str, read: set[str]) -> Iterator[
     chosen = chosen_by(dataset)
     for path in tree.under(top):
         if path not in read:
-            yield NO_IMAGE if not is_image(path) else NO_SPLIT if chosen(path) else NOT_CHOSEN, path
+            yield _no_image(path) or (NO_SPLIT if chosen(path) else NOT_CHOSEN), path
     for path in tree.nowhere:
         if not top or path.startswith(f"{top}/"):
-            yield NOWHERE if is_image(path) else NO_IMAGE, path
+            yield _no_image(path) or NOWHERE, path
+
+
+def _no_image(path: str) -> str:
+    """Why a file's ending is none of an image; '' of one that is."""
+    if is_image(path):
+        return ""
+    return NO_HEIF if splitext(path)[1].lower() in HEIF_SUFFIXES else NO_IMAGE

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..images.address import Address
-from ..results.duplicates import DuplicatesResult
+from ..results.duplicates import DuplicateGroup, DuplicatesResult
 from .canvas import save_figure
 from .sheets import Tile, compose_sheet
 
 _PAIRS_A_ROW = 4
 _MOST_PAIRS = 24
-_MOST_GROUPS, _OF_A_GROUP = 8, 8
+_GROUP_ROWS, _OF_A_GROUP = 8, 8
 
 
 def draw_duplicates(
@@ -54,25 +54,37 @@ def draw_duplicates(
 def draw_groups(
     result: DuplicatesResult, images: Mapping[str, Mapping[str, Address]], stem: Path | str
 ) -> None:
-    """Draw the largest groups, a row each; the image to keep stands first.
+    """Draw the largest groups, small ones side by side; the image to keep stands first.
 
     Parameters are those of `draw_duplicates`.
     """
+    groups = result.groups
+    wide = min(max((len(group.images) for group in groups), default=1), _OF_A_GROUP)
+    across = _OF_A_GROUP // wide
+    shown = groups[: _GROUP_ROWS * across]
     rows = []
-    for group in result.groups[:_MOST_GROUPS]:
-        tiles: list[Tile | None] = [
-            Tile(images[image.split][image.id], image.id, f"{image.split}{', kept' if place == 0 else ''}")
-            for place, image in enumerate(group.images[:_OF_A_GROUP])
-        ]
-        rows.append((f"{len(group.images)} images", tiles))
-    grouped = sum(len(group.images) for group in result.groups)
-    said = (
-        f"{len(rows)} of them are shown, at most {_OF_A_GROUP} images of each." if rows else "None to show."
-    )
+    for start in range(0, len(shown), across):
+        tiles = [_group_tiles(group, images, wide) for group in shown[start : start + across]]
+        rows.append(("", [tile for group in tiles for tile in group]))
+    grouped = sum(len(group.images) for group in groups)
+    said = f"The {len(shown)} largest are shown, at most {_OF_A_GROUP} images of each; " if shown else ""
+    said += "below the image that is kept, the least similarity of another one to it." if shown else ""
     sheet = compose_sheet(
         rows,
-        title=f"{grouped} images in {len(result.groups)} groups of near-duplicates",
-        caption="\n".join([said, *result.gaps]),
-        columns=[("", 1)] * max((len(tiles) for _, tiles in rows), default=0),
+        title=f"{grouped} images in {len(groups)} groups of near-duplicates",
+        caption="\n".join([said or "None to show.", *result.gaps]),
+        columns=[("", wide)] * min(len(shown), across),
     )
     save_figure(sheet, stem)
+
+
+def _group_tiles(
+    group: DuplicateGroup, images: Mapping[str, Mapping[str, Address]], wide: int
+) -> list[Tile | None]:
+    """A tile each of the first images, and nothing up to `wide`."""
+    tiles: list[Tile | None] = []
+    for place, image in enumerate(group.images[:wide]):
+        kept = f", kept of {len(group.images)}\nleast similarity {group.least_similarity:.4f}"
+        note = image.split + (kept if place == 0 else "").replace("-", "−")
+        tiles.append(Tile(images[image.split][image.id], image.id, note))
+    return tiles + [None] * (wide - len(tiles))

@@ -15,7 +15,7 @@ from .sheets import NEIGHBOR_LEGEND, Frame, Tile, compose_sheet
 _TILES_A_LINE = 8
 
 DISTANCE = {
-    "cosine": "1 - cosine similarity",
+    "cosine": "1 − cosine similarity",
     "l2": "the Euclidean distance",
     "ip": "minus the inner product",
 }
@@ -57,7 +57,8 @@ def neighbor_sheet(
     rows: list[tuple[str, list[Tile | None]]] = []
     for query in queries:
         picture = (asked or images)[query.id]
-        name = Path(query.id).name if isinstance(picture, Address) else ""
+        name = query.id if query.id in images else Path(query.id).name  # of a file
+        name = name if isinstance(picture, Address) else ""
         first: Tile | None = Tile(picture, name, ", ".join(query.labels), "query")
         for line in range(lines):
             tiles = [first]

@@ -17,7 +17,7 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
-def some_of(names: Sequence[str], most: int = 20) -> str:
+def some_of(names: Sequence[str], most: int = 20, between: str = ", ") -> str:
     """`cat, dog`; of a thousand the first, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{', '.join(names[:most])}{more}"
+    return f"{between.join(names[:most])}{more}"

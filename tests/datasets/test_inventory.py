@@ -18,6 +18,7 @@ from pool5.datasets.manifest import read_manifest
 from pool5.datasets.passed_over import look_beside
 from pool5.datasets.roots import open_tree
 from pool5.errors import UserError
+from pool5.images.image_formats import HEIF_SUFFIXES, SUFFIXES
 from pool5.params import Dataset
 from pool5.project import Project
 from pool5.results.dataset import Contradiction, DatasetResult
@@ -130,7 +131,7 @@ def test_neither_where_a_data_set_lies_nor_what_it_is_called_decides_a_training_
 def test_a_jpeg_cut_in_half_stops_the_run_and_is_named(root):
     cut_in_half(root / "JPEGImages/4.jpg")
     with pytest.raises(
-        UserError, match=r"1 image of 5 cannot be read: JPEGImages/4.jpg \(damaged .*on_bad_image: skip"
+        UserError, match=r"1 image of 5 cannot be read: JPEGImages/4.jpg: damaged .*on_bad_image: skip"
     ):
         take(root)
     assert [path.name for path in (root.parent / "out").iterdir()] == [".cache"]
@@ -143,11 +144,11 @@ def test_a_jpeg_cut_in_half_is_left_out_and_named_where_the_user_says_so(root, c
     assert list(read_manifest(out.manifest("test")).ids) == ["5"]
     assert list(read_manifest(out.manifest("train")).ids) == ["1", "3"]
     told = caplog.text
-    assert "JPEGImages/4.jpg (damaged" in told
-    assert "JPEGImages/2.jpg (cannot be read (No such file" in told
+    assert "JPEGImages/4.jpg: damaged" in told
+    assert "JPEGImages/2.jpg: cannot be read (No such file" in told
     found = load_record(DatasetResult, out.result("dataset"))
     assert [bad.id for bad in found.splits["test"].left_out] == ["4"]
-    assert "split test: 1 of 2 images left out (1 damaged): JPEGImages/4.jpg (damaged" in found.gaps[1]
+    assert "split test: 1 of 2 images left out (1 damaged): JPEGImages/4.jpg: damaged" in found.gaps[1]
     assert "4" not in {line.partition(",")[0] for line in out.objects.read_text().splitlines()}
 
 
@@ -250,10 +251,18 @@ def test_what_lies_beside_the_images_is_counted_by_ending_and_by_reason_and_told
         ("no ending of an image", ""): (1, "train/cat/noending"),
         ("no file, or a link that leads nowhere", ".jpg"): (1, "test/cat/gone.jpg"),
     }
-    line = "passed over, no ending of an image: 4 (1 without an ending, 2 .psd, 1 .txt), such as"
+    line = "passed over, no ending of an image: 4 (2 .psd, 1 without an ending, 1 .txt), such as"
     assert any(gap.startswith(line) for gap in result.gaps)
     assert all(caplog.messages.count(gap) == 1 for gap in result.gaps)
     assert result.classes == ("Cat", "cat", "dgo", "dog")
+
+
+def test_photographs_that_a_package_is_missing_for_are_told_apart(pets, monkeypatch):
+    monkeypatch.setattr("pool5.datasets.image_tree.SUFFIXES", SUFFIXES - HEIF_SUFFIXES)
+    for name in ("IMG_1.heic", "IMG_2.HEIC", "notes.txt"):
+        (pets / "train/cat" / name).write_bytes(b"?")
+    line = "passed over, read by a package that is not installed (pip install pillow-heif, or 'pool5[heif]')"
+    assert f"{line}: 2 (2 .heic), such as train/cat/IMG_1.heic" in found(pets).gaps
 
 
 def test_class_names_that_may_be_mistakes_are_told(pets):

@@ -22,5 +22,5 @@ def test_a_sheet_keeps_its_title_and_names_each_query(tmp_path: Path):
         for text in ElementTree.parse(tmp_path / "sheet.svg").iter("{http://www.w3.org/2000/svg}text")
     ]
     assert words[0] == "Near these"
-    assert "a#1" in words
+    assert "x/a#1" in words
     assert "1  b" in words
