@@ -15,7 +15,7 @@ from ..datasets.objects import objects_ahead
 from ..datasets.roots import open_tree
 from ..errors import UserError
 from ..extract.row_size import told_if_large
-from ..files.hints import counted
+from ..files.hints import counted, some_of
 from ..files.remote import is_remote, problem_with
 from ..params import Dataset, Model, Params
 from ..project import Project
@@ -63,7 +63,14 @@ def splits_of(params: Params, project: Project) -> dict[str, Listing]:
     root = project.images(params.dataset.root)
     if params.dataset.sample is not None or not (is_remote(root) or Path(root).is_dir()):
         return {}
-    listings = list_splits(params.dataset, open_tree(root), project.root, params.trained_on)
+    tree = open_tree(root)
+    if tree.nowhere and not params.dataset.listing:  # DVC, which hashes what is there, would stop at it
+        told = counted(len(tree.nowhere), "link that leads", "links that lead")
+        raise UserError(
+            f"dataset.root: {told} nowhere ({some_of(tree.nowhere, 3)}): "
+            "remove it, or set dataset.listing: true"
+        )
+    listings = list_splits(params.dataset, tree, project.root, params.trained_on)
     if params.dataset.objects:
         return {split: objects_ahead(listing) for split, listing in listings.items()}
     return listings

@@ -178,3 +178,13 @@ def test_a_cache_in_a_folder_that_holds_other_things_is_refused(project, capsys,
     code, lines = project.told(capsys)
     assert code == 2
     assert f"extract.cache: {cache}: " in lines[0]
+
+
+def test_a_link_that_leads_nowhere_is_told_for_it_would_stop_a_run_without_a_listing(project, capsys):
+    project.draw()
+    (project.root / "images/test/cat/gone.jpg").symlink_to(project.root / "nowhere.jpg")
+    code, (line,) = project.told(capsys)
+    assert code == 2
+    assert "dataset.root: 1 link that leads nowhere (test/cat/gone.jpg): remove it, or set" in line
+    project.params["dataset"]["listing"] = True
+    assert "nowhere" not in str(project.told(capsys))
