@@ -223,7 +223,10 @@ def _left_to_do(project: Project, images: Sequence[_Image], read_also: Sequence[
         if image.address and (is_remote(image.address.file) or Path(image.address.file).exists())
     )
     if there:
-        yield f"still in the data set, so `dvc repro` computes it again; remove {some_of(list(there), 5)}"
+        yield (
+            f"still in the data set, so `dvc repro` computes it again; remove {some_of(list(there), 5)}, and "
+            "the line of a table, list or JSON that names it"
+        )
     yield "run `dvc repro`: until then data and reports have it"
     yield "older outputs are in DVC's cache: `dvc gc --workspace`, with --cloud for a remote"
     if project.exports.is_dir():
