@@ -15,8 +15,9 @@ from pool5.params.recipes import HOW, read_recipes
 
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 RECIPES = read_recipes(ROOT / "recipes.yaml")
-# every stage reads these two; what is in them for it is in its file under data/params, which is a dep
-PROJECT_FILES = {"params.yaml", "recipes.yaml"}
+# every stage reads the first two; what is in them for it is in its file under data/params, which is a dep.
+# The graph, of which DVC makes no dep, decides nothing: params refuses what DVC would not notice by it
+PROJECT_FILES = {"params.yaml", "recipes.yaml", "dvc.yaml"}
 OWN = (".cache/",)  # the caches: keyed by all that decides what is in them
 
 
