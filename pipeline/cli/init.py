@@ -19,7 +19,7 @@ from ..files.atomic import write_text
 from ..files.remote import is_remote
 from ..params import read_params
 from ..project import Project
-from .upkeep import graph_for, shipped
+from .upkeep import files_read, graph_for, shipped
 
 if TYPE_CHECKING:
     from ..datasets.recognize import Recognized
@@ -128,7 +128,8 @@ def _only_images(folder: Path) -> str | None:
 def _renew(project: Project, *, only_missing: bool = False) -> bool:
     """Write the installed graph and recipes; gives whether a file changed."""
     changed = False
-    graph = graph_for(read_params(project.params).dataset)
+    params = read_params(project.params)
+    graph = graph_for(params.dataset, files_read(params, project))
     for path, new in ((project.graph, graph), (project.recipes, shipped("recipes.yaml"))):
         old = path.read_text(encoding="utf-8") if path.exists() else None
         if old == new or (only_missing and old is not None):

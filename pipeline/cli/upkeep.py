@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import json
+from collections.abc import Collection, Iterable, Iterator
 from importlib.resources import files
 from pathlib import Path
 
@@ -17,6 +18,7 @@ _ALWAYS = (
     "    deps: [data/params/images.json]\n",
     "    deps: [data/params/images.json]\n    always_changed: true  # it lists the images again\n",
 )
+_PARAMS = "deps: [params.yaml, recipes.yaml"
 _BY_LISTING = 'deps: ["${dataset.root}", "data/raw/', 'deps: ["data/raw/'
 
 
@@ -25,10 +27,16 @@ def shipped(name: str) -> str:
     return (files("pool5.presets") / name).read_text(encoding="utf-8")
 
 
-def graph_for(dataset: Dataset) -> str:
-    """The dvc.yaml for a data set: where its images are listed, DVC watches the list and not its root."""
+def graph_for(dataset: Dataset, read: Iterable[str] = ()) -> str:
+    """The dvc.yaml for a data set: where its images are listed, DVC watches the list and not its root.
+
+    `read` are the project's own files that params.yaml names: architectures and lists.
+    """
     graph = shipped("graph.yaml")
-    return graph.replace(*_ALWAYS).replace(*_BY_LISTING) if dataset.is_listed else graph
+    if dataset.is_listed:
+        graph = graph.replace(*_ALWAYS).replace(*_BY_LISTING)
+    named = "".join(f", {json.dumps(file, ensure_ascii=False)}" for file in dict.fromkeys(read))
+    return graph.replace(_PARAMS, f"{_PARAMS}{named}")
 
 
 def check_recipes(project: Project) -> None:
@@ -59,11 +67,15 @@ def unnoticed_files(params: Params, project: Project) -> Iterator[str]:
         yield (f"{told} not that of listed images; run `pool5 init --update`")
     if not dataset.is_listed and not watched:
         yield (f"{told} that of listed images; set dataset.listing: true, or run `pool5 init --update`")
-    read = [(f"models.{name}.architecture", model.file) for name, model in params.models.items()]
-    read += [("dataset.lists and exclude", file) for file in dataset.list_files]
-    for key, file in read:
-        if file and _is_of(project, file):
-            yield from _unnoticed(key, file, project, stages["params"]["deps"])
+    for file, key in files_read(params, project).items():
+        yield from _unnoticed(key, file, project, stages["params"]["deps"])
+
+
+def files_read(params: Params, project: Project) -> dict[str, str]:
+    """{file of the project: the key that names it} of architectures and lists that are there."""
+    read = {model.file: f"models.{name}.architecture" for name, model in params.models.items()}
+    read |= dict.fromkeys(params.dataset.list_files, "dataset.lists and exclude")
+    return {file: key for file, key in read.items() if file and _is_of(project, file)}
 
 
 def _unnoticed(key: str, file: str, project: Project, noticed: Collection[str]) -> Iterator[str]:
@@ -73,7 +85,7 @@ def _unnoticed(key: str, file: str, project: Project, noticed: Collection[str]) 
     elif file not in noticed:
         yield (
             f"{key}: add {file} to the deps of the stage params in {project.graph}, so that a change of it "
-            "is noticed"
+            "is noticed; `pool5 init --update` does"
         )
 
 

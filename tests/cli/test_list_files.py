@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pool5.cli.upkeep import shipped, unnoticed_files
+from pool5.cli.upkeep import files_read, graph_for, shipped, unnoticed_files
 from pool5.errors import UserError
 from pool5.params import load_params
 from pool5.project import Project
@@ -44,6 +44,12 @@ def test_a_list_that_the_graph_does_not_name_is_told(project):
     told = problems(project)
     for name, line in zip(("a.txt", "b.txt", "leaks.txt"), told, strict=True):
         assert f"add {name} to the deps of the stage params in" in line
+
+
+def test_the_graph_of_a_project_names_its_lists_by_itself(project):
+    params = load_params(project.params)
+    project.graph.write_text(graph_for(params.dataset, files_read(params, project)))
+    assert problems(project) == []
 
 
 def test_a_list_that_the_pipeline_writes_is_refused_as_dvc_would_run_in_a_circle(project):

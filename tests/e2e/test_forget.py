@@ -135,7 +135,7 @@ def test_so_it_is_after_the_next_run_has_been_already(project):
 
 
 def in_outputs(project: Project, wanted: Mapping[str, bytes]) -> set[str]:
-    """The files that hold any of it, but for the caches, which know former states until they are forgotten."""
+    """The files that hold any of it, but for the caches, which know a former state until it is forgotten."""
     found = {path for paths in places(project, wanted).values() for path in paths}
     return {path for path in found if not path.startswith(".cache/")}
 
