@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse
+
+if TYPE_CHECKING:  # brought when labels are made: a query by id makes none, and does not wait for it
+    import scipy.sparse
 
 _BLOCK = 1 << 24  # values of a dense block
 
@@ -24,6 +26,8 @@ class Labels:
     @classmethod
     def dense(cls, labels: np.ndarray) -> Labels:
         """Of an (N, C) array of them, which may be a map of a file: no more than some rows are copied."""
+        import scipy.sparse
+
         step = _rows_of_a_block(labels.shape[1])
         blocks = (labels[start : start + step] for start in range(0, max(1, len(labels)), step))
         parts = [scipy.sparse.csr_array(np.asarray(block, np.int8) + np.int8(1)) for block in blocks]
@@ -32,17 +36,23 @@ class Labels:
     @classmethod
     def stacked(cls, parts: Sequence[Labels]) -> Labels:
         """The rows of all, one after another."""
+        import scipy.sparse
+
         return cls(scipy.sparse.vstack([part._entries for part in parts], format="csr"))
 
     @classmethod
     def of(cls, rows: np.ndarray, columns: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> Labels:
         """Of places, each once, and the labels there, which are 1 or 0; -1 everywhere else."""
+        import scipy.sparse
+
         entries = scipy.sparse.coo_array((np.asarray(values, np.int8) + np.int8(1), (rows, columns)), shape)
         return cls(entries.tocsr())
 
     @classmethod
     def none(cls, rows: int) -> Labels:
         """Of images without classes."""
+        import scipy.sparse
+
         return cls(scipy.sparse.csr_array((rows, 0), dtype=np.int8))
 
     @property

@@ -97,7 +97,7 @@ def test_one_and_one_point_nought_are_different_values() -> None:
 
 
 _TORCHLESS = [
-    "datasets.image_file",
+    "images.image_file",
     "extract.decode_worker",
     "extract.difference",
     "extract.extract_layers",

@@ -18,6 +18,7 @@ import torch
 
 from pool5.datasets.manifest import write_manifest
 from pool5.errors import UserError
+from pool5.labels import Labels
 from pool5.models.card import read_card
 from pool5.models.network import build_network, load_network
 from pool5.models.weights import start_network
@@ -270,13 +271,14 @@ def test_the_card_carries_the_recipe(toy, tmp_path):
 
 
 def test_a_class_without_positives_is_told_with_the_models_name(toy, tmp_path, caplog):
-    labels = toy.train.labels.copy()
+    labels = np.asarray(toy.train.labels)
     labels[:, 1] = np.where(labels[:, 1] == 1, -1, labels[:, 1])
-    train(toy, tmp_path, manifest=dataclasses.replace(toy.train, labels=labels))
+    train(toy, tmp_path, manifest=dataclasses.replace(toy.train, labels=Labels.dense(labels)))
     told = [message for message in caplog.messages if "no positive image" in message]
     assert told == ["model toy: no positive image in split trainval for green: it learns to say no there"]
+    nothing = Labels.dense(np.full_like(labels, -1))
     with pytest.raises(UserError, match="model toy: no image of split trainval has any class"):
-        train(toy, tmp_path, manifest=dataclasses.replace(toy.train, labels=np.full_like(labels, -1)))
+        train(toy, tmp_path, manifest=dataclasses.replace(toy.train, labels=nothing))
     with pytest.raises(UserError, match="model toy: no image to train on in split trainval"):
         train(toy, tmp_path, manifest=toy.val)
 
