@@ -48,7 +48,7 @@ def folders(tmp_path_factory) -> Finished:
                 for i in range(4):
                     path = root / split / name / f"shot {i}\u202fPM.png"
                     picture(path, 1000 * seed + 10 * number + i)
-        (root / "train/cow/x.heic").write_bytes(b"x" * 100)
+        (root / "train/cow/x.psd").write_bytes(b"x" * 100)
         (root / "train/cow/noending").write_bytes(b"x" * 100)
         picture(root / "backup/old/1.png", 999)
 
@@ -102,8 +102,8 @@ def test_only_the_named_splits_are_read_and_the_rest_is_counted_on_the_page(fold
     assert set(folders.dataset["splits"]) == {"train", "val", "test"}
     assert folders.dataset["classes"] == list(PETS)
     passed = {(part["ending"], part["files"]) for part in folders.dataset["passed_over"]}
-    assert passed == {(".heic", 1), ("", 1), (".png", 1)}
-    assert ".heic" in folders.page
+    assert passed == {(".psd", 1), ("", 1), (".png", 1)}
+    assert ".psd" in folders.page
 
 
 def test_a_class_called_all_is_not_taken_for_all_queries(folders):
