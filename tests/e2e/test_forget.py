@@ -10,8 +10,8 @@ import faiss
 import numpy as np
 import pyarrow.parquet
 import pytest
-from PIL import Image
 from project import Project
+from test_images_changed import picture
 from tiny import NETWORK, SMALL
 
 from pool5.project import Project as Places
@@ -21,11 +21,6 @@ pytestmark = pytest.mark.long
 
 FIRST, SECOND = "cat/the-odd-one-71c3.png", "dog/another-8d20.png"
 SEARCHED = ("data", ".cache", "reports")
-
-
-def picture(path: Path, seed: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (36, 40, 3), dtype=np.uint8)).save(path)
 
 
 @pytest.fixture(scope="module")
