@@ -51,12 +51,7 @@ def files_by_split(
 
 def of_splits(files: Mapping[str, str], named: Collection[str]) -> dict[str, str]:
     """Those of the splits of `named`; `UserError` if one has none."""
-    for split in named:
-        if split not in files:
-            raise UserError(
-                f"dataset.files: no file of split {split}{did_you_mean(split, files)}; there are: "
-                f"{', '.join(files)}"
-            )
+    _refuse_lacking(named, list(files), "dataset.files")
     return {split: files[split] for split in named}
 
 
@@ -68,13 +63,17 @@ def split_by_name(paths: list[str], named: Collection[str]) -> dict[str | None, 
         splits.setdefault(shard[1] if shard else None, []).append(path)
     if None in splits or len(splits) < 2:
         return {None: paths}
-    for split in named:
-        if split not in splits:
-            raise UserError(
-                f"dataset: no file of split {split}{did_you_mean(split, filter(None, splits))}; there are: "
-                f"{', '.join(sorted(filter(None, splits)))}"
-            )
+    _refuse_lacking(named, sorted(filter(None, splits)), "dataset")
     return {split: splits[split] for split in named}
+
+
+def _refuse_lacking(named: Collection[str], there: Collection[str], where: str) -> None:
+    for split in named:
+        if split not in there:
+            raise UserError(
+                f"{where}: no file of split {split}{did_you_mean(split, there)}; "
+                f"there are: {', '.join(there)}"
+            )
 
 
 def split_of(path: str) -> str | None:
