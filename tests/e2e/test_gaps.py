@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import html
 import json
 import subprocess
@@ -57,7 +58,7 @@ def params(kind: str, **sections: object) -> dict:
         "dataset": {"name": "own", "kind": kind, "root": "own", "train": "train", "test": "test"},
         "models": {"net": network | {"preprocess": SMALL}},
         "extract": {"device": "cpu", "workers": 0},
-        **sections,
+        **copy.deepcopy(sections),  # what a test changes is its own
     }
 
 
