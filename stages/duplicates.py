@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from ..analysis.duplicate_groups import group_duplicates, left_out, redundant, write_groups, write_list
+from ..analysis.duplicate_groups import write_groups, write_list
 from ..analysis.duplicates import duplicates_metrics, find_duplicates, write_duplicates
 from ..analysis.neighbor_graph import open_graph
 from ..datasets.manifest import Manifest, image_addresses, read_manifest
@@ -50,15 +48,11 @@ def _find(project: Project, params: Params, manifests: dict[str, Manifest]) -> D
     model, layer = split_reference(name)
     files = [FeatureFile.open(project.features(model, split)) for split in manifests]
     path = project.neighbors(graph_name(name, "cosine", params.index.metric))
-    result = find_duplicates(files, open_graph(path, files, layer), threshold)
     pixels = {
         split: dict(zip(manifest.ids.tolist(), manifest.sizes.prod(axis=1, dtype=int).tolist(), strict=True))
         for split, manifest in manifests.items()
     }
-    result = msgspec.structs.replace(result, groups=group_duplicates(result.pairs, files, layer, pixels))
-    out = left_out(result, params.dataset.train, params.dataset.test)
-    rest = redundant(result, params.dataset.train, out)
-    return msgspec.structs.replace(result, left_out=tuple(out), redundant=tuple(rest))
+    return find_duplicates(files, open_graph(path, files, layer), threshold, pixels)
 
 
 if __name__ == "__main__":

@@ -11,14 +11,16 @@ from scipy.sparse.csgraph import connected_components
 
 from ..files.atomic import atomic_write
 from ..files.csv_file import decimals, write_csv
-from ..results.duplicates import DuplicateGroup, DuplicatePair, DuplicatesResult, GroupedImage
+from ..results.duplicates import DuplicateGroup, DuplicatesResult, GroupedImage
 from ..store.feature_file import FeatureFile
+from .near_pairs import NearPairs
 
 _COLUMNS = ["group", "split", "id", "kept", "pixels", "least_similarity"]
+_AT_A_TIME = 1024  # vectors
 
 
 def group_duplicates(
-    pairs: Sequence[DuplicatePair],
+    found: Sequence[NearPairs],
     files: Sequence[FeatureFile],
     layer: str,
     pixels: Mapping[str, Mapping[str, int]],
@@ -29,53 +31,36 @@ def group_duplicates(
 
     Parameters
     ----------
-    pairs : of two images each
+    found : sequence of NearPairs
+        Of these files.
     files : sequence of FeatureFile
         One a split, whose layer the pairs were found in.
     pixels : {split: {id: number of pixels}}
     """
     first = np.cumsum([0, *(len(file) for file in files)])
-    row_of = {
-        (file.split, name): int(start) + row
-        for file, start in zip(files, first, strict=False)
-        for row, name in enumerate(file.ids.tolist())
-    }
-    a = [row_of[pair.split_a, pair.id_a] for pair in pairs]
-    b = [row_of[pair.split_b, pair.id_b] for pair in pairs]
-    edges = np.column_stack([np.array([a, b], np.int64).reshape(2, -1), _identical(files)])
+    start = dict(zip((file.split for file in files), first.tolist(), strict=False))
+    near = [
+        np.array([pairs.a + start[pairs.asking.split], pairs.b + start[pairs.found.split]]) for pairs in found
+    ]
+    edges = np.column_stack([*near, _identical(files)])
     count = int(first[-1])
     _, groups = connected_components(
         coo_array((np.ones(edges.shape[1], bool), tuple(edges)), shape=(count, count)), directed=False
     )
-    named = list(row_of)
-    found = []
+    named = [(file.split, name) for file in files for name in file.ids.tolist()]
+    made = []
     for rows in _of_two_or_more(groups):
         size = {row: pixels[named[row][0]][named[row][1]] for row in rows}
         rows.sort(key=lambda row: (-size[row], named[row][1], named[row][0]))
         images = tuple(GroupedImage(*named[row], size[row]) for row in rows)
-        found.append(DuplicateGroup(images=images, least_similarity=_least(rows, files, first, layer)))
-    return tuple(sorted(found, key=lambda group: (-len(group.images), group.images[0].id)))
+        made.append(DuplicateGroup(images=images, least_similarity=_least(rows, files, first, layer)))
+    return tuple(sorted(made, key=lambda group: (-len(group.images), group.images[0].id)))
 
 
-def left_out(result: DuplicatesResult, train: str, test: str) -> list[str]:
-    """The ids of the images of `train` that are near one of `test`, sorted; none is missed by a full list.
-
-    An image of which more near ones are stored than fit has some of them in the list of pairs.
-    """
-    return sorted({
-        id_train
-        for pair in result.pairs
-        for split, other, id_train in (
-            (pair.split_a, pair.split_b, pair.id_a), (pair.split_b, pair.split_a, pair.id_b),
-        )
-        if (split, other) == (train, test) and train != test
-    })  # fmt: skip
-
-
-def redundant(result: DuplicatesResult, train: str, without: Sequence[str]) -> list[str]:
+def redundant(groups: Sequence[DuplicateGroup], train: str, without: Sequence[str]) -> list[str]:
     """The ids of the images of `train` of whose group a larger one stays in it, sorted; `without` aside."""
     gone, found = set(without), list[str]()
-    for group in result.groups:
+    for group in groups:
         here = [image.id for image in group.images if image.split == train and image.id not in gone]
         found += here[1:]
     return sorted(found)
@@ -114,11 +99,20 @@ def _of_two_or_more(groups: np.ndarray) -> list[list[int]]:
 
 def _least(rows: Sequence[int], files: Sequence[FeatureFile], first: np.ndarray, layer: str) -> float:
     """The least cosine similarity of an image of the group to the one that stays."""
-    vectors = np.stack([_vector(row, files, first, layer) for row in rows])
-    lengths = np.linalg.norm(vectors, axis=1)
-    return float(round((vectors @ vectors[0] / np.maximum(lengths * lengths[0], 1e-30)).min(), 6))
+    (kept,) = _vectors(np.asarray(rows[:1]), files, first, layer)
+    length, least = np.linalg.norm(kept), np.inf
+    for start in range(0, len(rows), _AT_A_TIME):
+        vectors = _vectors(np.asarray(rows[start : start + _AT_A_TIME]), files, first, layer)
+        lengths = np.linalg.norm(vectors, axis=1)
+        least = min(least, (vectors @ kept / np.maximum(lengths * length, 1e-30)).min())
+    return float(round(least, 6))
 
 
-def _vector(row: int, files: Sequence[FeatureFile], first: np.ndarray, layer: str) -> np.ndarray:
-    place = int(np.searchsorted(first, row, side="right")) - 1
-    return np.asarray(files[place].layer(layer)[row - first[place]], np.float64).ravel()
+def _vectors(rows: np.ndarray, files: Sequence[FeatureFile], first: np.ndarray, layer: str) -> np.ndarray:
+    """(n, D) float64 of rows that are counted through all files."""
+    places = np.searchsorted(first, rows, side="right") - 1
+    vectors: list[np.ndarray] = [
+        np.asarray(files[place].layer(layer)[row - first[place]], np.float64).ravel()
+        for place, row in zip(places.tolist(), rows.tolist(), strict=True)
+    ]
+    return np.stack(vectors)

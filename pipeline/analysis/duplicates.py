@@ -1,9 +1,8 @@
-"""Near-duplicates within a split, and leaks between the splits: read from the stored neighbors."""
+"""Near-duplicates within a split, leaks between the splits, and what to leave out for them."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,49 +12,75 @@ from ..files.csv_file import decimals, write_csv
 from ..results.duplicates import DuplicatePair, DuplicatesResult, PairCount
 from ..store.feature_file import FeatureFile
 from ..store.neighbor_file import NeighborFile
+from .duplicate_groups import group_duplicates, redundant
+from .near_pairs import NearPairs, near_pairs
 from .neighbor_graph import how_searched
 
+MOST_LISTED = 100_000
 _COLUMNS = ["split_a", "id_a", "split_b", "id_b", "similarity", "identical_bytes"]
 
 
-def find_duplicates(files: Sequence[FeatureFile], graph: NeighborFile, threshold: float) -> DuplicatesResult:
-    """The pairs with a cosine similarity of at least `threshold`, within each file and between any two.
+def find_duplicates(
+    files: Sequence[FeatureFile],
+    graph: NeighborFile,
+    threshold: float,
+    pixels: Mapping[str, Mapping[str, int]],
+    most_listed: int = MOST_LISTED,
+) -> DuplicatesResult:
+    """The pairs with a cosine similarity of at least `threshold`, their groups, and what to leave out.
 
-    A pair is known where one of its images has the other among its stored neighbors. The record's gaps say
-    where there may be more: where both images of a pair have more near-duplicates than are stored. An image
-    that two splits share is a pair too.
+    Counts, groups and lists are of all pairs that the graph knows; of the pairs themselves the `most_listed`
+    most similar are in the record. The record's gaps say where there may be more: where both images of a pair
+    have more near-duplicates than are stored. An image that two splits share is a pair too.
 
     Parameters
     ----------
     files : sequence of FeatureFile
-        Of one model, each of another split.
+        Of one model, each of another split: what is trained with, then what is tested on.
     graph : NeighborFile
         Of a layer of these files, with the metric cosine.
     threshold : float
+    pixels : {split: {id: number of pixels}}
     """
-    pairs: list[DuplicatePair] = []
-    counts, gaps = [], how_searched(graph)
-    for number, asking in enumerate(files):
-        for found in files[number:]:
-            listed, full = _pairs(graph, asking, found, threshold)
-            counts.append(
-                PairCount(
-                    split_a=asking.split,
-                    split_b=found.split,
-                    pairs=len(listed),
-                    identical_bytes=sum(pair.identical_bytes for pair in listed),
-                )
+    found = near_pairs(graph, files, threshold)
+    counts = tuple(
+        PairCount(
+            split_a=pairs.asking.split,
+            split_b=pairs.found.split,
+            pairs=len(pairs),
+            identical_bytes=int(pairs.identical_bytes().sum()),
+        )
+        for pairs in found
+    )
+    gaps = how_searched(graph)
+    gaps += [
+        f"{count.where}: {pairs.full} images have more near-duplicates than the {graph.depth} neighbors that "
+        f"are stored of each; {count.pairs} pairs are found, of identical files alone there are "
+        f"{pairs.all_of_identical_bytes()}"
+        for pairs, count in zip(found, counts, strict=True)
+        if pairs.full
+    ]
+    groups = group_duplicates(found, files, graph.layer.split("/", 1)[1], pixels)
+    everything, images = sum(map(len, found)), sum(map(len, files))
+    if everything > most_listed:
+        gaps.append(
+            f"{everything} pairs are that similar; the {most_listed} most similar are listed, all are counted"
+        )
+        if 2 * (largest := max(len(group.images) for group in groups)) > images:
+            gaps.append(
+                f"one group has {largest} of all {images} images: {threshold} is too low a threshold for "
+                f"{graph.layer}, which finds most images that alike"
             )
-            if full:
-                gaps.append(
-                    f"{counts[-1].where}: {full} images have more near-duplicates than the {graph.depth} "
-                    f"neighbors that are stored of each; {len(listed)} pairs are listed, of identical files "
-                    f"alone there are {_identical_pairs(asking, found)}"
-                )
-            pairs += listed
-    pairs.sort(key=lambda pair: (-pair.similarity, pair.split_a, pair.id_a, pair.split_b, pair.id_b))
+    out = _near_another_file(found, files[0])
     return DuplicatesResult(
-        layer=graph.layer, threshold=threshold, counts=tuple(counts), pairs=tuple(pairs), gaps=tuple(gaps)
+        layer=graph.layer,
+        threshold=threshold,
+        counts=counts,
+        pairs=tuple(_listed(found, most_listed)),
+        groups=groups,
+        left_out=tuple(out),
+        redundant=tuple(redundant(groups, files[0].split, out)),
+        gaps=tuple(gaps),
     )
 
 
@@ -80,58 +105,43 @@ def duplicates_metrics(result: DuplicatesResult) -> dict[str, Any]:
     return pairs | {"groups": groups | {"left_out": len(result.left_out), "redundant": len(result.redundant)}}
 
 
-def _pairs(
-    graph: NeighborFile, asking: FeatureFile, found: FeatureFile, threshold: float
-) -> tuple[list[DuplicatePair], int]:
-    """The pairs of two splits, and how many images have more than are stored.
+def _near_another_file(found: Sequence[NearPairs], file: FeatureFile) -> list[str]:
+    """The ids of the images of `file` that are near one of another file, sorted.
 
-    A pair is missed only if both of its lists are full; where one side has no full list, none is.
+    None is missed by a full list: an image of which more near ones are stored than fit has some in its list.
     """
-    within = asking.split == found.split
-    a, b, distances, full = _near(graph, asking.split, found.split, threshold, len(found) - within)
-    others_full = full
-    if not within:
-        more_b, more_a, more_distances, others_full = _near(
-            graph, found.split, asking.split, threshold, len(asking)
-        )
-    else:
-        more_a, more_b, more_distances = b[a > b], a[a > b], distances[a > b]
-        a, b, distances = a[a < b], b[a < b], distances[a < b]
-    a, b = np.append(a, more_a), np.append(b, more_b)
-    _, first = np.unique(a * len(found) + b, return_index=True)
-    a, b, distances = a[first], b[first], np.append(distances, more_distances)[first]
-    same = (asking.digests[a] == found.digests[b]).all(axis=1)
-    listed = [
-        DuplicatePair(
-            split_a=asking.split,
-            id_a=id_a,
-            split_b=found.split,
-            id_b=id_b,
-            similarity=round(1 - distance, 6),
-            identical_bytes=identical,
-        )
-        for id_a, id_b, distance, identical in zip(
-            asking.ids[a].tolist(), found.ids[b].tolist(), distances.tolist(), same.tolist(), strict=True
-        )
-    ]
-    more = int(full.sum()) if within else int(full.sum() + others_full.sum())
-    return listed, more if full.any() and others_full.any() else 0
+    near = [pairs.a for pairs in found if pairs.asking is file and not pairs.within]
+    return sorted(file.ids[np.unique(np.concatenate(near))].tolist()) if near else []
 
 
-def _near(
-    graph: NeighborFile, asking: str, found: str, threshold: float, others: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of both splits with their distances, and for which rows of `asking` the list is full of them."""
-    rows, distances = graph.nearest(asking, found)
-    near = distances <= np.float32(1 - threshold)
-    asked, places = np.nonzero(near)
-    full = near[:, -1] if 0 < rows.shape[1] < others else np.zeros(len(rows), bool)
-    return asked, rows[asked, places], distances[asked, places], full
-
-
-def _identical_pairs(asking: FeatureFile, found: FeatureFile) -> int:
-    """How many pairs there are whose files are the same byte by byte."""
-    sizes = Counter(digest.tobytes() for digest in found.digests)
-    if asking.split == found.split:
-        return sum(size * (size - 1) // 2 for size in sizes.values())
-    return sum(sizes[digest.tobytes()] for digest in asking.digests)
+def _listed(found: Sequence[NearPairs], most: int) -> list[DuplicatePair]:
+    """The most similar pairs first; equally similar ones by split and id."""
+    listed = []
+    for pairs in found:
+        similarities = np.round(1 - pairs.distances.astype(np.float64), 6)
+        if len(pairs) > most:  # the rest of these pairs comes after `most` of them
+            kept = np.flatnonzero(similarities >= np.partition(similarities, -most)[-most])
+        else:
+            kept = np.arange(len(pairs))
+        a, b = pairs.asking.ids[pairs.a[kept]], pairs.found.ids[pairs.b[kept]]
+        order = np.lexsort((b, a, -similarities[kept]))[:most]
+        same = pairs.identical_bytes()[kept]
+        listed += [
+            DuplicatePair(
+                split_a=pairs.asking.split,
+                id_a=id_a,
+                split_b=pairs.found.split,
+                id_b=id_b,
+                similarity=similarity,
+                identical_bytes=identical,
+            )
+            for id_a, id_b, similarity, identical in zip(
+                a[order].tolist(),
+                b[order].tolist(),
+                similarities[kept][order].tolist(),
+                same[order].tolist(),
+                strict=True,
+            )
+        ]
+    listed.sort(key=lambda pair: (-pair.similarity, pair.split_a, pair.id_a, pair.split_b, pair.id_b))
+    return listed[:most]

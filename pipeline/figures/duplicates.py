@@ -26,9 +26,8 @@ def draw_duplicates(
     images : {split: {id: path}}
     stem : path without suffix
     """
-    pairs = result.pairs
-    between = [pair for pair in pairs if pair.split_a != pair.split_b]
-    within = [pair for pair in pairs if pair.split_a == pair.split_b]
+    between = [pair for pair in result.pairs if pair.split_a != pair.split_b]
+    within = [pair for pair in result.pairs if pair.split_a == pair.split_b]
     shown = [*between, *within][:_MOST_PAIRS]
     rows = []
     for start in range(0, len(shown), _PAIRS_A_ROW):
@@ -39,9 +38,11 @@ def draw_duplicates(
             tiles.append(Tile(images[pair.split_a][pair.id_a], pair.id_a, f"{pair.split_a}\n{likeness}"))
             tiles.append(Tile(images[pair.split_b][pair.id_b], pair.id_b, pair.split_b))
         rows.append(("", tiles))
-    said = f"{len(between)} between the splits and {len(within)} within one; "
+    everything = sum(count.pairs for count in result.counts)
+    across = sum(count.pairs for count in result.counts if count.split_a != count.split_b)
+    said = f"{across} between the splits and {everything - across} within one; "
     said += f"the first {len(shown)} are shown, those between the splits first." if shown else "none to show."
-    title = f"{len(pairs)} pairs with a cosine similarity of at least {result.threshold}"
+    title = f"{everything} pairs with a cosine similarity of at least {result.threshold}"
     sheet = compose_sheet(
         rows,
         title=title if result.layer else "No near-duplicates were looked for",

@@ -6,12 +6,11 @@ import csv
 import itertools
 from pathlib import Path
 
-import msgspec
 import networkx
 import numpy as np
 import pytest
 
-from pool5.analysis.duplicate_groups import group_duplicates, left_out, redundant, write_groups
+from pool5.analysis.duplicate_groups import redundant, write_groups
 from pool5.analysis.duplicates import find_duplicates
 from pool5.project import Project
 from pool5.results.duplicates import DuplicatesResult
@@ -31,9 +30,8 @@ def grouped(
         put_split(project, split, part, np.ones((len(part), 3)), digests=(digests or {}).get(split))
         for split, part in vectors.items()
     ]
-    result = find_duplicates(files, put_graph(project, files, depth=depth), threshold)
     sizes = {file.split: {name: (pixels or {}).get(name, 48) for name in file.ids.tolist()} for file in files}
-    return msgspec.structs.replace(result, groups=group_duplicates(result.pairs, files, "fc", sizes))
+    return find_duplicates(files, put_graph(project, files, depth=depth), threshold, sizes)
 
 
 def named(result: DuplicatesResult) -> list[list[str]]:
@@ -57,7 +55,7 @@ def test_groups_are_the_connected_components_of_all_pairs(tmp_path, vectors, thr
     found = {frozenset(group) for group in named(result)}
     assert found == {frozenset(group) for group in networkx.connected_components(graph)}
     near_test = {a for a in graph if a.startswith("train") if any(b.startswith("test") for b in graph[a])}
-    assert set(left_out(result, "train", "test")) == near_test
+    assert set(result.left_out) == near_test
 
 
 def test_of_a_group_the_largest_stays_then_the_first_id(tmp_path):
@@ -67,8 +65,8 @@ def test_of_a_group_the_largest_stays_then_the_first_id(tmp_path):
         ["train0002", "train0000", "train0001"],
         ["train0004", "train0005", "train0003"],
     ]
-    assert redundant(result, "train", []) == ["train0000", "train0001", "train0003", "train0005"]
-    assert redundant(result, "train", ["train0002"]) == ["train0001", "train0003", "train0005"]
+    assert result.redundant == ("train0000", "train0001", "train0003", "train0005")
+    assert redundant(result.groups, "train", ["train0002"]) == ["train0001", "train0003", "train0005"]
     write_groups(result, tmp_path / "groups.csv")
     rows = list(csv.DictReader((tmp_path / "groups.csv").open()))
     assert [row["id"] for row in rows if row["kept"] == "True"] == ["train0002", "train0004"]
@@ -87,9 +85,9 @@ def test_identical_files_are_one_group_though_their_pairs_are_not_all_stored(tmp
     digests = {split: np.zeros((len(part), 16), np.uint8) for split, part in copies.items()}
     result = grouped(tmp_path, copies, 1.0, depth=5, digests=digests)
     assert [len(group) for group in named(result)] == [420]
-    assert len(left_out(result, "train", "test")) == 300
+    assert len(result.left_out) == 300
 
 
 def test_nothing_near_gives_no_group(tmp_path):
     result = grouped(tmp_path, {"train": np.eye(6)[:4], "test": np.eye(6)[4:]}, 0.9)
-    assert (result.groups, left_out(result, "train", "test")) == ((), [])
+    assert (result.groups, result.left_out) == ((), ())

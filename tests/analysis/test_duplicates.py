@@ -8,15 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pool5.analysis.duplicates import duplicates_metrics, find_duplicates, write_duplicates
+from pool5.analysis.duplicates import MOST_LISTED, duplicates_metrics, find_duplicates, write_duplicates
 from pool5.project import Project
 from pool5.results.duplicates import DuplicatesResult
 from pool5.store.feature_file import FeatureFile
 from tests.stages.small_project import put_graph, put_split
 
 
-def found(folder: Path, files: list[FeatureFile], threshold: float, depth: int = 100) -> DuplicatesResult:
-    return find_duplicates(files, put_graph(Project(folder), files, depth=depth), threshold)
+def found(
+    folder: Path, files: list[FeatureFile], threshold: float, depth: int = 100, **most: int
+) -> DuplicatesResult:
+    pixels = {file.split: dict.fromkeys(file.ids.tolist(), 48) for file in files}
+    return find_duplicates(files, put_graph(Project(folder), files, depth=depth), threshold, pixels, **most)
 
 
 @pytest.fixture
@@ -70,7 +73,7 @@ def test_counts_tell_the_splits_and_identical_files_apart(files, tmp_path):
         "within train": {"pairs": 1, "identical_bytes": 0},
         "within test": {"pairs": 1, "identical_bytes": 0},
         "between train and test": {"pairs": 2, "identical_bytes": 1},
-        "groups": {"count": 0, "largest": 0, "left_out": 0, "redundant": 0},
+        "groups": {"count": 4, "largest": 2, "left_out": 2, "redundant": 1},
     }
 
 
@@ -95,10 +98,11 @@ def test_1415_identical_placeholders_do_not_stop_and_the_gap_counts_what_is_not_
     result = found(tmp_path, [train, test], 0.99)
     listed = result.counts[0].pairs
     assert 1415 * 50 < listed < 1415 * 101
-    assert result.counts[0].identical_bytes == listed == len(result.pairs)
-    assert result.gaps == (
+    assert result.counts[0].identical_bytes == listed
+    assert len(result.pairs) == min(listed, MOST_LISTED)
+    assert result.gaps[:1] == (
         "within train: 1415 images have more near-duplicates than the 100 neighbors that are stored of each; "
-        f"{listed} pairs are listed, of identical files alone there are {1415 * 1414 // 2}",
+        f"{listed} pairs are found, of identical files alone there are {1415 * 1414 // 2}",
     )
 
 
@@ -123,3 +127,16 @@ def test_more_copies_of_an_image_than_are_stored_stop_nothing_at_the_highest_thr
     assert result.counts[0].pairs > 100 * 150 / 2
     assert len(result.gaps) == 1
     assert result.gaps[0].startswith("within train: 150 images have more near-duplicates than the 100")
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 100])
+def test_of_too_many_pairs_the_most_similar_are_listed_and_all_are_counted(files, tmp_path, most):
+    every = found(tmp_path, files, 0.2)
+    result = found(tmp_path, files, 0.2, most_listed=most)
+    assert result.pairs == every.pairs[:most]
+    assert (result.counts, result.groups, result.left_out) == (every.counts, every.groups, every.left_out)
+    told = (
+        f"{len(every.pairs)} pairs are that similar; the {most} most similar are listed, and all are counted"
+    )
+    assert told in result.gaps
+    assert any("1140 of all 1140 images: 0.2 is too low" in gap for gap in result.gaps)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from pool5.figures.duplicates import draw_groups
+from pool5.figures.duplicates import draw_duplicates, draw_groups
 from pool5.images.address import Address
-from pool5.results.duplicates import DuplicateGroup, DuplicatesResult, GroupedImage
+from pool5.results.duplicates import DuplicateGroup, DuplicatesResult, GroupedImage, PairCount
 
 
 def test_small_groups_stand_side_by_side_and_tell_how_unlike_their_images_are(tmp_path: Path):
@@ -32,3 +32,12 @@ def test_small_groups_stand_side_by_side_and_tell_how_unlike_their_images_are(tm
     }
     heights = [height[f"{n}a"].split()[-1] for n in range(5)]
     assert heights[0] == heights[3] != heights[4]
+
+
+def test_the_title_counts_the_pairs_that_are_not_listed_too(tmp_path: Path):
+    counts = (PairCount("train", "train", 7, 0), PairCount("train", "test", 200_000, 3))
+    result = DuplicatesResult(layer="a/b", threshold=0.9, counts=counts)
+    draw_duplicates(result, {}, tmp_path / "sheet")
+    drawn = (tmp_path / "sheet.svg").read_text()
+    assert "200007 pairs with a cosine similarity of at least 0.9" in drawn
+    assert "200000 between the splits and 7 within one" in drawn
