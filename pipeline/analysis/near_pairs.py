@@ -40,6 +40,7 @@ class NearPairs:
 
     @property
     def within(self) -> bool:
+        """Whether both rows are of one split."""
         return self.asking.split == self.found.split
 
     def identical_bytes(self) -> np.ndarray:
@@ -58,8 +59,8 @@ class NearPairs:
 def near_pairs(graph: NeighborFile, files: Sequence[FeatureFile], threshold: float) -> list[NearPairs]:
     """The pairs with a cosine similarity of at least `threshold`, within each file and between any two.
 
-    A pair is known where one of its images has the other among its stored neighbors: it is missed only if both
-    lists are full. There are at most N x depth of them, of 20 bytes each.
+    A pair is known where one of its images has the other among its stored neighbors: it is missed only if
+    both lists are full. There are at most N x depth of them, of 20 bytes each.
     """
     return [
         _of_two(graph, asking, found, np.float32(1 - threshold))
