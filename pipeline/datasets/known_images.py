@@ -1,10 +1,9 @@
 """What was found in images stays known: a file that has not changed is not read again.
 
 One file holds, for every image of the last run, a digest of its address and of its file's stamp (size, times
-and inode; of a remote one size and etag), and what was found. A stamp is a hint: one so young that the file
-may be written once more within the same tick is not trusted (git, Documentation/technical/racy-git), nor is
-anything where Pillow or the check is another one. What gave no image is always read again. A file that is
-missing, damaged or of another version is as if there was none: to have all images looked at again, remove it.
+and inode; of a remote one size and etag), and what was found. A stamp is a hint: one that is too young is not
+trusted, nor is anything where Pillow or the check is another one. What gave no image is always read again. A
+file of another version is as if there was none: to have all images looked at again, remove it.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files.atomic import atomic_write
+from ..files.kept import is_settled, keep, read_kept
 from ..images.address import Address
 from ..params import Extract
 from .image_check import checked_by, find_facts, refuse_large
@@ -29,10 +28,8 @@ from .image_facts import BadImage, Facts
 from .tree import Tree
 
 _FORMAT = 1
-_RACY = 2 * 10**9  # ns; the times of no file system are coarser
 _SAVE_SECONDS = 60.0  # of work that a kill may cost
 _BLOCK = 1024
-_SEAL = 32  # bytes at the file's beginning: the SHA-256 of the others
 _log = logging.getLogger(__name__)
 
 
@@ -96,7 +93,7 @@ def forget_images(kept: Path, digests: np.ndarray) -> None:
 
 def _keys(tree: Tree, paths: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """By image a digest of its address and stamp, (N, 2) uint64, and whether the stamp is to be trusted."""
-    latest = time.time_ns() - _RACY
+    now = time.time_ns()
     keys, settled = bytearray(), np.zeros(len(paths), bool)
 
     @functools.lru_cache  # the members of a container come one after another
@@ -109,7 +106,7 @@ def _keys(tree: Tree, paths: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     for row, path in enumerate(paths):
         stamp = stamp_of(Address.parse(path).file if "#" in path else path)
         keys += hashlib.blake2b(f"{tree.root}\n{path}\n{stamp}".encode(), digest_size=16).digest()
-        settled[row] = stamp is not None and all(isinstance(t, str) or t < latest for t in stamp[1:3])
+        settled[row] = is_settled(stamp, now)
     return np.frombuffer(keys, np.uint64).reshape(-1, 2), settled
 
 
@@ -136,13 +133,9 @@ def _read(kept: Path, keys: np.ndarray, facts: Facts) -> tuple[np.ndarray, int]:
 
 def _content(kept: Path) -> tuple[np.ndarray, np.ndarray, list[str]] | None:
     """Keys, table and texts of a file; None where there is none that this program wrote."""
-    try:
-        data = kept.read_bytes()
-    except OSError:
+    if (data := read_kept(kept)) is None:
         return None
-    if hashlib.sha256(data[_SEAL:]).digest() != data[:_SEAL]:
-        return None
-    with np.load(io.BytesIO(data[_SEAL:]), allow_pickle=False) as file:
+    with np.load(io.BytesIO(data), allow_pickle=False) as file:
         if file["about"].item() != _about():
             return None
         return file["keys"], file["table"], file["texts"].tolist()
@@ -157,10 +150,4 @@ def _save(kept: Path, keys: np.ndarray, facts: Facts, rows: np.ndarray) -> None:
 def _write(kept: Path, keys: np.ndarray, table: np.ndarray, texts: list[str]) -> None:
     content = io.BytesIO()
     np.savez(content, about=_about(), keys=keys, table=table, texts=np.array(texts, np.str_))
-    data = content.getbuffer()
-    try:
-        with atomic_write(kept) as temporary, temporary.open("wb") as file:
-            file.write(hashlib.sha256(data).digest())
-            file.write(data)
-    except OSError as error:
-        _log.warning("%s: cannot be written (%s); the images are read again next time", kept, error.strerror)
+    keep(kept, content.getbuffer(), "the images are")

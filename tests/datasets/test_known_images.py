@@ -26,7 +26,7 @@ class Folder:
         self.read: list[str] = []
         check = image_check._check
         monkeypatch.setattr(image_check, "_check", lambda task, budget: self.note(check, task, budget))
-        monkeypatch.setattr(known_images, "_RACY", 0)
+        monkeypatch.setattr("pool5.files.kept._RACY", 0)
         for seed, name in enumerate(NAMES):
             write_image(self.root / name, seed)
 
@@ -79,7 +79,7 @@ def test_a_file_of_the_same_size_and_time_is_known_for_another_one(folder):
 
 
 def test_an_edit_within_the_same_tick_is_not_missed_as_young_stamps_are_not_trusted(folder, monkeypatch):
-    monkeypatch.setattr(known_images, "_RACY", 2 * 10**9)
+    monkeypatch.setattr("pool5.files.kept._RACY", 2 * 10**9)
     assert folder.know()[1] == folder.know()[1] == NAMES
     later = time.time_ns() + 3 * 10**9
     monkeypatch.setattr(time, "time_ns", lambda: later)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import logging
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -13,16 +12,13 @@ from pathlib import Path
 import msgspec
 
 from ...errors import UserError
-from ...files.atomic import atomic_write
+from ...files.kept import is_settled, keep, read_kept
 from ...images.image_formats import SUFFIXES
 from ...params.sections import Columns
 from ..tree import Tree
 from .shard import Shard, read_shard
 
 _FORMAT = 1  # raise it where `read_shard` finds something else in the same bytes
-_RACY = 2 * 10**9  # ns; a file that is younger may change once more within a tick of its time
-_SEAL = 32  # bytes at a file's beginning: the SHA-256 of the others
-_log = logging.getLogger(__name__)
 
 
 def know_shards(tree: Tree, paths: Sequence[str], columns: Columns) -> dict[str, Shard]:
@@ -36,15 +32,15 @@ def know_shards(tree: Tree, paths: Sequence[str], columns: Columns) -> dict[str,
     UserError
         As `read_shard` does, and if there is no such shard.
     """
-    latest = time.time_ns() - _RACY
+    now = time.time_ns()
     shards, used = {}, set()
     for path in paths:
-        file = _place(tree, path, columns, latest)
+        file = _place(tree, path, columns, now)
         shard = _kept(file) if file else None
         if shard is None:
             shard = _read(tree, path, columns)
             if file:
-                _keep(file, shard)
+                keep(file, msgspec.msgpack.encode(shard), "the shard is")
         shards[path] = shard
         used.add(file)
     if tree.kept and tree.kept.is_dir():
@@ -64,7 +60,7 @@ def forget_samples(kept: Path, ids: Collection[str]) -> None:
             file.unlink(missing_ok=True)
 
 
-def _place(tree: Tree, path: str, columns: Columns, latest: int) -> Path | None:
+def _place(tree: Tree, path: str, columns: Columns, now: int) -> Path | None:
     """The file of a shard; None where nothing is kept, or its stamp is too young to be trusted."""
     if tree.kept is None:
         return None
@@ -72,7 +68,7 @@ def _place(tree: Tree, path: str, columns: Columns, latest: int) -> Path | None:
         stamp = tree.stamp(path)
     except OSError:  # it is not there, which reading it will tell
         return None
-    if stamp is None or any(not isinstance(part, str) and part >= latest for part in stamp[1:3]):
+    if not is_settled(stamp, now):
         return None
     about = f"{_FORMAT}\n{tree.root}\n{path}\n{stamp}\n{columns}\n{sorted(SUFFIXES)}"
     return tree.kept / hashlib.blake2b(about.encode(), digest_size=16).hexdigest()
@@ -88,21 +84,12 @@ def _read(tree: Tree, path: str, columns: Columns) -> Shard:
 
 def _kept(file: Path) -> Shard | None:
     """What is kept in a file; None where there is none, or a damaged one."""
-    with contextlib.suppress(OSError, msgspec.DecodeError, ValueError):
-        data = file.read_bytes()
-        if hashlib.sha256(data[_SEAL:]).digest() == data[:_SEAL]:
-            known: dict[tuple[str, ...], tuple[str, ...]] = {}  # each once, as where they were read
-            shard = msgspec.msgpack.decode(data[_SEAL:], type=Shard)
-            labels = [names and known.setdefault(names, names) for names in shard.labels]
-            return dataclasses.replace(shard, labels=labels)
-    return None
-
-
-def _keep(file: Path, shard: Shard) -> None:
-    data = msgspec.msgpack.encode(shard)
+    if (data := read_kept(file)) is None:
+        return None
     try:
-        with atomic_write(file) as temporary, temporary.open("wb") as target:
-            target.write(hashlib.sha256(data).digest())
-            target.write(data)
-    except OSError as error:
-        _log.warning("%s: cannot be written (%s); the shard is read again next time", file, error.strerror)
+        shard = msgspec.msgpack.decode(data, type=Shard)
+    except (msgspec.DecodeError, ValueError):  # of a program that has another form of it
+        return None
+    known: dict[tuple[str, ...], tuple[str, ...]] = {}  # each once, as where they were read
+    labels = [names and known.setdefault(names, names) for names in shard.labels]
+    return dataclasses.replace(shard, labels=labels)

@@ -293,7 +293,7 @@ def test_only_new_and_changed_shards_are_read_again(tmp_path):
 
     # files of this very second count as old here
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pool5.datasets.kinds.known_shards._RACY", -(10**12))
+        patch.setattr("pool5.files.kept._RACY", -(10**12))
         opened, first = read()
         assert opened == names
         assert read() == ([], first)
