@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import UserError
+from ..files.hints import counted
 from ..project import Project
 from .upkeep import has_features
 
@@ -47,22 +48,47 @@ def show(file: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("file", type=_PATH)
-@click.option("--to", "kind", required=True, type=click.Choice(["npy", "parquet", "tensorboard"]))
+@click.argument("files", type=_PATH, nargs=-1, required=True, metavar="FILE...")
+@click.option("--to", "kind", required=True, type=click.Choice(["npy", "parquet", "tensorboard", "lance"]))
 @click.option("--layer", "layers", multiple=True, help="Only this layer; may be repeated.  [default: all]")
-@click.option("--out", type=_PATH, help="Folder to write to.  [default: exports/<model>-<split>-<kind>]")
-def export(file: Path, kind: str, layers: tuple[str, ...], out: Path | None) -> None:
-    """Write the feature file FILE in a form that other programs read."""
+@click.option(
+    "--out",
+    "--output",
+    help="Folder to write to; lance: or s3://….  [default: exports/<model>-<split>-<kind>, "
+    "exports/<dataset>.lance]",
+)
+def export(files: tuple[Path, ...], kind: str, layers: tuple[str, ...], out: str | None) -> None:
+    """Write the feature file FILE in a form that other programs read.
+
+    lance takes a file of each split of a model, and adds its layers as columns to a table that is there.
+    """
+    opened = [_opened(path) for path in files]
+    first = opened[0]
+    chosen = tuple(dict.fromkeys(layers or first.layers))
+    for features in opened:
+        for layer in chosen:
+            features.layer(layer)  # one that is not there is refused before anything is written
+    if kind == "lance":
+        _export_lance(opened, chosen, out or str(Project().exports / f"{first.dataset}.lance"))
+        return
+    if len(opened) > 1:
+        raise UserError(f"--to {kind} takes one feature file, not {len(opened)}; --to lance takes several")
     from ..store.export import export_npy, export_parquet, export_tensorboard
 
-    features = _opened(file)
-    folder = out or Project().exports / f"{features.model}-{features.split}-{kind}"
+    folder = Path(out) if out else Project().exports / f"{first.model}-{first.split}-{kind}"
     write = {"npy": export_npy, "parquet": export_parquet, "tensorboard": export_tensorboard}[kind]
-    chosen = tuple(dict.fromkeys(layers or features.layers))
-    for layer in chosen:
-        features.layer(layer)  # one that is not there is refused before anything is written
-    for path in write(features, chosen, folder):
+    for path in write(first, chosen, folder):
         click.echo(str(path))
+
+
+def _export_lance(files: Sequence[FeatureFile], layers: Sequence[str], uri: str) -> None:
+    from ..store.lance_table import write_table
+
+    written = write_table(files, layers, uri)
+    for column in written:
+        click.echo(f"{uri}: {column}")
+    if len(written) < len(layers):
+        click.echo(f"{uri}: {counted(len(layers) - len(written), 'layer')} there already, as now", err=True)
 
 
 def _opened(path: Path) -> FeatureFile:

@@ -164,6 +164,28 @@ def test_export_gives_the_same_values_in_another_form(tmp_path: Path, file: Path
         assert 'tensor_path: "fc.bytes"' in (out / "projector_config.pbtxt").read_text()
 
 
+def test_export_to_lance_takes_every_split_and_adds_layers_to_what_is_there(
+    tmp_path: Path, file: Path
+) -> None:
+    lance = pytest.importorskip("lance", reason="pylance is not installed: there are no Lance tables")
+    train = write_small(tmp_path / "data/features/m/train.h5", 4, split="train")
+    first = pool5(tmp_path, "export", train, file, "--to", "lance", "--layer", "fc")
+    uri = Path("exports/d.lance")
+    assert (first.returncode, first.stdout) == (0, f"{uri}: m/fc\n")
+    told = pool5(tmp_path, "export", train, file, "--to", "lance", "--output", uri)
+    assert told.stdout == f"{uri}: m/pool\n"
+    assert told.stderr == f"{uri}: 1 layer there already, as now\n"
+    assert lance.dataset(tmp_path / uri).to_table()["split"].to_pylist() == ["train"] * 4 + ["test"] * 3
+    told = pool5(tmp_path, "export", file, "--to", "lance")
+    assert (told.returncode, len(told.stderr.splitlines())) == (2, 1)
+    assert "has the images of train, test of d, not test of d" in told.stderr
+    told = pool5(tmp_path, "export", train, file, "--to", "npy")
+    assert (told.returncode, told.stderr) == (
+        2,
+        "pool5: --to npy takes one feature file, not 2; --to lance takes several\n",
+    )
+
+
 def test_no_name_of_a_layer_or_a_class_takes_the_place_of_another(tmp_path: Path) -> None:
     layers = ("labels", "id", "layer.id", "label.cat", "fc7")
     key = FeatureKey("net", "0" * 64, "fc", {}, "fp32", "float32", 1)
