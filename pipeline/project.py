@@ -125,13 +125,17 @@ class Project:
     def metrics(self, name: str) -> Path:
         return self.report("metrics", f"{name}.json")
 
-    def row_cache(self, setting: str) -> Path:
-        """The row cache that `extract.cache` names."""
-        return self._home / setting
+    def row_cache(self, setting: str) -> Path | str:
+        """The row cache that `extract.cache` names, a path or an address."""
+        return setting if is_remote(setting) else self._home / setting
 
-    def row_caches(self, setting: str, read_also: Sequence[str]) -> tuple[Path, list[Path]]:
+    def row_caches(self, setting: str, read_also: Sequence[str]) -> tuple[Path | str, list[Path | str]]:
         """That row cache, and those of `extract.read_also`."""
         return self.row_cache(setting), [self.row_cache(name) for name in read_also]
+
+    @property
+    def publishing_locks(self) -> Path:
+        return self._home / ".cache/locks"
 
     @property
     def unit_cache(self) -> Path:

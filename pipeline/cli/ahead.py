@@ -16,7 +16,7 @@ from ..datasets.roots import open_tree
 from ..errors import UserError
 from ..extract.row_size import told_if_large
 from ..files.hints import counted, some_of
-from ..files.remote import is_remote, problem_with
+from ..files.remote import has_listing, is_remote, problem_with
 from ..params import Dataset, Model, Params
 from ..project import Project
 
@@ -28,13 +28,8 @@ def folder_problems(params: Params, project: Project) -> Iterator[str]:
     outputs = [folder.resolve() for folder in (project.manifests.parent, project.reports)]
     if problem := _problem_of_root(params.dataset, project, outputs):
         yield f"dataset.root: {problem}"
-    cache = project.row_cache(params.extract.cache).resolve()
-    if project.root.resolve().is_relative_to(cache) or any(cache.is_relative_to(o) for o in outputs):
-        yield f"extract.cache: {params.extract.cache}: give a folder that holds nothing else"
-    else:
-        there = next(folder for folder in (cache, *cache.parents) if folder.exists())
-        if not there.is_dir() or not os.access(there, os.W_OK):
-            yield f"extract.cache: {params.extract.cache}: nothing can be written to {there}"
+    if problem := _problem_of_cache(params.extract.cache, project, outputs):
+        yield f"extract.cache: {params.extract.cache}: {problem}"
     for name, model in params.models.items():
         if model.weights_are_a_file and not project.model(model.weights).is_file():
             yield f"models.{name}.weights: {project.model(model.weights)}: no such file; put or link it there"
@@ -51,6 +46,18 @@ def _problem_of_root(dataset: Dataset, project: Project, outputs: list[Path]) ->
         )
     if not root.is_dir() and dataset.sample is None and dataset.name not in YEARS:
         return f"{dataset.root}: no such folder; put the data set there, or mend the path"
+    return ""
+
+
+def _problem_of_cache(setting: str, project: Project, outputs: list[Path]) -> str:
+    if is_remote(setting):
+        return problem_with(setting) or ("" if has_listing(setting) else "a web server is only read")
+    cache = Path(project.row_cache(setting)).resolve()
+    if project.root.resolve().is_relative_to(cache) or any(cache.is_relative_to(o) for o in outputs):
+        return "give a folder that holds nothing else"
+    there = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        return f"nothing can be written to {there}"
     return ""
 
 

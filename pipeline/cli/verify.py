@@ -27,7 +27,7 @@ def verify(files: tuple[Path, ...]) -> None:
     """
     counts: dict[str, int] = {}
     damaged = 0
-    told: set[Path] = set()
+    told: set[Path | str] = set()
     for kind, path, problems in _given(files) if files else _stored(Project()):
         counts[kind] = counts.get(kind, 0) + 1
         if problems and path not in told:  # a file under two digests is told once
@@ -44,7 +44,7 @@ def verify(files: tuple[Path, ...]) -> None:
         raise SystemExit(1)
 
 
-_Checked = Iterator[tuple[str, Path, list[str]]]
+_Checked = Iterator[tuple[str, Path | str, list[str]]]
 
 
 def _given(files: Sequence[Path]) -> _Checked:
@@ -98,10 +98,10 @@ def _stored(project: Project) -> _Checked:
             yield "output", output.path, []
     if project.params.is_file():
         cache = project.row_cache(load_params(project.params).extract.cache)
-        for path in shards_of(cache):
-            yield "shard", path, verify_shard(path)
-        for path in shapes_of(cache):
-            yield "layer's shape", path, verify_shape(path)
+        for file in shards_of(cache):
+            yield "shard", str(file), verify_shard(file)
+        for file in shapes_of(cache):
+            yield "layer's shape", str(file), verify_shape(file)
 
 
 def _verify_model(card: Path) -> list[str]:

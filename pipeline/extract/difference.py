@@ -56,7 +56,7 @@ def layer_differences(
         stored = file is not None and layer in file.layers
         old = dataclasses.asdict(file.feature_key(layer)) if file is not None and stored else None
         fields = _differing(old, dataclasses.asdict(key)) if old else {}
-        lacking = int(np.count_nonzero(cache.rows(key).find(digests)[:, 0] < 0))
+        lacking = int(np.count_nonzero(cache.rows(key, digests).find(digests)[:, 0] < 0))
         found.append(LayerDifference(layer, stored, fields, lacking))
     return found
 

@@ -6,6 +6,7 @@ again here, and by nobody below: two patient layers would wait for a dead server
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import os
@@ -114,6 +115,66 @@ def list_remote(root: str) -> dict[str, tuple[int, str]]:
         }
 
     return _tried(root, listed)
+
+
+def children_of(folder: str) -> dict[str, tuple[int, float] | None]:
+    """{name: (size, seconds since the epoch when it was written)} of what a folder holds; None for a folder.
+
+    Raises
+    ------
+    Unreachable
+    """
+    try:
+        infos = _tried(folder, lambda files: files.ls(folder, detail=True))
+    except FileNotFoundError:
+        return {}
+    found: dict[str, tuple[int, float] | None] = {}
+    for info in infos:
+        name = str(info["name"]).rstrip("/").rpartition("/")[2]
+        written = info.get("LastModified") or info.get("created") or info.get("mtime") or 0
+        seconds = written.timestamp() if hasattr(written, "timestamp") else float(written)
+        is_folder = info["type"] == "directory"
+        if name and not str(info["name"]).endswith("/"):
+            found[name] = None if is_folder else (int(info["size"] or 0), seconds)
+    return found
+
+
+def write_remote(address: str, data: bytes) -> None:
+    """Write a file, whole or not at all, whatever was there.
+
+    Raises
+    ------
+    OSError
+        If this file cannot be written.
+    Unreachable
+    """
+    _tried(address, lambda files: files.pipe_file(address, data))
+
+
+def move_remote(old: str, new: str) -> None:
+    """Copy a file to another address on the same server, and remove it where it was.
+
+    Raises
+    ------
+    OSError
+        If this file cannot be read or written.
+    Unreachable
+    """
+    _tried(old, lambda files: files.cp_file(old, new))
+    remove_remote(old)
+
+
+def remove_remote(address: str) -> None:
+    """Remove a file; one that is not there is no error.
+
+    Raises
+    ------
+    OSError
+        If this file cannot be removed.
+    Unreachable
+    """
+    with contextlib.suppress(FileNotFoundError):
+        _tried(address, lambda files: files.rm_file(address))
 
 
 def open_remote(address: str) -> io.BufferedReader:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from .feature_key import FeatureKey
-from .row_cache import RowCache
+from .row_cache import DAMAGED, RowCache
 from .row_shape import FILE as SHAPE
 from .row_shard import SUFFIX, DamagedShard, read_shard
-
-_ASIDE = ".damaged"
+from .shard_store import Entry, ShardStore
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,20 +49,21 @@ class Removed:
 
 def cache_usage(root: Path | str) -> list[KeyUse]:
     """What a row cache holds, key by key, the largest first."""
+    cache = RowCache(root)
     uses = []
-    for folder in key_folders(RowCache(root)):
+    for folder in key_folders(cache):
+        files = files_in(cache.store, folder)
         key, rows, shards = None, 0, 0
-        if not shards_in(folder):  # a shape alone: the rows are in another cache
+        if set(files) <= {SHAPE}:  # a shape alone: the rows are in another cache
             continue
-        stats = [path.stat() for path in _files_in(folder)]
-        for path in (p for p in shards_in(folder) if p.suffix == SUFFIX):
+        for name in (name for name in files if name.endswith(SUFFIX)):
             try:
-                shard = read_shard(path)
+                shard, _ = read_shard(cache.store, f"{folder}/{name}", files[name].size)
             except (DamagedShard, FileNotFoundError):
                 continue
             key, rows, shards = shard.key, rows + len(shard), shards + 1
-        size, last_used = sum(s.st_size for s in stats), max((s.st_mtime for s in stats), default=0.0)
-        uses.append(KeyUse(folder.name, key, rows, shards, size, last_used))
+        size, last_used = sum(f.size for f in files.values()), max(f.used for f in files.values())
+        uses.append(KeyUse(folder.rpartition("/")[2], key, rows, shards, size, last_used))
     return sorted(uses, key=lambda use: (-use.size, use.digest))
 
 
@@ -83,10 +83,12 @@ def remove_unused(root: Path | str, in_use: Collection[str]) -> Removed:
     cache = RowCache(root)
     with cache.exclusively():
         return _remove(
-            path
-            for folder in key_folders(cache)
-            for path in _files_in(folder)
-            if folder.name not in in_use or path.suffix == _ASIDE
+            cache,
+            {
+                (folder, name)
+                for folder, name, _ in _files(cache)
+                if folder.rpartition("/")[2] not in in_use or name.endswith(DAMAGED)
+            },
         )
 
 
@@ -100,45 +102,43 @@ def shrink_to(root: Path | str, size: int) -> Removed:
     """
     cache = RowCache(root)
     with cache.exclusively():
-        files = [(path, path.stat()) for folder in key_folders(cache) for path in _files_in(folder)]
-        order = [_ASIDE, SUFFIX, Path(SHAPE).suffix]
-        files.sort(key=lambda item: (order.index(item[0].suffix), item[1].st_mtime, item[0].name))
-        excess = sum(stat.st_size for _, stat in files) - size
-        doomed = []
-        for path, stat in files:
+        files = list(_files(cache))
+        order = [DAMAGED, SUFFIX, Path(SHAPE).suffix]
+        files.sort(key=lambda file: (order.index(Path(file[1]).suffix), file[2].used, file[1]))
+        excess = sum(entry.size for _, _, entry in files) - size
+        doomed = set()
+        for folder, name, entry in files:
             if excess > 0:
-                doomed.append(path)
-                excess -= stat.st_size
-        return _remove(doomed)
+                doomed.add((folder, name))
+                excess -= entry.size
+        return _remove(cache, doomed)
 
 
-def key_folders(cache: RowCache) -> list[Path]:
+def key_folders(cache: RowCache) -> list[str]:
     """The folders that are named by a feature key; what else lies there is not the cache's to remove."""
-    return [path for path in cache.folders() if re.fullmatch(r"[0-9a-f]{32}", path.name)]
+    return [folder for folder in cache.folders() if re.fullmatch(r"rows/[0-9a-f]{32}", folder)]
 
 
-def shards_in(folder: Path) -> list[Path]:
-    """The shards in a folder, those that have been set aside among them, by their names."""
-    shard = re.compile(rf"[0-9a-f]{{16}}{re.escape(SUFFIX)}({re.escape(_ASIDE)})?")
-    return [path for path in folder.iterdir() if shard.fullmatch(path.name) and path.is_file()]
+def files_in(store: ShardStore, folder: str) -> dict[str, Entry]:
+    """The shards in a folder, those that have been set aside among them, and the shape of their rows."""
+    ours = re.compile(rf"[0-9a-f]{{16}}{re.escape(SUFFIX)}({re.escape(DAMAGED)})?|{re.escape(SHAPE)}")
+    return {name: entry for name, entry in sorted(store.files(folder).items()) if ours.fullmatch(name)}
 
 
-def _files_in(folder: Path) -> list[Path]:
-    """The shards, and the shape of their rows."""
-    return [*shards_in(folder), *(path for path in [folder / SHAPE] if path.is_file())]
+def _files(cache: RowCache) -> Iterator[tuple[str, str, Entry]]:
+    for folder in key_folders(cache):
+        for name, entry in files_in(cache.store, folder).items():
+            yield folder, name, entry
 
 
-def _remove(doomed: Iterable[Path]) -> Removed:
-    """Remove files, and the shape and the folder of a key of which no shard is left."""
-    paths = set(doomed)
-    folders = {path.parent for path in paths}
-    for folder in folders:
-        if not set(shards_in(folder)) - paths:
-            paths.update(_files_in(folder))
-    sizes = [path.stat().st_size for path in paths]
-    for path in paths:
-        path.unlink()
-    for folder in folders:
-        if not any(folder.iterdir()):
-            folder.rmdir()
-    return Removed(sum(path.name != SHAPE for path in paths), sum(sizes))
+def _remove(cache: RowCache, doomed: Collection[tuple[str, str]]) -> Removed:
+    """Remove (folder, file)s, and the shape of a key of which no shard is left."""
+    gone, size = set(doomed), 0
+    for folder in {folder for folder, _ in doomed}:
+        files = files_in(cache.store, folder)
+        if not {name for name in files if name != SHAPE and (folder, name) not in gone}:
+            gone |= {(folder, name) for name in files}
+        size += sum(entry.size for name, entry in files.items() if (folder, name) in gone)
+    for folder, name in gone:
+        cache.store.remove(f"{folder}/{name}")
+    return Removed(sum(name != SHAPE for _, name in gone), size)

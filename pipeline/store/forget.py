@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import shutil
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from ..files.atomic import sync_directory
-from .cache_usage import key_folders, shards_in
+from .cache_usage import files_in, key_folders
 from .feature_key import FeatureKey
 from .row_cache import RowCache, is_in
-from .row_shard import DamagedShard, Shard, read_shard, write_shard
+from .row_shape import FILE as SHAPE
+from .row_shard import DamagedShard, Shard, Table, encode_shard, read_shard
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,48 +56,47 @@ def forget_rows(root: Path | str, digests: np.ndarray, *, dry_run: bool = False)
     cache = RowCache(root)
     if not cache.folders():
         return Forgotten((), 0, 0, 0)
-    with cache.exclusively():
+    with cache.exclusively() as unfinished:
         rows = damaged = size = 0
         keys: dict[str, FeatureKey] = {}
-        for path, shard in _shards(cache):
-            doomed = np.ones(0, bool) if shard is None else is_in(shard.digests, digests)
-            if shard is not None and not doomed.any():
+        for name, used, read in _shards(cache):
+            kept = np.ones(0, bool) if read is None else ~is_in(read[1].in_order_of_rows(), digests)
+            if read is not None and kept.all():
                 continue
-            if shard is not None:
+            if read is not None:
+                shard, gone = read[0], int((~kept).sum())
                 keys[shard.key.hex] = shard.key
-                rows += int(doomed.sum())
-                size += int(doomed.sum()) * shard.width * np.dtype(shard.key.dtype).itemsize
-            if shard is None or not (doomed.all() or shard.is_intact()):
-                damaged, shard = damaged + 1, None
+                rows += gone
+                size += gone * shard.width * np.dtype(shard.key.dtype).itemsize
+            if read is None or (kept.any() and not read[0].is_intact()):
+                damaged, read = damaged + 1, None
             if not dry_run:
-                if shard is not None and not doomed.all():
-                    _write_without(cache, shard, doomed)
-                path.unlink()
-                sync_directory(path.parent)
+                if read is not None and kept.any():
+                    _write_without(cache, *read, np.flatnonzero(kept), used, unfinished)
+                cache.store.remove(name)
     return Forgotten(tuple(keys.values()), rows, size, damaged)
 
 
-def _shards(cache: RowCache) -> Iterator[tuple[Path, Shard | None]]:
-    """All shards; None for a damaged one."""
-    for path in (path for folder in key_folders(cache) for path in shards_in(folder)):
-        try:
-            yield path, read_shard(path)
-        except DamagedShard:
-            yield path, None
-        except FileNotFoundError:  # another program has removed it
-            continue
+def _shards(cache: RowCache) -> Iterator[tuple[str, float, tuple[Shard, Table] | None]]:
+    """All shards: name, when it was used, and what it is; None for a damaged one."""
+    for folder in key_folders(cache):
+        for name, entry in files_in(cache.store, folder).items():
+            if name == SHAPE:
+                continue
+            try:
+                yield f"{folder}/{name}", entry.used, read_shard(cache.store, f"{folder}/{name}", entry.size)
+            except DamagedShard:
+                yield f"{folder}/{name}", entry.used, None
+            except FileNotFoundError:  # another program has removed it
+                continue
 
 
-def _write_without(cache: RowCache, shard: Shard, doomed: np.ndarray) -> None:
-    """Put a shard with the other rows beside a shard."""
-    folder = cache.root / "writers" / uuid.uuid4().hex  # what a kill leaves there, the next writer sweeps
-    folder.mkdir()
-    try:
-        temporary = folder / "unfinished.tmp"
-        name = write_shard(temporary, shard.key, shard.digests[~doomed], shard.map()[~doomed])
-        used = shard.path.stat()
-        os.utime(temporary, ns=(used.st_atime_ns, used.st_mtime_ns))  # what `shrink_to` goes by
-        temporary.replace(shard.path.with_name(name))
-        sync_directory(shard.path.parent)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def _write_without(
+    cache: RowCache, shard: Shard, table: Table, kept: np.ndarray, used: float, unfinished: str
+) -> None:
+    """Put a shard with the kept rows beside a shard."""
+    digests = table.in_order_of_rows()[kept]
+    name, parts = encode_shard(shard.key, digests, shard.take(kept), shard.device)
+    whole = f"{shard.name.rpartition('/')[0]}/{name}"
+    cache.store.put(whole, parts, unfinished)
+    cache.store.touch(whole, used)  # what `shrink_to` goes by

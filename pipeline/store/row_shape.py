@@ -8,15 +8,15 @@ not there, and is asked of the network again.
 from __future__ import annotations
 
 import hashlib
-import os
-from pathlib import Path
 
 import msgspec
 
 from .feature_key import FeatureKey
 from .layer_shape import LayerShape
+from .shard_store import ShardStore
 
 FILE = "shape.json"
+_MOST_BYTES = 1 << 20
 
 
 class _Kept(msgspec.Struct, forbid_unknown_fields=True):
@@ -25,22 +25,19 @@ class _Kept(msgspec.Struct, forbid_unknown_fields=True):
     shape: LayerShape
 
 
-def write_shape(path: Path, key: FeatureKey, shape: LayerShape) -> str:
-    """Write a shape to `path` and sync it; gives the name that it has in the cache."""
-    with path.open("wb") as file:
-        file.write(msgspec.json.encode(_Kept(key.hex, _digest_of(key.hex, shape), shape), order="sorted"))
-        file.flush()
-        os.fsync(file.fileno())
-    return FILE
+def encode_shape(key: FeatureKey, shape: LayerShape) -> bytes:
+    """The bytes of a shape's file."""
+    return msgspec.json.encode(_Kept(key.hex, _digest_of(key.hex, shape), shape), order="sorted")
 
 
-def read_shape(folder: Path) -> LayerShape | None:
+def read_shape(store: ShardStore, folder: str) -> LayerShape | None:
     """The shape in the folder that is named by its key's digest; None if there is none, or it is damaged."""
     try:
-        kept = msgspec.json.decode((folder / FILE).read_bytes(), type=_Kept)
+        kept = msgspec.json.decode(store.read(f"{folder}/{FILE}", 0, _MOST_BYTES), type=_Kept)
     except (OSError, ValueError, msgspec.MsgspecError, RecursionError):
         return None
-    sound = kept.feature_key == folder.name and kept.sha256 == _digest_of(folder.name, kept.shape)
+    name = folder.rpartition("/")[2]
+    sound = kept.feature_key == name and kept.sha256 == _digest_of(name, kept.shape)
     return kept.shape if sound else None
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import UserError
 from .feature_file import FeatureFile, StoredArray
 from .logits_file import read_logits
 from .neighbor_file import NeighborFile
-from .row_cache import RowCache
+from .row_cache import RowCache, folder_of
 from .row_shape import FILE as SHAPE
 from .row_shape import read_shape
 from .row_shard import SUFFIX, DamagedShard, read_shard
+from .shard_store import ShardStore
 
 
 def verify_feature_file(path: Path | str) -> list[str]:
@@ -51,37 +53,61 @@ def verify_logits_file(path: Path | str) -> list[str]:
     return []
 
 
-def verify_shard(path: Path) -> list[str]:
+def verify_shard(file: StoredFile) -> list[str]:
     """What is damaged in a shard of the row cache: one line, or none."""
     try:
-        shard = read_shard(path)
-        if shard.key.hex != path.parent.name:
+        shard, _ = read_shard(file.store, file.name)
+        if folder_of(shard.key) != file.folder:
             raise DamagedShard("it lies in the folder of another feature key")
         if not shard.is_intact():
             raise DamagedShard("its rows are damaged")
     except DamagedShard as error:
-        return [f"{path}: {error}; the next extraction sets it aside and computes its rows again"]
+        return [f"{file}: {error}; the next extraction sets it aside and computes its rows again"]
     except FileNotFoundError:
         pass  # removed by a collection meanwhile
     return []
 
 
-def verify_shape(path: Path) -> list[str]:
+def verify_shape(file: StoredFile) -> list[str]:
     """What is damaged in what the row cache keeps of a layer's shape: one line, or none."""
-    if read_shape(path.parent) or not path.is_file():
+    if read_shape(file.store, file.folder):
         return []
-    return [f"{path}: damaged; the next extraction asks the network for it again"]
+    try:
+        file.store.stat(file.name)
+    except FileNotFoundError:  # removed by a collection meanwhile
+        return []
+    return [f"{file}: damaged; the next extraction asks the network for it again"]
 
 
-def shapes_of(root: Path | str) -> list[Path]:
+def shapes_of(root: Path | str) -> list[StoredFile]:
     """The files with the shapes of a row cache's layers, in order."""
-    return [folder / SHAPE for folder in RowCache(root).folders() if (folder / SHAPE).is_file()]
+    return [file for file in _files(root) if file.name.endswith(f"/{SHAPE}")]
 
 
-def shards_of(root: Path | str) -> list[Path]:
+def shards_of(root: Path | str) -> list[StoredFile]:
     """The shards of a row cache, in order."""
-    folders = RowCache(root).folders()
-    return sorted(path for folder in folders for path in folder.iterdir() if path.suffix == SUFFIX)
+    return [file for file in _files(root) if file.name.endswith(SUFFIX)]
+
+
+class StoredFile(NamedTuple):
+    """A file of a row cache; as text, what a user calls it."""
+
+    store: ShardStore
+    name: str
+
+    @property
+    def folder(self) -> str:
+        """The folder of its feature key."""
+        return self.name.rpartition("/")[0]
+
+    def __str__(self) -> str:
+        return self.store.where(self.name)
+
+
+def _files(root: Path | str) -> list[StoredFile]:
+    cache = RowCache(root)
+    names = [f"{folder}/{name}" for folder in cache.folders() for name in cache.store.files(folder)]
+    return [StoredFile(cache.store, name) for name in sorted(names)]
 
 
 def _rows(start: int, stop: int) -> str:

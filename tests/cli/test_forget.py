@@ -16,6 +16,7 @@ from pool5.labels import Labels
 from pool5.project import Project
 from pool5.store.feature_key import FeatureKey
 from pool5.store.row_cache import RowCache
+from tests.store.filled_cache import digests_in
 
 PARAMS = """
 dataset: {name: toy, kind: images, root: photos, train: train, test: test}
@@ -71,7 +72,8 @@ def there(project: Project) -> set[bytes]:
     cache = RowCache(project.row_cache(".cache/features"))
     data = {content for images in SPLITS.values() for content in images.values()}
     known = [
-        {digest.tobytes() for shard in cache.rows(key).shards for digest in shard.digests} for key in KEYS
+        {row.tobytes() for shard in cache.rows(key).shards for row in digests_in(Path(shard.where))}
+        for key in KEYS
     ]
     assert known[0] == known[1]
     return {content for content in data if digest(content) in known[0]}

@@ -8,6 +8,8 @@ import numpy as np
 
 from pool5.store.feature_key import FeatureKey
 from pool5.store.row_cache import RowCache
+from pool5.store.row_shard import Shard, encode_shard, read_shard
+from pool5.store.shard_store import FolderStore
 
 KEY = FeatureKey("net", "0" * 64, "fc", {"crop": 224}, "fp32", "float32", 1)
 OTHER = FeatureKey("net", "0" * 64, "pool", {"crop": 224}, "fp32", "float16", 1)
@@ -25,3 +27,23 @@ def fill(root: Path, *parts: list[int] | range, key: FeatureKey = KEY) -> None:
     with RowCache(root).writer() as writer:
         for numbers in parts:
             writer.add(key, digests_of(numbers), rows_of(numbers, key.dtype))
+
+
+def put_shard(path: Path, key: FeatureKey, numbers: list[int] | range) -> None:
+    """A shard by itself, under another name than its content asks for."""
+    _, parts = encode_shard(key, digests_of(numbers), rows_of(numbers, key.dtype))
+    path.write_bytes(b"".join(parts))
+
+
+def shard_at(path: Path) -> Shard:
+    return read_shard(FolderStore(path.parent), path.name)[0]
+
+
+def paths_of(root: Path, key: FeatureKey = KEY) -> list[Path]:
+    """The shards of a key in a cache."""
+    return [Path(shard.where) for shard in RowCache(root).rows(key).shards]
+
+
+def digests_in(path: Path) -> np.ndarray:
+    """The digests in a shard, row by row."""
+    return read_shard(FolderStore(path.parent), path.name)[1].in_order_of_rows()

@@ -6,16 +6,16 @@ import multiprocessing
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pool5.errors import UserError
-from pool5.store import forget
+from pool5.store import forget, shard_store, writers
 from pool5.store.forget import forget_rows
 from pool5.store.row_cache import RowCache
-from pool5.store.row_shard import read_shard
-from tests.store.filled_cache import KEY, OTHER, digests_of, fill, rows_of
+from tests.store.filled_cache import KEY, OTHER, digests_in, digests_of, fill, paths_of, rows_of
 
 NUMBERS = st.lists(st.integers(0, 40), unique=True, max_size=8)
 
@@ -28,7 +28,7 @@ def content(root: Path, key=KEY) -> dict[bytes, bytes]:
     return {
         digest.tobytes(): row.tobytes()
         for shard in stored.shards
-        for digest, row in zip(shard.digests, shard.map(), strict=True)
+        for digest, row in zip(digests_in(Path(shard.where)), shard.take(np.arange(len(shard))), strict=True)
     }
 
 
@@ -71,11 +71,11 @@ def test_no_byte_of_a_row_or_its_digest_is_left(tmp_path: Path) -> None:
 
 def test_a_damaged_shard_is_removed_whole_as_nobody_knows_what_it_holds(tmp_path: Path) -> None:
     fill(tmp_path, range(4), range(4, 8), range(8, 12))
-    one, two, three = (shard.path for shard in RowCache(tmp_path).rows(KEY).shards)
+    one, two, three = paths_of(tmp_path)
     one.write_bytes(one.read_bytes()[:-1])  # the head tells it
     two.write_bytes(two.read_bytes()[:-1])
     two.rename(two.with_name(two.name + ".damaged"))  # set aside by a run
-    doomed = read_shard(three).digests[:1]
+    doomed = digests_in(three)[:1]
     three.write_bytes(three.read_bytes()[:-1] + b"?")  # the rows tell it
     assert forget_rows(tmp_path, doomed).damaged == 3
     assert content(tmp_path) == {}
@@ -83,19 +83,19 @@ def test_a_damaged_shard_is_removed_whole_as_nobody_knows_what_it_holds(tmp_path
 
 def test_a_shard_without_such_a_row_is_not_touched(tmp_path: Path) -> None:
     fill(tmp_path, range(3))
-    (shard,) = RowCache(tmp_path).rows(KEY).shards
-    before = shard.path.stat()
+    (path,) = paths_of(tmp_path)
+    before = path.stat()
     assert forget_rows(tmp_path, digests_of([9])).rows == 0
-    assert shard.path.stat() == before
+    assert path.stat() == before
 
 
 def test_how_lately_the_other_rows_were_used_stays_known(tmp_path: Path) -> None:
     fill(tmp_path, range(3))
-    (shard,) = RowCache(tmp_path).rows(KEY).shards
-    os.utime(shard.path, (10**9, 10**9))
+    (path,) = paths_of(tmp_path)
+    os.utime(path, (10**9, 10**9))
     forget_rows(tmp_path, digests_of([1]))
-    (shard,) = RowCache(tmp_path).rows(KEY).shards
-    assert shard.path.stat().st_mtime == 10**9
+    (path,) = paths_of(tmp_path)
+    assert path.stat().st_mtime == 10**9
 
 
 def test_nothing_is_forgotten_while_an_extraction_is_at_work(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def _killed(root: Path, steps: int) -> None:
 
     for owner, name in (
         (Path, "replace"), (Path, "unlink"), (Path, "mkdir"), (os, "fsync"), (os, "utime"),
-        (forget, "write_shard"), (forget, "sync_directory"), (forget.shutil, "rmtree"),
+        (forget, "encode_shard"), (shard_store, "sync_directory"), (writers.shutil, "rmtree"),
     ):  # fmt: skip
         setattr(owner, name, dying(getattr(owner, name)))
     forget_rows(root, digests_of([1, 5]))
