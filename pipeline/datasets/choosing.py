@@ -42,8 +42,8 @@ def choose(
     listings = _matching(listings, dataset)
     if dataset.lists:
         listings = split_by_lists(listings, dataset, project, also)
-    elif UNSPLIT in listings:
-        listings = draw_splits(listings[UNSPLIT], dataset, root)
+    elif UNSPLIT in listings or (dataset.train in listings and dataset.test not in listings):
+        listings = draw_splits(listings, dataset, root)
     return with_classes(leave_out_listed(listings, dataset, project), dataset)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping
 
 from ..errors import UserError
 from ..files.hints import did_you_mean, some_of
+from ..params import Dataset
+from .drawing import splits_to_list
 from .listing import refuse_unsafe
 from .tree import Tree
 
@@ -34,19 +36,19 @@ def named_files(tree: Tree, name: str) -> list[str]:
     return found
 
 
-def files_by_split(
-    tree: Tree, files: str | Mapping[str, str], named: Collection[str]
-) -> dict[str | None, list[str]]:
-    """The files of each split of `named`; under None those whose names do not say which split they are.
+def files_by_split(tree: Tree, dataset: Dataset, also: Collection[str]) -> dict[str | None, list[str]]:
+    """The files of each split that is used; under None those whose names do not say which split they are.
 
     Raises
     ------
     UserError
-        If a split of `named` has none.
+        If a split that is used has none.
     """
+    files = dataset.files or {}
     if isinstance(files, str):
-        return split_by_name(named_files(tree, files), named)
-    return {split: named_files(tree, name) for split, name in of_splits(files, named).items()}
+        return split_by_name(named_files(tree, files), dataset, also)
+    named = of_splits(files, dataset.splits(also))
+    return {split: named_files(tree, name) for split, name in named.items()}
 
 
 def of_splits(files: Mapping[str, str], named: Collection[str]) -> dict[str, str]:
@@ -55,7 +57,7 @@ def of_splits(files: Mapping[str, str], named: Collection[str]) -> dict[str, str
     return {split: files[split] for split in named}
 
 
-def split_by_name(paths: list[str], named: Collection[str]) -> dict[str | None, list[str]]:
+def split_by_name(paths: list[str], dataset: Dataset, also: Collection[str]) -> dict[str | None, list[str]]:
     """`train-00000-of-00002.parquet` is one of split train, if all are named so and there are two splits."""
     shards = [_SHARD.fullmatch(path) for path in paths]
     splits: dict[str | None, list[str]] = {}
@@ -63,7 +65,9 @@ def split_by_name(paths: list[str], named: Collection[str]) -> dict[str | None, 
         splits.setdefault(shard[1] if shard else None, []).append(path)
     if None in splits or len(splits) < 2:
         return {None: paths}
-    _refuse_lacking(named, sorted(filter(None, splits)), "dataset")
+    there = sorted(filter(None, splits))
+    named = splits_to_list(dataset, also, there)
+    _refuse_lacking(named, there, "dataset")
     return {split: splits[split] for split in named}
 
 

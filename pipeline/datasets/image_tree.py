@@ -10,6 +10,7 @@ from ..errors import UserError
 from ..files.hints import did_you_mean
 from ..images.image_formats import SUFFIXES
 from ..params import Dataset
+from .drawing import splits_to_list
 from .listing import can_be_written
 from .patterns import chosen_by
 from .tree import Tree
@@ -48,6 +49,13 @@ def _without_suffix(path: str) -> str:
     base, ending = splitext(path)
     as_it_is = len(ending) > 1 and "./" not in path and "//" not in path  # pathlib takes ten times as long
     return base if as_it_is else str(PurePosixPath(path).with_suffix(""))
+
+
+def folders_of_splits(tree: Tree, dataset: Dataset, also: Collection[str]) -> list[str]:
+    """The splits that must have a folder in the root, by the folders with images there."""
+    named = dataset.splits(also)
+    there = [name for name in tree.folders if name in named or images_under(tree, dataset, name)]
+    return splits_to_list(dataset, also, there)
 
 
 def check_splits(found: Mapping[str, Collection[str]], named: Iterable[str], root: str, layout: str) -> None:

@@ -216,7 +216,12 @@ def _by_split(tree: Tree, there: Sequence[str]) -> Recognized | None:
     inside = [path.split("/")[1:-1] for path in images if path.startswith(f"{train}/")]
     classes = {parts[0] for parts in inside if parts} if all(inside) else set()
     found = f"{len(classes) or 'no'} classes by folder"
-    described = f"{counted(len(images), 'image')} in the splits {train} and {test}, {found}"
+    where = (
+        f"splits {train} and {test}"
+        if any(path.startswith(f"{test}/") for path in images)
+        else f"split {train}"
+    )
+    described = f"{counted(len(images), 'image')} in the {where}, {found}"
     return Recognized("folder" if classes else "images", tree.root, train, test, bool(classes), described)
 
 
@@ -237,14 +242,18 @@ def _images(paths: Sequence[str]) -> list[str]:
 
 
 def _folder_splits(paths: Sequence[str], root: str) -> tuple[str, str] | None:
-    """The splits that folders in the root are named as, if there is one to train and one to test on."""
+    """The splits that folders in the root are named as, if there is one to train and one to test on.
+
+    One to train on is enough where there is nothing else: what to test on is drawn from it.
+    """
     folders = {path.partition("/")[0] for path in paths if "/" in path}
-    return _pair(folders, root) if folders & {*_TRAIN} and folders & {*_TEST} else None
+    alone = len(folders) == 1 and all("/" in path for path in paths)
+    return _pair(folders, root) if folders & {*_TRAIN} and (alone or folders & {*_TEST}) else None
 
 
 def _pair(names: Collection[str], where: str) -> tuple[str, str]:
     """The names to train and to test on; where `val` is all there is to test on, `trainval` would hold it."""
-    test = next((name for name in _TEST if name in names), None)
+    test = next((name for name in _TEST if name in names), "test" if len(names) == 1 else None)
     known = _TRAIN if test in ("test", "testing") else _TRAIN[1:]
     train = next((name for name in known if name in names), None)
     if train is None or test is None:

@@ -135,6 +135,9 @@ def test_kinds_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "listed/images.csv").write_text("path,cat\n")
     draw(*(tmp_path / "counted" / name for name in ("cat/1.jpg", "dog/2.png")))
     pq.write_table(pa.table({"class": ["cat", "dog"], "images": [1, 1]}), tmp_path / "counted/images.parquet")
+    draw(*(tmp_path / "train-only" / name for name in ("train/cat/1.jpg", "train/dog/2.png")))
+    (tmp_path / "train-list").mkdir()
+    (tmp_path / "train-list/images.csv").write_text("path,split\n1.jpg,trainval\n2.jpg,trainval\n")
     draw(*(tmp_path / "plain" / name for name in ("train/1.jpg", "test/2.png")))
     draw(*(tmp_path / "flat" / name for name in ("1.jpg", "2.jpg", "3.jpg")))
     draw(*(tmp_path / "exported" / name for name in ("train/1.jpg", "valid/2.jpg")))
@@ -153,6 +156,8 @@ def test_kinds_are_told_apart(tmp_path: Path) -> None:
         "voc": ("voc", "train", "val"),  # trainval would hold what is tested on
         "listed": ("table", "train", "test"),
         "counted": ("folder", "train", "test"),  # a table that names no images
+        "train-only": ("folder", "train", "test"),  # which is drawn
+        "train-list": ("table", "trainval", "test"),
         "plain": ("images", "train", "test"),
         "beside": ("table", "train", "test"),
         "unrelated": ("folder", "train", "test"),
@@ -160,6 +165,7 @@ def test_kinds_are_told_apart(tmp_path: Path) -> None:
         "exported": ("voc", "train", "valid"),
     }
     assert found["drawn"].described == "2 images in 2 folders, which are taken for classes"
+    assert found["train-only"].described == "2 images in the split train, 2 classes by folder"
     assert found["beside"].files == "list.csv"
     assert found["beside"].columns == {"image": "file_name", "labels": "labels", "separator": ";"}
 

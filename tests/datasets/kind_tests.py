@@ -35,6 +35,13 @@ class KindTests:
         return tmp_path / "root"
 
     @pytest.fixture
+    def own_splits(self, root: Path) -> dict[str, Listing]:
+        found = self.list(root)
+        if "so they are drawn" in "".join(found["train"].remarks):
+            pytest.skip("the example has no splits of its own")
+        return found
+
+    @pytest.fixture
     def listings(self, root: Path) -> dict[str, Listing]:
         return self.list(root)
 
@@ -109,6 +116,26 @@ class KindTests:
         if every.classes == parts["train"].classes:
             rows = np.asarray(every.labels)[2::-1]
             np.testing.assert_array_equal(np.asarray(parts["train"].labels), rows)
+
+    def test_a_split_to_test_on_is_drawn_from_train_where_there_is_none(self, root, own_splits):
+        found = self.list(root, test="held_out", val="test")
+        every, drawn = own_splits["train"], [found["train"], found["held_out"]]
+        assert sorted(path for part in drawn for path in part.paths) == sorted(every.paths)
+        assert found["test"].paths == own_splits["test"].paths
+        row_of = {path: row for row, path in enumerate(every.paths)}
+        for part in drawn:
+            rows = [row_of[path] for path in part.paths]
+            assert rows
+            assert part.ids == tuple(every.ids[row] for row in rows)
+            np.testing.assert_array_equal(np.asarray(part.labels), np.asarray(every.labels)[rows])
+            told = f"train {len(drawn[0].ids)}, held_out {len(drawn[1].ids)}"
+            assert f"no split held_out, so it is drawn from train by a hash of the names: {told}" in str(
+                part.remarks
+            )
+
+    def test_no_split_is_drawn_where_one_that_is_not_named_may_be_meant(self, root, own_splits):
+        with pytest.raises(UserError, match="held_out"):
+            self.list(root, test="held_out")
 
     def test_a_root_that_is_not_there_is_told_in_one_line(self, tmp_path):
         with pytest.raises(UserError, match="nowhere") as told:

@@ -53,6 +53,23 @@ def test_drawn_splits_are_a_fifth_by_the_hash_of_the_paths(number, with_val):
     assert all("they are drawn by a hash of the names: train" in part.remarks[0] for part in parts.values())
 
 
+def test_a_split_to_test_on_is_drawn_from_train_as_from_all_images_and_is_in_no_other_split():
+    every = listing(40)
+    drawn = chosen({UNSPLIT: every}, val="val")
+    whole = dataclasses.replace(every, split="train")
+    found = chosen({"train": whole}, val="val")
+    assert [part.ids for part in found.values()] == [part.ids for part in drawn.values()]
+    assert list(found) == list(drawn) == ["train", "test", "val"]
+    remark = (
+        "there is no split test, so it is drawn from train by a hash of the names: train 32, test 8, val 6"
+    )
+    assert found["train"].remarks == (remark,)
+    own = whole.rows(range(20), "val")
+    found = chosen({"train": whole, "val": own}, val="val")
+    assert found["test"].ids == drawn["test"].ids
+    assert found["val"].ids == tuple(name for name in own.ids if name not in drawn["test"].ids)
+
+
 def test_a_row_keeps_its_label_and_its_boxes_wherever_it_goes():
     every = listing(30)
     row_of = {name: row for row, name in enumerate(every.ids)}

@@ -26,8 +26,9 @@ class DatasetKind(Protocol):
 
     What it gives holds to this, and `tests/datasets/kind_tests.py` tries it with any kind:
 
-    - a `Listing` for `train`, `test`, where given `val`, and those of `also`; further ones are not used; or
-      one of all images, as `UNSPLIT`, where nothing says which is in which split, or `dataset.lists` do;
+    - a `Listing` for `train`, `test`, where given `val`, and those of `also`, which `splits_to_list` names;
+      further ones are not used; or one of all images, as `UNSPLIT`, where nothing says which is in which
+      split, or `dataset.lists` do;
     - the same classes in the same order in every split; none at all is allowed;
     - an id once in a split, and for the same image the same id in each of its splits;
     - addresses from the root that do not lead out of it; ids and paths without control characters;

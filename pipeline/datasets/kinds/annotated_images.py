@@ -7,7 +7,8 @@ from pathlib import PurePosixPath
 
 from ...errors import UserError
 from ...params import Dataset
-from ..image_tree import check_splits, is_image
+from ..drawing import splits_to_list
+from ..image_tree import check_splits, images_under, is_image
 from ..listing import UNSPLIT
 from ..named_files import composed
 from ..tree import Tree
@@ -45,18 +46,24 @@ def annotated_images(tree: Tree, images: Iterable[str] | None = None) -> dict[st
 
 
 def splits_of(
-    images: Sequence[str], dataset: Dataset, also: Collection[str], root: str
+    images: Sequence[str], dataset: Dataset, also: Collection[str], tree: Tree
 ) -> dict[str, list[str]]:
     """The images by split, which is a folder in their paths; unsplit where none has a split's name."""
     splits: dict[str, list[str]] = {name: [] for name in dataset.splits(also)}
     for image in images:
-        split = next((folder for folder in image.split("/")[:-1] if folder in splits), None)
-        if split is not None:
+        if (split := _split_of(image, splits)) is not None:
             splits[split].append(image)
     if dataset.lists or not any(splits.values()):
         return {UNSPLIT: list(images)}
-    check_splits(splits, splits, root, "")
-    return splits
+    # those in no split's folder may be of one too
+    there = {_split_of(image, splits) or image for image in images_under(tree, dataset)}
+    named = splits_to_list(dataset, also, there)
+    check_splits(splits, named, tree.root, "")
+    return {name: splits[name] for name in named}
+
+
+def _split_of(image: str, splits: Collection[str]) -> str | None:
+    return next((folder for folder in image.split("/")[:-1] if folder in splits), None)
 
 
 def _alike(image: str, annotation: str) -> tuple[bool, int]:

@@ -11,6 +11,7 @@ from ...files.hints import counted, some_of
 from ...images.address import is_taken
 from ...params import Dataset
 from ..dataset_files import of_splits
+from ..drawing import splits_to_list
 from ..image_tree import short_ids
 from ..listing import UNSPLIT, Listing, refuse_duplicates, refuse_unsafe
 from ..tree import Tree
@@ -95,7 +96,7 @@ def _files(there: Sequence[str], root: str, dataset: Dataset, also: Collection[s
     """{split: its JSON}, or that of all images."""
     files = dataset.files
     if files is None:
-        return _usual_files([path for path in there if path.endswith(".json")], root, dataset.splits(also))
+        return _usual_files([path for path in there if path.endswith(".json")], root, dataset, also)
     named = {UNSPLIT: files} if isinstance(files, str) else files
     for path in named.values():
         if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
@@ -105,9 +106,9 @@ def _files(there: Sequence[str], root: str, dataset: Dataset, also: Collection[s
     return of_splits(files, dataset.splits(also))
 
 
-def _usual_files(there: Sequence[str], root: str, splits: Sequence[str]) -> dict[str, str]:
+def _usual_files(there: Sequence[str], root: str, dataset: Dataset, also: Collection[str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for split in splits:
+    for split in dataset.splits(also):
         usual = "|".join(form.format(split=re.escape(split)) for form in _USUAL)
         those = [path for path in there if re.fullmatch(usual, path)]
         if len(those) > 1:
@@ -118,7 +119,8 @@ def _usual_files(there: Sequence[str], root: str, splits: Sequence[str]) -> dict
         found |= dict.fromkeys([split], those[0]) if those else {}
     if not found and len(alone := [path for path in there if re.fullmatch(_ALONE, path)]) == 1:
         return {UNSPLIT: alone[0]}
-    for split in splits:
+    others = set(there) - set(found.values())  # each may be that of a split
+    for split in splits_to_list(dataset, also, [*found, *others]):
         if split not in found:
             raise UserError(
                 f"{root}: no instances_{split}.json, {split}.json or {split}/_annotations.coco.json; "

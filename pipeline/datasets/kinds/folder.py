@@ -8,7 +8,7 @@ import numpy as np
 
 from ...labels import Labels
 from ...params import Dataset
-from ..image_tree import check_splits, images_under, is_image
+from ..image_tree import check_splits, folders_of_splits, images_under, is_image
 from ..listing import UNSPLIT, Listing
 from ..tree import Tree
 
@@ -31,6 +31,7 @@ def list_folder(tree: Tree, dataset: Dataset, also: Collection[str] = ()) -> dic
     named = dataset.splits(also)
     if dataset.lists or (not set(named) & set(tree.folders) and any(map(_is_in_a_class, tree.files))):
         return _listings({UNSPLIT: sorted(_of_classes(tree, dataset, ""))})
+    named = folders_of_splits(tree, dataset, also)
     read = {name: _of_classes(tree, dataset, name) for name in named if name in tree.folders}
     check_splits({name: read.get(name, []) for name in tree.folders}, named, tree.root, "<class>/")
     return _listings(read)

@@ -11,6 +11,7 @@ from ...files.hints import counted, some_of
 from ...images.address import Address
 from ...params import Dataset
 from ..dataset_files import of_splits
+from ..drawing import splits_to_list
 from ..listing import UNSPLIT, refuse_unsafe
 from ..tree import Tree
 
@@ -51,13 +52,16 @@ def shards_by_split(tree: Tree, dataset: Dataset, also: Collection[str] = ()) ->
             by_split[split].append(shard)
     if dataset.lists or not any(by_split.values()):
         return {UNSPLIT: shards}
-    for split, found in by_split.items():
-        if not found:
+    there = [split for split, found in by_split.items() if found]
+    others = set(shards).difference(*by_split.values())  # each may be one of a split
+    needed = splits_to_list(dataset, also, [*there, *others])
+    for split in needed:
+        if not by_split[split]:
             raise UserError(
                 f"{tree.root}: no shard of the split {split}; there are {some_of(shards, 5)}; name them in "
                 "dataset.files: {<split>: <pattern>, …}"
             )
-    return by_split
+    return {split: by_split[split] for split in needed}
 
 
 def _holds(words: list[str], name: list[str]) -> bool:

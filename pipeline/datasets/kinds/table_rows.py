@@ -16,6 +16,7 @@ from ...labels import Labels
 from ...params import Dataset
 from ...params.sections import NAME, NAME_IN_WORDS
 from ..dataset_files import TABLE, TABLES, files_by_split, shards_in, split_by_name
+from ..drawing import splits_to_list
 from ..listing import UNSPLIT, Listing, refuse_duplicates
 from ..tree import Tree
 from .table_file import Batch, TableFile, as_text
@@ -63,7 +64,8 @@ class TableRows:
         return listings
 
     def _named(self, dataset: Dataset, also: Collection[str]) -> dict[str, np.ndarray]:
-        for split in dataset.splits(also) if self.numbers and not dataset.lists else ():
+        needed = splits_to_list(dataset, also, self.numbers)
+        for split in needed if self.numbers and not dataset.lists else ():
             if split not in self.numbers:
                 raise UserError(
                     f"{self.where}: no image of split {split}{did_you_mean(split, self.numbers)}; there are: "
@@ -86,22 +88,22 @@ def read_tables(tree: Tree, dataset: Dataset, also: Collection[str]) -> TableRow
         One line that names the file and the line at fault.
     """
     reader = _Reader(dataset)
-    for split, paths in _files(tree, dataset, dataset.splits(also)).items():
+    for split, paths in _files(tree, dataset, also).items():
         for path in paths:
             reader.read(open_table(tree, path), split)
     return reader.rows()
 
 
-def _files(tree: Tree, dataset: Dataset, named: Collection[str]) -> dict[str | None, list[str]]:
+def _files(tree: Tree, dataset: Dataset, also: Collection[str]) -> dict[str | None, list[str]]:
     if dataset.files is not None:
-        return files_by_split(tree, dataset.files, named)
+        return files_by_split(tree, dataset, also)
     there = [name for name in TABLES if _is_there(tree, name)]
     if len(there) > 1:
         raise UserError(f"{tree.root}: more than one table: {', '.join(there)}; name one in dataset.files")
     if there:
         return {None: there}
     if shards := shards_in(tree):
-        return split_by_name(shards, named)
+        return split_by_name(shards, dataset, also)
     raise UserError(f"{tree.where(TABLE)}: no such file; a table with a column path belongs there")
 
 

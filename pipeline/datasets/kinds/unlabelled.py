@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from ...labels import Labels
 from ...params import Dataset
-from ..image_tree import check_splits, images_under, short_ids
+from ..image_tree import check_splits, folders_of_splits, images_under, short_ids
 from ..listing import UNSPLIT, Listing
 from ..tree import Tree
 
@@ -25,8 +25,9 @@ def list_images(tree: Tree, dataset: Dataset, also: Collection[str] = ()) -> dic
     """
     named = dataset.splits(also)
     if set(named) & set(tree.folders) and not dataset.lists:
+        named = folders_of_splits(tree, dataset, also)
         splits = {name: images_under(tree, dataset, name) for name in tree.folders if name in named}
-        check_splits(splits, named, tree.root, "")
+        check_splits({name: splits.get(name, []) for name in tree.folders}, named, tree.root, "")
     else:
         splits = {UNSPLIT: images_under(tree, dataset)}
     ids = short_ids(list(dict.fromkeys(path for paths in splits.values() for path in paths)))

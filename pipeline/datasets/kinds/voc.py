@@ -15,6 +15,7 @@ from ...labels import Labels
 from ...params import Dataset
 from ...progress import progress
 from ...results.dataset import Contradiction
+from ..drawing import splits_to_list
 from ..image_tree import images_under, short_ids
 from ..listing import Listing, ObjectBox
 from ..named_files import NamedFiles
@@ -83,13 +84,13 @@ def list_voc(tree: Tree, dataset: Dataset, also: Collection[str] = ()) -> dict[s
         One line that names the file, the line or the image at fault.
     """
     if not _devkits(tree) and (found := annotated_images(tree, images_under(tree, dataset))):
-        return _list_annotated(tree, found, splits_of(list(found), dataset, also, tree.root))
+        return _list_annotated(tree, found, splits_of(list(found), dataset, also, tree))
     devkit = find_devkit(tree)
     images = NamedFiles(tree, _inside(devkit, _IMAGES), _JPEG_FIRST, others=True)
     annotated = NamedFiles(tree, _inside(devkit, _ANNOTATIONS), [".xml"])
     lists = ImageSets(tree, _inside(devkit, _LISTS), images, annotated)
     splits = lists.splits()
-    required = splits if dataset.lists else dataset.splits(also)
+    required = splits if dataset.lists else splits_to_list(dataset, also, splits)
     for split in required:
         if split not in splits:
             raise UserError(

@@ -322,10 +322,10 @@ def test_a_split_without_a_file_is_told_in_a_line(root):
     assert "dataset.files: " in refusal(root, files="x.json")
     assert "no such file" in refusal(root, files="x.json")
     assert "../x.json: give a path from dataset.root that stays in it" in refusal(root, files="../x.json")
-    (root / "annotations/instances_val2017.json").unlink()
+    (root / "annotations/instances_val2017.json").rename(root / "annotations/instances_vla2017.json")
     told = refusal(root)
     assert "no instances_val.json, val.json or val/_annotations.coco.json; set dataset.files" in told
-    assert "there are: annotations/instances_train2017.json" in told
+    assert "there are: annotations/instances_train2017.json, annotations/instances_vla2017.json" in told
 
 
 def test_two_files_that_may_be_a_split_are_told_in_a_line(root):

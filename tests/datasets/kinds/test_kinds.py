@@ -29,6 +29,11 @@ def _images(root: Path) -> None:
         write_image(root / f"trip-{i % 2}" / f"{i}.jpg", i)
 
 
+def _images_in_splits(root: Path) -> None:
+    for i in range(12):
+        write_image(root / ("test" if i % 4 == 0 else "train") / f"{i}.jpg", i)
+
+
 def _table(root: Path) -> None:
     _images(root)
     rows = [f"trip-{i % 2}/{i}.jpg,{i % 2},{i % 3 and 1}" for i in range(12)]
@@ -51,6 +56,10 @@ class TestFolder(KindTests):
 
 class TestImages(KindTests):
     kind, write = "images", _images
+
+
+class TestImagesInSplits(KindTests):
+    kind, write = "images", _images_in_splits
 
 
 class TestTable(KindTests):

@@ -50,8 +50,8 @@ def test_a_folder_without_images(tmp_path):
 
 
 def test_a_missing_and_an_empty_split(tmp_path):
-    write(tmp_path, "train/1.jpg")
-    with pytest.raises(UserError, match="has no folder test"):
+    write(tmp_path, "train/1.jpg", "tests/1.jpg")
+    with pytest.raises(UserError, match=r"has no folder test \(did you mean tests\?\)"):
         listed("images", tmp_path, "train", "test")
     (tmp_path / "test").mkdir()
     with pytest.raises(UserError, match="test: an empty split"):

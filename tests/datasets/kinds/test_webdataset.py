@@ -149,7 +149,8 @@ def test_a_shard_of_two_splits_or_a_split_without_shards_is_told(tmp_path):
     write_tar(tmp_path / "train/test-0.tar", {"1.jpg": b"1"})
     assert "of the split train or test?" in told(tmp_path)
     (tmp_path / "train/test-0.tar").rename(tmp_path / "train/0.tar")
-    assert "no shard of the split test" in told(tmp_path)
+    write_tar(tmp_path / "tset/0.tar", {"2.jpg": b"2"})
+    assert "no shard of the split test; there are train/0.tar, tset/0.tar" in told(tmp_path)
 
 
 # --- samples
