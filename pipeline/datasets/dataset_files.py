@@ -14,6 +14,7 @@ from .tree import Tree
 
 TABLE = "images.csv"  # what a data set's table is called where nothing else is said
 TABLES = (TABLE, "images.tsv", "images.jsonl", "images.parquet")
+SEPARATORS = (";", "|", ",")  # that usually stand between names in a cell
 _SHARD = re.compile(r"(?:.*/)?([^/]+)-\d{5}-of-\d{5}\.parquet")  # as Hugging Face's datasets name them
 
 

@@ -12,7 +12,7 @@ from ..errors import UserError
 from ..files.hints import counted
 from ..files.remote import is_remote
 from ..params import Columns
-from .dataset_files import TABLES, split_of
+from .dataset_files import SEPARATORS, TABLES, split_of
 from .image_tree import is_image
 from .kinds.annotated_images import annotated_images
 from .roots import open_tree
@@ -23,7 +23,6 @@ _TEST = ("test", "testing", "val", "valid", "validation")
 _TABLE = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _IMAGE = ("path", "image", "img", "file_name", "filename", "file", "url")
 _LABELS = ("labels", "label", "classes", "class", "category")
-_BETWEEN = (";", "|", ",")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +141,7 @@ def _table_beside_images(tree: Tree, there: Sequence[str]) -> str | None:
 def _separator(cells: list[object]) -> str | None:
     """What stands between names in a column of texts, where most of some have it."""
     texts = [cell for cell in cells if isinstance(cell, str)]
-    return next((mark for mark in _BETWEEN if any(mark in text for text in texts)), None)
+    return next((mark for mark in SEPARATORS if any(mark in text for text in texts)), None)
 
 
 def _voc(tree: Tree, there: Sequence[str]) -> Recognized | None:

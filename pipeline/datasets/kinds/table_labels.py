@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from ...errors import UserError
 from ...labels import Labels
+from ..dataset_files import SEPARATORS
 from ..listing import can_be_written
 from .table_file import Batch, TableFile, as_text
 
@@ -91,7 +92,7 @@ class NamedLabels:
         self._given: dict[str, None] = {}  # in this order, whether or not an image shows them
         self._pairs: list[tuple[np.ndarray, np.ndarray]] = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
         self._unknown: list[np.ndarray] = [np.zeros(0, np.int64)]
-        self._rows = 0
+        self._rows, self._has_lists = 0, False
 
     def add(self, table: TableFile, batch: Batch) -> None:
         """Take what a batch says.
@@ -118,6 +119,7 @@ class NamedLabels:
     ) -> tuple[np.ndarray, pa.Array, np.ndarray]:
         """Rows and names of what is shown, and the rows of which nothing is known."""
         if _is_list(values.type):
+            self._has_lists = True
             owners, unknown = pc.list_parent_indices(values), pc.is_null(values)
             names = as_text(pc.list_flatten(values))
         else:
@@ -163,6 +165,21 @@ class NamedLabels:
         if name not in self._places and not can_be_written(name):
             raise UserError(f"{table}: {name!r}: a class with control characters")
         return self._places.setdefault(name, len(self._places))
+
+    def together(self) -> tuple[str, str] | None:
+        """A class such as `cat;dog` and its mark, if most that have the mark are of names that stand alone.
+
+        None where a separator is set, or the column holds lists.
+        """
+        if self._separator is not None or self._has_lists:
+            return None
+        for mark in SEPARATORS:
+            joint = [name for name in self._places if mark in name]
+            parts = ([part.strip() for part in name.split(mark)] for name in joint)
+            known = sum(all(part in self._places for part in several if part) for several in parts)
+            if 2 * known > len(joint):
+                return joint[0], mark
+        return None
 
     def labels(self) -> tuple[tuple[str, ...], Labels, int]:
         """The classes, the labels of all rows, and of how many rows nothing is known.

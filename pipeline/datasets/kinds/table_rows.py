@@ -234,6 +234,12 @@ class _Reader:
                 f"{where}: numbers of classes, not read as long as dataset.columns.labels does not name the "
                 f"column: {some_of([*self._numbered])}"
             )
+        if self._named is not None and (found := self._named.together()):
+            name, mark = found
+            yield (
+                f"{where}: {name!r} is one class, but looks like several labels: set "
+                f'dataset.columns.separator: "{mark}"'
+            )
         if unknown:
             yield (
                 f"{where}: {counted(unknown, 'image')} with nothing in the column {self._columns.labels}: "

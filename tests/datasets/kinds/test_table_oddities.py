@@ -145,6 +145,30 @@ def test_columns_that_are_no_labels_are_named_in_a_remark(tmp_path):
     assert "2 images with nothing in the column caption" in part.remarks[1]
 
 
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        (["cat", "dog", "cat;dog", "dog; cat;"], "'cat;dog' is one class, but looks like several labels"),
+        (["cat", "dog", "cat|dog"], 'set dataset.columns.separator: "|"'),
+        (["cat", "dog", "cat, dog", "dog, wild", "dog,cat"], 'set dataset.columns.separator: ","'),
+        (["cat", "dog", "dog, wild", "dog, tame"], None),  # names with a comma
+        (["a;b", "c;d", "e", "f"], None),
+        ([["cat"], ["dog"], ["cat;dog"]], None),  # a list needs none
+    ],
+)
+def test_a_class_that_looks_like_several_labels_is_told_once(tmp_path, cells, told):
+    pq.write_table(
+        pa.table({"path": [f"{n}.jpg" for n in range(9)], "labels": (cells * 9)[:9]}),
+        tmp_path / "images.parquet",
+    )
+    listings = listed("table", tmp_path, columns=LABELS)
+    remarks = [text for text in listings["train"].remarks if "looks like" in text]
+    assert len(remarks) == (told is not None)
+    assert not remarks or told in remarks[0]
+    with_one = listed("table", tmp_path, columns=Columns(labels="labels", separator=";"))
+    assert "looks like" not in str(with_one["train"].remarks)
+
+
 def test_values_of_mixed_types_in_json_are_read_as_what_they_say(tmp_path):
     lines = [
         {"path": "1.jpg", "split": "train", "labels": ["a", "b"], "cat": 1, "id": 7},
