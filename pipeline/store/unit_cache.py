@@ -8,6 +8,7 @@ set back costs nothing. A unit is written in a folder beside and renamed, so it 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -97,13 +98,18 @@ class UnitCache:
     def latest(self, names: Collection[str], fits: Callable[[Path], bool]) -> Path | None:
         """The unit that was put last by this recipe, of those with such files, whole, that `fits` takes.
 
-        What is to be made next can be made from it, where that is cheaper. None if there is none.
+        What is to be made next can be made from it, where that is cheaper. None if there is none. One that
+        another run removes meanwhile is none.
         """
-        units = [path for path in self._folder.glob("[!.]*") if path.is_dir()]
-        for unit in sorted(units, key=lambda path: path.stat().st_mtime_ns, reverse=True):
-            whole = fits(unit) and _is_whole(unit, [*names, _RECIPE])
-            if whole and (unit / _RECIPE).read_text() == str(self._recipe):
-                return unit
+        put_at = {}
+        for unit in self._folder.glob("[!.]*"):
+            with contextlib.suppress(FileNotFoundError):
+                put_at[unit] = unit.stat().st_mtime_ns
+        for unit in sorted(filter(Path.is_dir, put_at), key=put_at.__getitem__, reverse=True):
+            with contextlib.suppress(FileNotFoundError):
+                whole = fits(unit) and _is_whole(unit, [*names, _RECIPE])
+                if whole and (unit / _RECIPE).read_text() == str(self._recipe):
+                    return unit
         return None
 
 

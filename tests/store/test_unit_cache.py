@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,24 @@ def test_the_latest_that_fits_is_the_one_that_was_put_last(tmp_path: Path, outpu
     for rows in (tmp_path / "units").glob("*/*/rows"):
         rows.write_text("damaged")
     assert latest() is None
+
+
+def test_a_unit_that_another_run_removes_meanwhile_is_not_the_latest(
+    tmp_path: Path, outputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = UnitCache(tmp_path / "units", "tsne", 1)
+    for seed in (0, 1):
+        cache.put(KEY | {"seed": seed}, outputs, Maker(str(seed)))
+
+    def removed(unit: Path) -> bool:
+        if (unit / "map.json").read_text() == "1":
+            shutil.rmtree(unit)
+        return (unit / "map.json").read_text() == "0"
+
+    unit = cache.latest(outputs, removed)
+    assert unit is not None
+    monkeypatch.setattr(Path, "glob", lambda *_: iter([tmp_path / "gone", unit]))  # listed, then removed
+    assert cache.latest(outputs, lambda _: True) == unit
 
 
 def test_what_no_last_run_took_is_removed(tmp_path: Path, outputs: dict[str, Path]) -> None:
