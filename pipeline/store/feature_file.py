@@ -19,7 +19,8 @@ from ..files.hints import did_you_mean
 from .checksums import CHECKSUM_BYTES, block_checksums, rows_per_block
 from .feature_key import FeatureKey
 from .feature_writer import ids_digest, labels_digest, layer_digest, write_feature_file
-from .header import FEATURES, Ranges, check_header, check_places
+from .header import FEATURES, PARTED, Ranges, check_header, check_places
+from .layer_parts import Part, is_joined, map_parts
 from .layer_shape import LayerShape
 from .plain_hdf5 import (
     Spec,
@@ -40,7 +41,8 @@ __all__ = ["FeatureFile", "write_feature_file"]
 _ATTRIBUTES = frozenset(
     ["format", "format_version", "dataset", "split", "model", "classes", "ids_digest", "labels_digest"]
 )
-_OF_A_LAYER = {1: ("feature_key",), 2: ("feature_key", "shape")}  # by the version of the format
+# by the version of the format
+_OF_A_LAYER = {1: ("feature_key",), 2: ("feature_key", "shape"), 3: ("feature_key", "shape")}
 _BLOCK = 1 << 14  # rows of labels that are looked at at once
 _CANDIDATES = 20_000  # ids that a mistyped one is compared with
 
@@ -52,7 +54,7 @@ class StoredArray:
     Attributes
     ----------
     rows : (N, …) array
-        A read-only memory map; nothing is read before it is touched.
+        A read-only memory map, also of what is in parts; nothing is read before it is touched.
     checksums : (ceil(N / block_rows), 16) uint8
     block_rows : int
     """
@@ -85,8 +87,8 @@ class FeatureFile:
         BLAKE2b-128 of each image file's bytes.
     labels : (N, C) int8
         1 present, -1 absent, 0 only difficult instances.
-    layers : {layer: (N, D) np.memmap}
-        Read-only.
+    layers : {layer: (N, D) array}
+        Read-only memory maps.
     ids_digest, labels_digest : str
         Equal if and only if ids and their order, or labels, are equal.
     """
@@ -126,12 +128,12 @@ class FeatureFile:
         """
         path = Path(path)
         with told_in_a_line(path, FEATURES.stage, FEATURES.called), path.open("rb") as file:
-            version, head = check_header(file, path)
+            version, head = check_header(file, path, PARTED)
             with open_hdf5(file) as h5:
                 attributes = plain_attributes(h5)
                 if (attributes.get("format"), attributes.get("format_version")) != (FEATURES.format, version):
                     raise ValueError("its attributes are of another format")
-                return cls(path, attributes, _arrays(file, h5, attributes, head))
+                return cls(path, attributes, _arrays(path.parent, file, h5, attributes, head))
 
     def __len__(self) -> int:
         return len(self.arrays["ids"].rows)
@@ -234,27 +236,39 @@ def _classes(attributes: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _arrays(
-    file: BinaryIO, h5: h5py.File, attributes: Mapping[str, Any], head: Ranges
+    folder: Path, file: BinaryIO, h5: h5py.File, attributes: Mapping[str, Any], head: Ranges
 ) -> dict[str, StoredArray]:
     """The file's datasets, each exactly as the format says; `ValueError` if one is not."""
-    found = plain_datasets(h5)
+    version = attributes["format_version"]
+    found = plain_datasets(h5, virtual="layers/" if version == PARTED.version else None)
+    if version == PARTED.version and not any(map(is_joined, found.values())):
+        raise ValueError("no layer is in parts")
     layers = sorted(name.removeprefix("layers/") for name in found if name.startswith("layers/"))
-    of_layers = {f"{what}.{name}" for what in _OF_A_LAYER[attributes["format_version"]] for name in layers}
+    of_layers = {f"{what}.{name}" for what in _OF_A_LAYER[version] for name in layers}
     check_exactly(attributes, {*_ATTRIBUTES, *of_layers}, "the attribute")
     check_names(**{name: attributes[name] for name in ("dataset", "split", "model")})
     specified = _specified(found, layers, attributes)
     check_exactly(found, {*specified, *(f"checksums/{name}" for name in specified)}, "the dataset")
     arrays = {}
     for name, (dtype, shape) in specified.items():
-        rows = plain_map(file, found[name], dtype, shape)
         per_block = rows_per_block(dtype.itemsize * math.prod(shape[1:]))
         sums = found[f"checksums/{name}"]
         if plain_attribute(sums, "block_rows") != per_block:
             raise ValueError(f"checksums/{name} are not of blocks of {per_block} rows")
         blocks = plain_map(file, sums, np.dtype(np.uint8), (-(-shape[0] // per_block), CHECKSUM_BYTES))
-        arrays[name] = StoredArray(rows, np.array(blocks), per_block)
+        checksums = np.array(blocks)
+        if is_joined(found[name]):
+            whole = _first_part(name.removeprefix("layers/"), attributes)
+            rows = map_parts(folder, found[name], dtype, shape, whole, checksums)
+        else:
+            rows = plain_map(file, found[name], dtype, shape)
+        arrays[name] = StoredArray(rows, checksums, per_block)
     check_places(head, (array.rows for array in arrays.values()), h5.userblock_size)
     return arrays
+
+
+def _first_part(layer: str, attributes: Mapping[str, Any]) -> Part:
+    return Part(attributes["model"], attributes["split"], layer, attributes[f"feature_key.{layer}"], 0)
 
 
 def _specified(

@@ -1,15 +1,11 @@
-"""Writing a feature file: laid out first, filled by blocks of rows, the header last."""
+"""Writing a feature file: what stands in it, and which of its layers go into parts beside it."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
-import os
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import h5py
@@ -18,16 +14,13 @@ import numpy as np
 from ..errors import UserError
 from ..files.atomic import atomic_write
 from ..labels import Labels
-from ..machine import take_space
-from .checksums import CHECKSUM_BYTES, block_checksums, rows_per_block
+from .block_writer import Table, lay_out
 from .feature_key import FeatureKey
-from .header import FEATURES, header_size, write_header
+from .header import FEATURES, PARTED
+from .layer_parts import Part
 from .layer_shape import LayerShape
+from .part_writer import is_long, remove_parts, write_parts
 from .plain_hdf5 import check_names
-
-_FILL_BYTES = 16 << 20  # asked of a source at once
-_IN_FLIGHT = 3
-_PAGE = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +55,8 @@ class FileHead:
 class LayerSource:
     """A layer to be written: its key, its width, where its rows come from, and what each is as an array.
 
-    `rows(start, stop)` gives a (stop - start, width) array of the key's dtype.
+    `rows(start, stop)` gives a (stop - start, width) array of the key's dtype. Several threads at once ask
+    for those of a long layer.
     """
 
     key: FeatureKey
@@ -124,49 +118,30 @@ def _source_of(array: np.ndarray, key: FeatureKey, shape: LayerShape | None) -> 
 def stream_feature_file(path: Path | str, head: FileHead, layers: Mapping[str, LayerSource]) -> None:
     """Write a feature file from sources that give some rows at a time; whole or not at all.
 
-    The space is taken before the first row is asked for, so a full disk is known at once. Memory stays
-    within a few times 16 MiB however many rows there are. The bytes depend on the content alone.
+    A layer that has more than `PART_BYTES` is written in parts beside it. The space is taken before the
+    first row is asked for, so a full disk is known at once. Memory stays within a few times 16 MiB, for
+    each part at work, however many rows there are. The bytes depend on the content alone.
     """
+    path = Path(path)
     check_names(dataset=head.dataset, split=head.split, model=head.model)
     for name in layers:
         check_names(layer=name)
     ids = _encoded_ids(head)
+    tables, attributes = _tables(head, ids), _attributes(head, ids, layers)
+    long = {}
+    for name in sorted(layers):
+        layer = layers[name]
+        table = Table(np.dtype(layer.key.dtype), (len(ids), layer.width), layer.rows)
+        if is_long(table):
+            long[name] = Part(head.model, head.split, name, layer.key.json(), 0), table
+        else:
+            tables[f"layers/{name}"] = table
+    parts = write_parts(path, long) if long else {}
+    joined = {f"layers/{name}": each for name, each in parts.items()}
+    kind = PARTED if joined else FEATURES
     with atomic_write(path) as temporary:
-        with told_by_errno(temporary):
-            places = _lay_out(temporary, head, ids, layers)
-        with temporary.open("r+b") as file, ThreadPoolExecutor(1, "feature-writer") as writer:
-            take_space(file.fileno(), file.seek(0, os.SEEK_END))
-            for place in places.values():
-                _fill(file.fileno(), place, writer)
-            write_header(
-                file,
-                places["ids"].header_size,
-                [(p.offset, p.offset + p.nbytes) for p in places.values() if p.nbytes],
-            )
-
-
-@contextlib.contextmanager
-def told_by_errno(path: Path) -> Iterator[None]:
-    """What h5py tells as a RuntimeError when a file cannot be closed is an OSError: the disk is full, say."""
-    try:
-        yield
-    except RuntimeError as error:
-        if number := re.search(r"errno = (\d+)", str(error)):
-            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
-        raise
-
-
-@dataclasses.dataclass(frozen=True)
-class _Place:
-    """Where a dataset's rows and their checksums are in the file."""
-
-    header_size: int
-    offset: int
-    nbytes: int
-    checksums_offset: int
-    block_rows: int
-    length: int
-    rows: Callable[[int, int], np.ndarray]
+        lay_out(temporary, kind, attributes, tables, joined=joined, groups=["layers"]).fill()
+    remove_parts(path, {part for each in joined.values() for part, _ in each.parts})
 
 
 def _encoded_ids(head: FileHead) -> np.ndarray:
@@ -179,57 +154,25 @@ def _encoded_ids(head: FileHead) -> np.ndarray:
     return encoded if encoded.dtype.itemsize else encoded.astype("S1")
 
 
-def _lay_out(
-    path: Path, head: FileHead, ids: np.ndarray, layers: Mapping[str, LayerSource]
-) -> dict[str, _Place]:
-    """Create the HDF5 structures, with the space of every dataset taken and nothing in it yet."""
+def _tables(head: FileHead, ids: np.ndarray) -> dict[str, Table]:
+    """What stands in the file beside the layers."""
     n = len(ids)
     labels, digests = head.labels, np.asarray(head.digests, np.uint8)
     if labels.shape != (n, len(head.classes)) or digests.shape != (n, 16):
         raise ValueError(
             f"{n} ids, {len(head.classes)} classes, labels {labels.shape}, digests {digests.shape}"
         )
-    tables = {
-        "ids": (h5py.string_dtype("utf-8", ids.dtype.itemsize), (n,), lambda i, j: ids[i:j]),
-        "digest": (np.dtype(np.uint8), digests.shape, lambda i, j: digests[i:j]),
-        "labels": (np.dtype(np.int8), labels.shape, lambda i, j: np.asarray(labels[i:j])),
-    } | {
-        f"layers/{name}": (np.dtype(layers[name].key.dtype), (n, layers[name].width), layers[name].rows)
-        for name in sorted(layers)
+    return {
+        "ids": Table(h5py.string_dtype("utf-8", ids.dtype.itemsize), (n,), lambda i, j: ids[i:j]),
+        "digest": Table(np.dtype(np.uint8), digests.shape, lambda i, j: digests[i:j]),
+        "labels": Table(np.dtype(np.int8), labels.shape, lambda i, j: np.asarray(labels[i:j])),
     }
-    attributes = _attributes(head, ids, layers)
-    size = header_size(2 * len(tables))
-    places = {}
-    with h5py.File(
-        path,
-        "w",
-        locking=False,  # the file is this process's alone, and its disk may have no locks
-        userblock_size=size,
-        alignment_threshold=_PAGE,
-        alignment_interval=_PAGE,
-    ) as file:
-        for name in sorted(attributes):  # the order of creation shows in the bytes
-            file.attrs[name] = attributes[name]
-        file.create_group("layers")
-        for name, (dtype, shape, rows) in tables.items():
-            block_rows = rows_per_block(dtype.itemsize * int(np.prod(shape[1:], dtype=int)))
-            data = _allocate(file, name, shape, dtype)
-            blocks = -(-n // block_rows)
-            sums = _allocate(file, f"checksums/{name}", (blocks, CHECKSUM_BYTES), np.dtype(np.uint8))
-            sums.attrs["algorithm"] = "first 16 bytes of SHA-256 of each block of rows"
-            sums.attrs["block_rows"] = block_rows
-            places[name] = _Place(
-                size, data.id.get_offset() or 0, data.nbytes, sums.id.get_offset() or 0, block_rows, n, rows
-            )
-    return places
 
 
 def _attributes(head: FileHead, ids: np.ndarray, layers: Mapping[str, LayerSource]) -> dict[str, str | int]:
     attributes: dict[str, str | int] = {
         "classes": json.dumps(list(head.classes), ensure_ascii=False),
         "dataset": head.dataset,
-        "format": FEATURES.format,
-        "format_version": FEATURES.version,
         "ids_digest": ids_digest(ids),
         "labels_digest": labels_digest(head.labels.shape, head.labels.blocks()),
         "model": head.model,
@@ -240,49 +183,6 @@ def _attributes(head: FileHead, ids: np.ndarray, layers: Mapping[str, LayerSourc
         shape.check_fits(layer.width, layer.key.pool)
         attributes |= {f"feature_key.{name}": layer.key.json(), f"shape.{name}": shape.json()}
     return attributes
-
-
-def _allocate(file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype) -> h5py.Dataset:
-    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    properties.set_layout(h5py.h5d.CONTIGUOUS)
-    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)  # every byte is written below
-    properties.set_obj_track_times(False)
-    links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
-    links.set_create_intermediate_group(True)
-    space = h5py.h5s.create_simple(shape)
-    kind = h5py.h5t.py_create(dtype, logical=True)
-    return h5py.Dataset(h5py.h5d.create(file.id, name.encode(), kind, space, dcpl=properties, lcpl=links))
-
-
-def _fill(descriptor: int, place: _Place, writer: ThreadPoolExecutor) -> None:
-    """Write all rows of a dataset, and their checksums; hashing goes on beside the reading of the next."""
-    row_bytes = place.nbytes // place.length if place.length else 0
-    step = place.block_rows * max(1, _FILL_BYTES // max(row_bytes * place.block_rows, 1))
-    pending: list[Future[np.ndarray]] = []
-    sums: list[np.ndarray] = []
-
-    def write(start: int, rows: np.ndarray) -> np.ndarray:
-        _write_all(descriptor, rows, place.offset + start * row_bytes)
-        return block_checksums(rows, place.block_rows)
-
-    for start in range(0, place.length, step):
-        rows = np.ascontiguousarray(place.rows(start, min(start + step, place.length)))
-        pending.append(writer.submit(write, start, rows))
-        if len(pending) >= _IN_FLIGHT:
-            sums.append(pending.pop(0).result())
-    sums += [future.result() for future in pending]
-    if sums:
-        _write_all(descriptor, np.concatenate(sums), place.checksums_offset)
-
-
-def _write_all(descriptor: int, array: np.ndarray, offset: int) -> None:
-    if array.nbytes == 0:
-        return
-    data = array.reshape(-1).view(np.uint8).data
-    while data:
-        written = os.pwrite(descriptor, data, offset)
-        data, offset = data[written:], offset + written
 
 
 def ids_digest(ids: np.ndarray) -> str:

@@ -48,6 +48,7 @@ class Kind:
 
 
 FEATURES = Kind("pool5-features", 2, "feature file", "extract", older=(1,))
+PARTED = dataclasses.replace(FEATURES, version=3, older=(1, 2))  # with layers in parts beside it
 
 
 class _Fields(msgspec.Struct, forbid_unknown_fields=True):
@@ -105,7 +106,7 @@ def check_header(file: BinaryIO, path: Path, kind: Kind = FEATURES) -> tuple[int
         raise kind.refusal(f"{path}: not a {kind.called}, or its first bytes are damaged")
     version, size = int(first[2]), int(first[3])
     if version not in (readable := (*kind.older, kind.version)):
-        known = " and ".join(map(str, readable))
+        known = ", ".join(map(str, readable))
         raise kind.refusal(f"{path}: format version {version}, but this program reads {known}")
     file.seek(0)
     header = file.read(min(size, _LARGEST))

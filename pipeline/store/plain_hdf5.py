@@ -2,12 +2,14 @@
 
 HDF5 can name other files (external links, external storage, virtual datasets), store pointers (references,
 variable lengths) and claim a size that it has not. None of it has a place in a format of ours, so none of it
-is followed: what a file may hold is looked at before anything is read.
+is followed: what a file may hold is looked at before anything is read. A virtual dataset has a place in one
+format, of layers in parts, and is described there without opening what it names.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import os
 import re
@@ -90,8 +92,13 @@ def check_heaps(head: bytes) -> None:
             at, left = at + step, left - step
 
 
-def plain_datasets(h5: h5py.File) -> dict[str, h5py.Dataset]:
+def plain_datasets(h5: h5py.File, virtual: str | None = None) -> dict[str, h5py.Dataset]:
     """Every dataset of a file by its path, each stored in one piece in the file itself.
+
+    Parameters
+    ----------
+    virtual : str, optional
+        What the paths begin with of those that may be virtual, as `virtual_pieces` takes them.
 
     Raises
     ------
@@ -114,25 +121,71 @@ def plain_datasets(h5: h5py.File) -> dict[str, h5py.Dataset]:
             if isinstance(thing, h5py.h5g.GroupID) and place.count("/") < _DEPTH:
                 pending.append((f"{place}/", thing))
             elif isinstance(thing, h5py.h5d.DatasetID):
-                found[place] = _in_one_piece(h5py.Dataset(thing), place)
+                may_be_virtual = virtual is not None and place.startswith(virtual)
+                found[place] = _in_its_place(h5py.Dataset(thing), place, may_be_virtual)
             else:
                 raise ValueError(f"{place} has no place here")
     return found
 
 
-def _in_one_piece(dataset: h5py.Dataset, place: str) -> h5py.Dataset:
+def _in_its_place(dataset: h5py.Dataset, place: str, may_be_virtual: bool) -> h5py.Dataset:
     how = dataset.id.get_create_plist()
-    if how.get_layout() != h5py.h5d.CONTIGUOUS or how.get_external_count() or how.get_nfilters():
+    if may_be_virtual and how.get_layout() == h5py.h5d.VIRTUAL and not how.get_nfilters():
+        virtual_pieces(dataset)  # before its shape is asked for: of some, HDF5 looks in the other files
+    elif how.get_layout() != h5py.h5d.CONTIGUOUS or how.get_external_count() or how.get_nfilters():
         raise ValueError(f"{place} is not stored in one piece, in the file itself")
     return dataset
 
 
-def plain_map(file: BinaryIO, dataset: h5py.Dataset, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
-    """A read-only map of a dataset that has to be of this dtype and shape; `ValueError` if it is not."""
+@dataclasses.dataclass(frozen=True)
+class VirtualPiece:
+    """Rows `first` to `stop` - 1 of a virtual dataset are all that a dataset in another file has."""
+
+    file: str
+    dataset: str
+    first: int
+    stop: int
+
+
+def virtual_pieces(dataset: h5py.Dataset) -> list[VirtualPiece]:
+    """What a virtual (N, D) dataset is put together from, in the order of its rows; nothing is opened.
+
+    Raises
+    ------
+    ValueError
+        If it is anything but whole rows, one after another, each piece all of another dataset.
+    """
+    how = dataset.id.get_create_plist()
+    pieces: list[VirtualPiece] = []
+    stop, length = 0, 0
+    for number in range(how.get_virtual_count()):
+        here, there = how.get_virtual_vspace(number), how.get_virtual_srcspace(number)
+        if (here.get_select_type(), there.get_select_type()) != (h5py.h5s.SEL_HYPERSLABS, h5py.h5s.SEL_ALL):
+            raise ValueError(f"{dataset.name} is not put together from whole rows")
+        (first, *_), (last, *_) = here.get_select_bounds()
+        length, width = here.shape
+        rows = last + 1 - first
+        if (first, rows * width) != (stop, here.get_select_npoints()):
+            raise ValueError(f"{dataset.name} is not put together from whole rows")
+        stop = last + 1
+        names = how.get_virtual_filename(number), how.get_virtual_dsetname(number)
+        pieces.append(VirtualPiece(*names, first, stop))
+    if not pieces or stop != length:
+        raise ValueError(f"{dataset.name} is not put together from whole rows")
+    return pieces
+
+
+def check_spec(dataset: h5py.Dataset, dtype: np.dtype, shape: tuple[int, ...]) -> None:
+    """`ValueError` unless a dataset is of this dtype and shape."""
     kind = dataset.id.get_type()
     if not kind.equal(h5py.h5t.py_create(dtype, logical=True)) or dataset.id.shape != shape:
         is_, should = f"{dataset.dtype} {dataset.id.shape}", f"{dtype} {shape}"
         raise ValueError(f"{dataset.name} is {is_}, and not {should}")
+
+
+def plain_map(file: BinaryIO, dataset: h5py.Dataset, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    """A read-only map of a dataset that has to be of this dtype and shape; `ValueError` if it is not."""
+    check_spec(dataset, dtype, shape)
     plain = dtype if dtype.kind != "S" else np.dtype(f"S{dtype.itemsize}")
     size = math.prod(shape) * dtype.itemsize
     if size == 0:

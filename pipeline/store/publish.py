@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -55,5 +56,8 @@ def publishing_to(folder: Path, locks: Path) -> Iterator[None]:
     with locked(locks / f"{name}.lock") as lock:
         if lock.is_real:  # else it may be another's that is being written
             for leftover in folder.glob(".*.tmp"):
-                leftover.unlink()
+                if leftover.is_dir():  # of parts
+                    shutil.rmtree(leftover)
+                else:
+                    leftover.unlink()
         yield

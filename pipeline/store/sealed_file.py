@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from ..files.atomic import atomic_write
-from .feature_writer import told_by_errno
+from .block_writer import told_by_errno
 from .header import Kind, check_header, check_places, header_size, write_header
 from .plain_hdf5 import (
     Spec,

@@ -122,8 +122,8 @@ def test_a_file_cut_short_or_longer_is_refused(written: tuple[Path, dict], lost:
 
 def test_another_format_version_is_refused_by_its_number(written: tuple[Path, dict]) -> None:
     path, _ = written
-    path.write_bytes(path.read_bytes().replace(b"pool5-features 2 ", b"pool5-features 3 ", 1))
-    with pytest.raises(UserError, match="format version 3, but this program reads 1 and 2"):
+    path.write_bytes(path.read_bytes().replace(b"pool5-features 2 ", b"pool5-features 4 ", 1))
+    with pytest.raises(UserError, match="format version 4, but this program reads 1, 2, 3"):
         FeatureFile.open(path)
 
 
