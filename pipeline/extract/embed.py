@@ -15,10 +15,9 @@ from ..models.card import read_card, settled_by
 from ..params import Layer, Params
 from ..project import Project
 from .decoding import ImageTask
-from .extract_layers import reading_of
-from .extractor import rounded_batch
 from .forward import load_forward
 from .reader import read_batches
+from .work import reading_of, rounded_batch
 
 
 def embed_images(

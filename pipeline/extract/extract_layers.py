@@ -9,49 +9,24 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from ..datasets.manifest import Manifest, read_manifest
 from ..errors import UserError
-from ..images.address import Address
-from ..models.card import read_card, settled_by
+from ..models.card import read_card
 from ..params import Extract, Layer, Params, Preprocess
 from ..project import Project
 from ..results.extraction import ExtractedSplit, ExtractionResult, Skipped
 from ..results.record import save_record
-from ..store.feature_key import FeatureKey
 from ..store.feature_writer import FileHead
 from ..store.layer_shape import LayerShape
 from ..store.publish import publish, publishing_to
 from ..store.row_cache import CacheWriter, RowCache, StoredRows, is_in
-from .extractor import ImageFiles, Network, Outcome, Reading, compute_missing, rounded_batch
-from .keys import feature_keys
-from .reader import available_workers
+from ..store.row_shard import DamagedShard
+from .extractor import check_kinds, compute_missing, rows_of
+from .job import Job, job_of, layer_of
 from .row_size import told_if_large
+from .runners import runner_of
+from .work import Network, Outcome
 
-_NICENESS = 5  # on few cores the network goes first: decoding only has to keep up with it
 _log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """An extraction: the layers of one model on some splits.
-
-    Attributes
-    ----------
-    model : str
-    keys : {layer: FeatureKey}
-    manifests : list of Manifest
-        One a split.
-    root : str
-        That the manifests' paths start from.
-    dataset : str
-        The data set's name.
-    """
-
-    model: str
-    keys: Mapping[str, FeatureKey]
-    manifests: Sequence[Manifest]
-    root: str
-    dataset: str
 
 
 def extract_model(model: str, params: Params, project: Project) -> ExtractionResult:
@@ -64,31 +39,47 @@ def extract_model(model: str, params: Params, project: Project) -> ExtractionRes
     UserError
         If the model or a manifest is missing, a layer is not there, or an image gives no pixels.
     """
-    asked = params.model(model)  # first: a name that is none has no card either
-    card = read_card(project.model(model))
-    spec = settled_by(card, asked)
-    splits = dict.fromkeys([params.dataset.train, params.dataset.test])
-    job = Job(
-        model,
-        feature_keys(params, model, project.models),
-        [read_manifest(project.manifest(split)) for split in splits],
-        project.images(params.dataset.root),
-        params.dataset.name,
-    )
-
-    def load_network() -> Network:
-        from .forward import load_forward  # brings torch, which a run with nothing new spares
-
-        layers = list(dict.fromkeys(spec.nodes.values()))
-        return load_forward(project.model(model), spec, layers, params.extract, project.root)
+    job, preprocess, network = job_of(model, params, project)
 
     def find_shapes(layers: Sequence[Layer]) -> Mapping[Layer, LayerShape]:
         from ..models.layers import stored_shapes
 
-        return stored_shapes(card, spec.transform.crop, layers, project.root)
+        return stored_shapes(read_card(network.folder), preprocess.crop, layers, project.root)
 
-    result, _ = extract_layers(job, params.extract, spec.transform, load_network, project, find_shapes)
+    result, _ = extract_layers(job, params.extract, preprocess, network, project, find_shapes)
     return result
+
+
+def extract_unit(model: str, params: Params, project: Project, number: int, count: int) -> Outcome:
+    """Compute what the cache lacks of one of `count` slices of a model's images; publishes nothing.
+
+    The slices are those of the distinct images in the manifests' order, so that every process that is given
+    a number of its own from 1 to `count` does work of its own: none looks at what the others have in hand.
+
+    Raises
+    ------
+    UserError
+        As `extract_model`.
+    """
+    began = time.monotonic()
+    job, preprocess, network = job_of(model, params, project)
+    work = job.work(params.extract, preprocess, network, project)
+    everything = job.images.distinct()
+    images = everything.share(number, count)
+    with RowCache(work.caches[0], work.caches[1:]).writer(claims=False) as writer:
+
+        def load() -> Network:
+            loaded = network()
+            if not params.extract.mixed:  # also beside what other units have stored
+                check_kinds(rows_of(writer, everything, work), loaded.device_kind)
+            return loaded
+
+        _, outcome = compute_missing(writer, images, dataclasses.replace(work, load_network=load))
+    for path, digest in zip(images.paths, images.digests, strict=True):
+        if reason := outcome.failures.get(digest.tobytes()):
+            _log.warning("skipped %s: %s", path, reason)
+    _tell(f"{model}, unit {number} of {count}", len(images), outcome, time.monotonic() - began)
+    return outcome
 
 
 def extract_layers(
@@ -104,35 +95,28 @@ def extract_layers(
     `find_shapes` tells what a row is, of layers of which the cache does not know it.
     """
     began = time.monotonic()
-    keys = {_layer_of(key): key for key in job.keys.values()}  # two layers may be one under two names
-    paths = [
-        str(Address.parse(path, job.root)) for manifest in job.manifests for path in manifest.paths.tolist()
-    ]
-    images = ImageFiles(paths, np.concatenate([manifest.digests for manifest in job.manifests]))
-    cache = RowCache(*project.row_caches(extract.cache, extract.read_also))
-    with cache.writer() as writer:
-        stored, outcome = compute_missing(
-            writer,
-            keys,
-            images,
-            load_network,
-            reading_of(extract, preprocess),
-            skip_bad=extract.on_bad_image == "skip",
-            label=job.model,
-        )
-        publishing = time.monotonic()
-        _keep_shapes(writer, stored, find_shapes)
-        record = project.extraction(job.model)
-        with publishing_to(record.parent, cache.root / "locks"):
-            result = _publish(job, stored, outcome.failures, project)
-            save_record(result, record)
-        outcome.write += time.monotonic() - publishing
-    _tell(job.model, len(paths), outcome, time.monotonic() - began)
+    images, work = job.images, job.work(extract, preprocess, load_network, project)
+    outcome, result = Outcome(), None
+    with RowCache(work.caches[0], work.caches[1:]).writer() as writer:
+        while result is None:
+            stored, done = runner_of(extract)(writer, images, work)
+            outcome.add(done)
+            publishing = time.monotonic()
+            if not extract.mixed:
+                check_kinds(stored)
+            _keep_shapes(writer, stored, find_shapes)
+            record = project.extraction(job.model)
+            with publishing_to(record.parent, project.publishing_locks):
+                try:
+                    result = _publish(job, stored, outcome.failures, project)
+                except DamagedShard:  # found as its rows were read: they are computed again
+                    for rows in stored.values():
+                        writer.set_aside(rows)
+                else:
+                    save_record(result, record)
+            outcome.write += time.monotonic() - publishing
+    _tell(job.model, len(images), outcome, time.monotonic() - began)
     return result, outcome
-
-
-def _layer_of(key: FeatureKey) -> Layer:
-    return Layer(node=key.node, pool=key.pool)
 
 
 def _keep_shapes(
@@ -146,20 +130,10 @@ def _keep_shapes(
             writer.keep_shape(stored[layer].key, shape)
 
 
-def reading_of(extract: Extract, preprocess: Preprocess) -> Reading:
-    """How `extract` says that images are read.
-
-    The batch is rounded up, see `rounded_batch`.
-    """
-    batch_size = rounded_batch(extract.batch_size)
-    workers = available_workers() if extract.workers == "auto" else extract.workers
-    return Reading(preprocess, batch_size, workers, _NICENESS, extract.memory_gb)
-
-
 def _publish(
     job: Job, stored: Mapping[Layer, StoredRows], failures: Mapping[bytes, str], project: Project
 ) -> ExtractionResult:
-    by_layer = {layer: stored[_layer_of(key)] for layer, key in job.keys.items()}
+    by_layer = {layer: stored[layer_of(key)] for layer, key in job.keys.items()}
     for layer, rows in by_layer.items():
         if told := told_if_large(f"{job.model}/{layer}", rows.width or 0, rows.key.dtype):
             _log.info(told)
@@ -187,7 +161,8 @@ def _tell(model: str, images: int, outcome: Outcome, seconds: float) -> None:
     line = f"{model}: {images} images, {computed} computed"
     if computed:
         line += f" ({computed / seconds:.1f}/s)"
-    line += (
-        f" in {seconds:.1f} s: read {outcome.read:.1f}, infer {outcome.infer:.1f}, write {outcome.write:.1f}"
-    )
+    line += f" in {seconds:.1f} s"
+    if outcome.workers > 1:
+        line += f"; {outcome.workers} workers together"
+    line += f": read {outcome.read:.1f}, infer {outcome.infer:.1f}, write {outcome.write:.1f}"
     _log.info("%s; bottleneck: %s", line, outcome.bottleneck)

@@ -6,23 +6,20 @@ import collections
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Generator, Iterator, Mapping
 
 import numpy as np
 
 from ..errors import UserError
 from ..files.remote_errors import Unreachable
 from ..images.budget import TooLarge, UnreadableImage
-from ..params import Extract, Layer, Preprocess
+from ..params import Layer
 from ..progress import progress
-from ..store.feature_key import FeatureKey
 from ..store.row_cache import CacheWriter, StoredRows
 from .decoding import Failure, ImageTask
 from .reader import Batch, read_batches
+from .work import ImageFiles, Network, Outcome, Wait, Work, reading_of, rounded_batch
 
-_BATCH_STEP = 16
 FLUSH_SECONDS = 30.0  # of work that a kill may cost; half of the minute that is promised
 FLUSH_BYTES = 64 << 20
 _CLAIM_SECONDS = 15.0
@@ -30,86 +27,14 @@ _FIRST_CLAIM = 4  # batches, before the speed is known
 _WAIT_SECONDS = 0.2
 _WAITS_TO_TELL = 25
 _log = logging.getLogger(__name__)
-_Wait = Callable[[], Mapping[Layer, np.ndarray]]
 
 
-class Network(Protocol):
-    """What an extraction asks of a network.
-
-    `start` takes (B, crop, crop, 3) uint8 images, which may be overwritten once it returns, and gives a
-    function that waits for {layer: (B, D) array in the storage dtype}. Up to `in_flight` batches may be
-    started before the first is waited for.
-    """
-
-    in_flight: int
-
-    def start(self, images: np.ndarray) -> _Wait:
-        """Start a batch."""
-        ...
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageFiles:
-    """The images to have rows of.
-
-    Attributes
-    ----------
-    paths : list of N str
-    digests : (N, 16) uint8
-        BLAKE2b-128 of each file's bytes; the same bytes may come more than once.
-    """
-
-    paths: list[str]
-    digests: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
-class Reading:
-    """How images are read: what is done to them, how many at once, by how many processes, in what memory."""
-
-    preprocess: Preprocess
-    batch_size: int
-    workers: int
-    niceness: int = 0
-    memory_gb: float = Extract().memory_gb
-
-
-@dataclasses.dataclass
-class Outcome:
-    """What an extraction did.
-
-    Attributes
-    ----------
-    computed : int
-        Images that went through the network.
-    failures : {digest: reason}
-        Images that gave no pixels.
-    read, infer, write : float
-        Seconds spent waiting for each.
-    """
-
-    computed: int = 0
-    failures: dict[bytes, str] = dataclasses.field(default_factory=dict)
-    read: float = 0.0
-    infer: float = 0.0
-    write: float = 0.0
-
-    @property
-    def bottleneck(self) -> str:
-        """Which of read, infer and write took the longest."""
-        return max(("read", "infer", "write"), key=lambda part: getattr(self, part))
+Stored = dict[Layer, StoredRows]
 
 
 def compute_missing(
-    writer: CacheWriter,
-    keys: Mapping[Layer, FeatureKey],
-    images: ImageFiles,
-    load_network: Callable[[], Network],
-    reading: Reading,
-    *,
-    skip_bad: bool,
-    label: str = "extract",
-) -> tuple[dict[Layer, StoredRows], Outcome]:
+    writer: CacheWriter, images: ImageFiles, work: Work, *, waits: bool = True
+) -> tuple[Stored, Outcome]:
     """Bring the cache to hold a row of every layer for every image.
 
     Other extractions on the same cache share the work: each takes images that no other is at, and at the
@@ -118,9 +43,8 @@ def compute_missing(
 
     Parameters
     ----------
-    keys : {layer: FeatureKey}
-    skip_bad : bool
-        Go on when an image gives no pixels, and list it in the outcome.
+    waits : bool
+        For what others have in hand; otherwise that is left to them, and counted.
 
     Returns
     -------
@@ -130,62 +54,79 @@ def compute_missing(
     Raises
     ------
     UnreadableImage
-        For the first image that gives no pixels, unless `skip_bad`. What was computed until then is kept.
+        For the first image that gives no pixels, unless bad images are to be skipped. What was computed until
+        then is kept.
     UserError
-        If an image is not the one of the manifest, or a value is not finite.
+        If an image is not the one of the manifest, a value is not finite, or the rows that are there come
+        from another kind of device.
     """
-    _, first = np.unique(images.digests.view("V16").ravel(), return_index=True)
-    first.sort()
-    run = _Run(writer, keys, [images.paths[row] for row in first], images.digests[first], reading, skip_bad)
-    run.go(load_network, label)
-    for layer, stored in run.stored.items():
-        if stored.width is None and len(first) > len(run.outcome.failures):
-            raise UserError(f"{stored.folder}: the rows of {layer} are gone; run again")
+    images = images.distinct()
+    run = _Run(writer, images, work, waits)
+    run.go(work)
+    if waits:
+        check_there(run.stored, len(images) - len(run.outcome.failures))
     return run.stored, run.outcome
 
 
-def rounded_batch(images: int) -> int:
-    """The batch size for some images: the next multiple of 16.
+def rows_of(writer: CacheWriter, images: ImageFiles, work: Work) -> Stored:
+    """What the cache has for some images."""
+    return {layer: writer.rows(key, images.digests) for layer, key in work.keys.items()}
 
-    Such batches give the same bits as each other, smaller ones do not (on CPUs, fp32 and bf16, measured with
-    torch 2.12).
+
+def lacking(stored: Mapping[Layer, StoredRows], digests: np.ndarray) -> np.ndarray:
+    """Positions in (N, 16) digests of images that lack a row of some layer: (n,) int64."""
+    absent = [rows.find(digests)[:, 0] < 0 for rows in stored.values()]
+    return np.flatnonzero(np.any(absent, axis=0)) if absent else np.empty(0, np.int64)
+
+
+def check_there(stored: Mapping[Layer, StoredRows], images: int) -> None:
+    """Refuse to go on with rows that were there and are not."""
+    for layer, rows in stored.items():
+        if rows.width is None and images:
+            raise UserError(f"{rows.folder}: the rows of {layer} are gone; run again")
+
+
+def check_kinds(stored: Mapping[Layer, StoredRows], kind: str = "") -> None:
+    """Refuse rows of a layer from several kinds of device, which may give other bits for the same image.
+
+    Parameters
+    ----------
+    kind : str
+        Of the device that is to add to them.
     """
-    return -(-max(images, 1) // _BATCH_STEP) * _BATCH_STEP
+    for layer, rows in stored.items():
+        if len(kinds := {kind, *rows.devices()} - {""}) > 1:
+            raise UserError(
+                f"{rows.folder}: rows of {layer} by {' and by '.join(sorted(kinds))}, which may differ in "
+                "their last bits; go on where they were computed, or set extract.mixed: true"
+            )
 
 
 class _Run:
-    def __init__(
-        self,
-        writer: CacheWriter,
-        keys: Mapping[Layer, FeatureKey],
-        paths: list[str],
-        digests: np.ndarray,
-        reading: Reading,
-        skip_bad: bool,
-    ) -> None:
-        self.writer, self.keys, self.paths, self.digests = writer, keys, paths, digests
-        self.reading, self.skip_bad = reading, skip_bad
+    def __init__(self, writer: CacheWriter, images: ImageFiles, work: Work, waits: bool) -> None:
+        self.writer, self.keys, self.waits = writer, work.keys, waits
+        self.paths, self.digests = images.paths, images.digests
+        self.stored = rows_of(writer, images, work)
+        self.skip_bad = work.extract.on_bad_image == "skip"
         self.outcome = Outcome()
-        self.stored = {layer: writer.rows(key) for layer, key in keys.items()}
-        for stored in self.stored.values():
-            writer.check(stored, digests)
-        lacking = [stored.find(digests)[:, 0] < 0 for stored in self.stored.values()]
-        self.pending = np.flatnonzero(np.any(lacking, axis=0)) if lacking else np.empty(0, np.int64)
+        self.pending = lacking(self.stored, self.digests)
+        reading = reading_of(work.extract, work.preprocess)
         batch_size = min(reading.batch_size, rounded_batch(len(self.pending)))
         self.reading = dataclasses.replace(reading, batch_size=batch_size)
-        self._claims: dict[Path, set[int]] = {}  # what is taken and not yet stored
+        self._device_kind = ""
+        self._claims: dict[str, set[int]] = {}  # what is taken and not yet stored
         self._waiting = self._waited = 0
         # (numbers, places, wait) of batches in flight
-        self._started: collections.deque[tuple[np.ndarray, np.ndarray, _Wait]] = collections.deque()
+        self._started: collections.deque[tuple[np.ndarray, np.ndarray, Wait]] = collections.deque()
         self._numbers: list[np.ndarray] = []
-        self._values: dict[Layer, list[np.ndarray]] = {layer: [] for layer in keys}
+        self._values: dict[Layer, list[np.ndarray]] = {layer: [] for layer in work.keys}
         self._held = 0  # bytes in _values
         self._failed: set[int] = set()
         self._flushed_at = self._started_at = time.monotonic()
 
-    def go(self, load_network: Callable[[], Network], label: str) -> None:
+    def go(self, work: Work) -> None:
         network: Network | None = None
-        with progress(total=len(self.pending), desc=label, unit="image") as bar:
+        with progress(total=len(self.pending), desc=work.label, unit="image") as bar:
             while True:
                 batches = read_batches(
                     self._tasks(),
@@ -198,16 +139,24 @@ class _Run:
                 try:
                     for batch in self._timed(batches):
                         self._note(batch.failures)
-                        network = network or load_network()
+                        network = network or self._loaded(work)
                         self._infer(network, batch)
                         bar.update(len(batch.numbers))
                     self._collect(0)
                 finally:  # also after an error: what has been computed is kept
                     batches.close()
                     self._flush()
-                if not self._waiting:
+                if not self._waiting or not self.waits:
+                    self.outcome.left = self._waiting
                     return
                 self._wait_for_others()
+
+    def _loaded(self, work: Work) -> Network:
+        network = work.load_network()
+        self._device_kind = network.device_kind
+        if not work.extract.mixed:
+            check_kinds(self.stored, network.device_kind)
+        return network
 
     def _wait_for_others(self) -> None:
         """Wait a little for what other runs have claimed; after some time, say for whom."""
@@ -307,10 +256,9 @@ class _Run:
         for layer, parts in self._values.items():
             if len(numbers):
                 # another layer's rows of these images may have been there before
-                lacking = self.stored[layer].find(self.digests[numbers])[:, 0] < 0
-                self.writer.add(
-                    self.keys[layer], self.digests[numbers[lacking]], np.concatenate(parts)[lacking]
-                )
+                absent = self.stored[layer].find(self.digests[numbers])[:, 0] < 0
+                rows, digests = np.concatenate(parts)[absent], self.digests[numbers[absent]]
+                self.writer.add(self.keys[layer], digests, rows, self._device_kind)
                 self.stored[layer].refresh()
             parts.clear()
         done = {*numbers.tolist(), *self._failed}

@@ -68,6 +68,8 @@ class Forward:
     ----------
     in_flight : int
         Batches to start before the first is waited for: 0 on a CPU, where nothing would be gained.
+    device_kind : str
+        The GPU's name, or the instructions of the CPU that torch uses: `cpu AVX512`.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Forward:
         scale, shift = (1 / (255 * std)).view(1, 3, 1, 1), (-mean / std).view(1, 3, 1, 1)
         self._scales = [(scale.to(device), shift.to(device)) for device in self.devices]
         self._turns = itertools.cycle(range(len(self.devices)))
+        self.device_kind = ", ".join(sorted(set(map(_kind_of, self.devices))))
         self.in_flight = 0 if self.devices[0].type == "cpu" else 2 * len(self.devices)
 
     def start(self, images: np.ndarray) -> Callable[[], Mapping[Layer, np.ndarray]]:
@@ -176,3 +179,9 @@ def _devices(setting: str) -> list[torch.device]:
     if device.type == "cuda" and device.index is None:
         return [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
     return [device]
+
+
+def _kind_of(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} {torch.backends.cpu.get_cpu_capability()}"

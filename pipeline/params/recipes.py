@@ -20,6 +20,8 @@ HOW = (
     "extract.memory_gb",
     "extract.cache",
     "extract.read_also",
+    "extract.runner",
+    "extract.mixed",
     "models.*.train.device",
 )
 

@@ -216,12 +216,15 @@ class Extract(_Section, frozen=True, kw_only=True):
     on_bad_image: Literal["fail", "skip"] = "fail"
     cache: Annotated[str, Meta(min_length=1)] = ".cache/features"
     read_also: tuple[Annotated[str, Meta(min_length=1)], ...] = ()  # further row caches, never written to
+    runner: Literal["local", "ray"] = "local"
+    mixed: bool = False  # rows of a layer may come from several kinds of device
 
 
 class Index(_Section, frozen=True, kw_only=True):
-    """Which layers get a FAISS index, and which kind."""
+    """Which layers get an index, and which kind."""
 
     of: LayerRefs = ()
+    engine: Literal["faiss", "lance"] = "faiss"  # what holds it: a file in memory, or a folder on the disk
     factory: str = "Flat"
     metric: Metric = "cosine"
     memory_gb: Positive = 4.0  # what `factory: auto` may spend on one index

@@ -26,7 +26,9 @@ from PIL import Image
 from pool5.cli.telling import told_in_one_line
 from pool5.datasets.manifest import Manifest
 from pool5.extract import extractor
-from pool5.extract.extract_layers import Job, extract_layers
+from pool5.extract.extract_layers import extract_layers
+from pool5.extract.job import Job
+from pool5.extract.work import Outcome
 from pool5.params import Extract, Layer, Preprocess
 from pool5.project import Project
 from pool5.store.feature_key import FeatureKey
@@ -41,6 +43,7 @@ class PixelNetwork:
     """A network whose nodes are pixels; `log` is told how many images it saw, `pace` is seconds a batch."""
 
     in_flight = 0
+    device_kind = "pixels"
 
     def __init__(
         self, nodes: Mapping[str, int], dtype: str = "float32", log: Path | None = None, pace: float = 0
@@ -101,7 +104,7 @@ def run(
     key: Callable[[str], FeatureKey] = key_of,
     root: str = "",
     **extract: object,
-) -> tuple[extractor.Outcome, Path]:
+) -> tuple[Outcome, Path]:
     """Extract `manifest` of the images in `root` or `base`/images; gives what was done and the features."""
     nodes = nodes or {"early": 40, "late": 7}
     settings = {"batch_size": 16, "workers": 0, "cache": str(cache or base / "cache"), **extract}

@@ -22,7 +22,8 @@ from small_jobs import PREPROCESS, PixelNetwork, key_of, manifest_of, rows_in, r
 
 from pool5.errors import UserError
 from pool5.extract import extractor
-from pool5.extract.extract_layers import Job, extract_layers
+from pool5.extract.extract_layers import extract_layers
+from pool5.extract.job import Job
 from pool5.images.budget import UnreadableImage
 from pool5.images.image_file import read_image
 from pool5.images.transform import resize_and_crop
@@ -105,7 +106,7 @@ def test_a_new_layer_computes_that_layer_only(base: Path) -> None:
     first = RowCache(base / "cache").rows(key_of("early")).shards
     outcome, _ = run(base, manifest, nodes={"early": 40, "late": 7})
     assert outcome.computed == 40
-    assert [s.path for s in RowCache(base / "cache").rows(key_of("early")).shards] == [s.path for s in first]
+    assert [s.where for s in RowCache(base / "cache").rows(key_of("early")).shards] == [s.where for s in first]
     assert rows_in(base, "late") == 40
 
 
@@ -233,13 +234,13 @@ def test_a_damaged_shard_is_set_aside_and_its_rows_are_computed_again(base: Path
     _, path = run(base, manifest)
     expected = md5(path)
     shard = RowCache(base / "cache").rows(key_of("late")).shards[0]
-    with shard.path.open("r+b") as file:
+    with Path(shard.where).open("r+b") as file:
         file.seek(shard.offset + 3)
         file.write(b"\xff\xfe")
     outcome, path = run(base, manifest)
     assert outcome.computed == 40
     assert md5(path) == expected
-    assert f"{shard.path}: its rows are damaged; set aside" in caplog.text
+    assert f"{shard.where}: its rows are damaged; set aside" in caplog.text
 
 
 def test_a_batch_is_no_larger_than_the_images_that_there_are(base: Path) -> None:
