@@ -25,7 +25,7 @@ from .layer_shape import LayerShape
 from .row_index import RowIndex
 from .row_shape import FILE, encode_shape, read_shape
 from .row_shard import SUFFIX, DamagedShard, Shard, Table, encode_shard, read_shard
-from .shard_store import ShardStore, in_parallel, open_store
+from .shard_store import Entry, ShardStore, in_parallel, open_store
 from .writers import Hold, exclusively, join, who_is
 
 DAMAGED = ".damaged"
@@ -75,24 +75,26 @@ class StoredRows:
 
     def refresh(self) -> None:
         """Take in the shards that have appeared since."""
-        tables: dict[int, Table] = {}
+        self._index.add(self._new_shards())
+
+    def _new_shards(self) -> Iterator[tuple[int, Table]]:
         number = max(self._shards, default=-1)
         for place, store in enumerate(self._stores):
             listed = store.files(self._folder)
             new = sorted(n for n in listed if n.endswith(SUFFIX) and (place, n) not in self._seen)
             new = [n for n in new if store.where(f"{self._folder}/{n}") not in self._unsound]
-            names = [f"{self._folder}/{name}" for name in new]
-            with in_parallel(store) as threads:
-                sizes = [listed[name].size for name in new]
-                found = threads.map(functools.partial(_tried, store, self.key), names, sizes)
-                for name, read in zip(new, found, strict=True):
-                    self._seen.add((place, name))
-                    if isinstance(read, str):
-                        self._damaged.append(((place, name), read))
-                    elif read is not None:
-                        number += 1
-                        self._shards[number], tables[number] = read
-        self._index.add(tables)
+            read_one = functools.partial(_tried, store, self.key)
+            for name, read in zip(new, in_parallel(store, self._sized(new, listed), read_one), strict=True):
+                self._seen.add((place, name))
+                if isinstance(read, str):
+                    self._damaged.append(((place, name), read))
+                elif read is not None:
+                    number += 1
+                    self._shards[number], table = read
+                    yield number, table
+
+    def _sized(self, names: list[str], listed: Mapping[str, Entry]) -> Iterator[tuple[str, int]]:
+        return ((f"{self._folder}/{name}", listed[name].size) for name in names)
 
     def drop(self, shard: Shard, problem: str) -> None:
         """Forget a shard that turned out to be damaged."""
@@ -180,10 +182,10 @@ class StoredRows:
         return rows
 
 
-def _tried(store: ShardStore, key: FeatureKey, name: str, size: int) -> tuple[Shard, Table] | str | None:
-    """A shard of a key; what is wrong with it; or None where it is gone."""
+def _tried(store: ShardStore, key: FeatureKey, file: tuple[str, int]) -> tuple[Shard, Table] | str | None:
+    """A shard of a key, by name and size; what is wrong with it; or None where it is gone."""
     try:
-        shard, table = read_shard(store, name, size)
+        shard, table = read_shard(store, *file)
         return (shard, table) if shard.key == key else "it belongs to another feature key"
     except DamagedShard as error:
         return str(error)

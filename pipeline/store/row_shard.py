@@ -244,8 +244,9 @@ def read_shard(store: ShardStore, name: str, size: int | None = None) -> tuple[S
         raise DamagedShard(f"the head makes no sense ({error})") from None
     if size != expected:
         raise DamagedShard(f"{size} bytes instead of {expected}")
-    table = start[head_size : head_size + table_size]
-    table += store.read(name, head_size + len(table), table_size - len(table))
+    table = memoryview(start)[head_size : head_size + table_size]
+    if len(table) < table_size:
+        table = memoryview(store.read(name, head_size, table_size))
     if checksum(table).hex() != sums:
         raise DamagedShard("the digests are damaged")
     return _shard(store, name, key, fields, (length, width, block_rows, head_size + table_size), table)
@@ -273,7 +274,7 @@ def _shard(
     key: FeatureKey,
     fields: dict[str, Any],
     sizes: tuple[int, int, int, int],
-    table: bytes,
+    table: memoryview,
 ) -> tuple[Shard, Table]:
     length, width, block_rows, offset = sizes
     digests = np.frombuffer(table, np.uint8, length * 16).reshape(-1, 16)
@@ -287,7 +288,7 @@ def _shard(
             raise DamagedShard("its table names rows that it has not")
         found = Table(digests, rows)
         end = length * 20
-        sums = [table[at : at + CHECKSUM_BYTES] for at in range(end, len(table), CHECKSUM_BYTES)]
+        sums = [bytes(table[at : at + CHECKSUM_BYTES]) for at in range(end, len(table), CHECKSUM_BYTES)]
     sound = np.zeros(len(sums), bool)
     device = fields.get("device", "")
     return Shard(store, name, key, device, length, width, offset, block_rows, sums, sound), found

@@ -8,12 +8,14 @@ answer was lost may be written again.
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from ..files.atomic import sync_directory
 from ..files.remote import (
@@ -29,6 +31,7 @@ from ..files.remote import (
 from ..files.remote_errors import EndsBefore
 
 Part = bytes | memoryview
+S, T = TypeVar("S"), TypeVar("T")
 
 
 class Entry(NamedTuple):
@@ -240,9 +243,15 @@ class RemoteStore:
         """A bucket notes no use: what was written first is the least lately used."""
 
 
-def in_parallel(store: ShardStore) -> ThreadPoolExecutor:
-    """Threads for requests to a store: one for a folder, more where each request waits for a server."""
-    return ThreadPoolExecutor(1 if store.has_locks else READERS, "shard-store")
+def in_parallel(store: ShardStore, tasks: Iterable[S], call: Callable[[S], T]) -> Iterator[T]:
+    """What `call` makes of each task, in order; a few ahead, and more where each waits for a server."""
+    threads, left = (2, iter(tasks)) if store.has_locks else (READERS, iter(tasks))
+    with ThreadPoolExecutor(threads, "shard-store") as pool:
+        ahead = collections.deque(pool.submit(call, task) for task in itertools.islice(left, 2 * threads))
+        while ahead:
+            done = ahead.popleft().result()
+            ahead.extend(pool.submit(call, task) for task in itertools.islice(left, 1))
+            yield done
 
 
 def _entry(found: os.stat_result) -> Entry:
