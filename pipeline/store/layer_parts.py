@@ -20,6 +20,7 @@ import hashlib
 import json
 import math
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -158,6 +159,9 @@ def _opened(beside: Path, name: str) -> BinaryIO:
             raise
         except OSError as error:
             raise ValueError(f"its part {folder}/{name}: {os.strerror(error.errno or 0).lower()}") from None
+        if not stat.S_ISREG(os.fstat(part).st_mode):
+            os.close(part)
+            raise ValueError(f"its part {folder}/{name} is no file")
         return os.fdopen(part, "rb")
 
 

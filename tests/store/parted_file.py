@@ -79,9 +79,12 @@ def join_anew(
     put_joined(path, how, shape, dtype)
 
 
-def put_joined(path: Path, how: h5py.h5p.PropDCID, shape: tuple[int, ...], dtype: str = "f4") -> None:
+def put_joined(
+    path: Path, how: h5py.h5p.PropDCID, shape: tuple[int, int], dtype: str = "f4", limit: int | None = None
+) -> None:
     with h5py.File(path, "r+") as file:
         del file["layers/wide"]
         kind = h5py.h5t.py_create(np.dtype(dtype), logical=True)
-        h5py.h5d.create(file.id, b"layers/wide", kind, h5py.h5s.create_simple(shape), dcpl=how)
+        space = h5py.h5s.create_simple(shape, (limit or shape[0], shape[1]))
+        h5py.h5d.create(file.id, b"layers/wide", kind, space, dcpl=how)
     seal(path, PARTED)

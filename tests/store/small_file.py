@@ -44,14 +44,14 @@ def write_small(path: Path, rows: int = 7, **changes: Any) -> Path:
     return path
 
 
-def seal(path: Path, kind: Kind = FEATURES, rows: list | None = None) -> None:
+def seal(path: Path, kind: Kind = FEATURES, rows: list | None = None, header: int = HEADER) -> None:
     """Seal a file anew: `rows` are its datasets' places, by default those that h5py tells."""
     if rows is None:
         with h5py.File(path) as file:
             rows = []
             file.visititems(lambda name, each: rows.extend(place(each)) if "checksums" not in name else None)
     with path.open("r+b") as file:
-        write_header(file, HEADER, rows, kind)
+        write_header(file, header, rows, kind)
 
 
 def place(each: h5py.HLObject) -> list[tuple[int, int]]:
