@@ -18,7 +18,9 @@ from pool5.files import remote
 
 
 class Bucket:
-    """A bucket of the S3 server; `client` is boto3's."""
+    """A bucket of the S3 server; `client` is boto3's, and `settings` are the environment's."""
+
+    settings: dict[str, str]
 
     def __init__(self, client: Any, name: str) -> None:
         self.client, self.name = client, name
@@ -176,4 +178,6 @@ def bucket(s3_client: Any, fresh: None, monkeypatch: pytest.MonkeyPatch, request
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    return Bucket(s3_client, f"bucket-{abs(hash(request.node.nodeid))}")
+    made = Bucket(s3_client, f"bucket-{abs(hash(request.node.nodeid))}")
+    made.settings = settings
+    return made

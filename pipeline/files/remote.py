@@ -27,7 +27,9 @@ _WEB = ("http", "https")
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "http": "http", "https": "http"}
 READERS = 16  # files that one process reads at once
 _CONNECT_SECONDS, _READ_SECONDS = 10, 30  # without a byte
-_TRIES, _WAIT = 5, 0.5  # seconds, doubled at each try: about eight in all
+# tries, after some seconds that are doubled at each: about eight for what a user waits for, and half a minute on
+# the way, in which a server may be started again
+_FIRST_TRIES, _TRIES, _WAIT = 5, 7, 0.5
 _BLOCK, _BLOCKS = 1 << 22, 16  # of a file that is read here and there
 _opened: dict[tuple[str, int], Any] = {}  # by process: a fork must not go on with its parent's connections
 T = TypeVar("T")
@@ -114,7 +116,7 @@ def list_remote(root: str) -> dict[str, tuple[int, str]]:
             if name.startswith(base) and not name.endswith("/")
         }
 
-    return _tried(root, listed)
+    return _tried(root, listed, _FIRST_TRIES)
 
 
 def children_of(folder: str) -> dict[str, tuple[int, float] | None]:
@@ -276,8 +278,9 @@ def _options(scheme: str) -> dict[str, Any]:
     return {"max_concurrency": 1, "config_kwargs": settings}
 
 
-def _tried(address: str, call: Callable[[Any], T]) -> T:
+def _tried(address: str, call: Callable[[Any], T], tries: int | None = None) -> T:
     """What `call` makes of the file system of `address`, again if need be."""
+    tries = _TRIES if tries is None else tries
     files = _file_system(address)
     attempt = 0
     while True:
@@ -287,9 +290,9 @@ def _tried(address: str, call: Callable[[Any], T]) -> T:
             if (final := final_error(address, error)) is not None:
                 raise final from None
             attempt += 1
-            if attempt == _TRIES:
+            if attempt == tries:
                 raise Unreachable(
-                    f"{address}: {in_words(error)}, at {_TRIES} tries; look at the network and run again: "
+                    f"{address}: {in_words(error)}, at {tries} tries; look at the network and run again: "
                     "what is done is kept"
                 ) from None
         time.sleep(_WAIT * 2**attempt * random.uniform(0.25, 0.75))

@@ -31,7 +31,8 @@ from ..files.remote import (
 from ..files.remote_errors import EndsBefore
 
 Part = bytes | memoryview
-S, T = TypeVar("S"), TypeVar("T")
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 class Entry(NamedTuple):

@@ -75,7 +75,7 @@ def test_a_server_that_is_out_of_reach_is_no_bad_image(images, web, workers):
     _, failures = read_all(tasks_of(images, web), workers)
     (failure,) = failures
     assert failure.unreachable
-    assert "000005.png: the server answers 503, at 5 tries" in failure.reason
+    assert "000005.png: the server answers 503, at 7 tries" in failure.reason
 
 
 def test_what_has_changed_since_the_manifest_ends_as_on_bad_image_says(images, tmp_path, bucket):
@@ -102,7 +102,7 @@ def test_a_place_out_of_reach_stops_it_though_bad_images_are_skipped(images, tmp
     web.files |= {path.name: path.read_bytes() for path in images}
     web.busy["000005.png"] = 99
     manifest, root = manifest_of(images[0].parent), str(web)
-    with pytest.raises(Unreachable, match=r"/000005.png: the server answers 503, at 5 tries"):
+    with pytest.raises(Unreachable, match=r"/000005.png: the server answers 503, at 7 tries"):
         run(tmp_path, manifest, root=root, on_bad_image="skip")
     web.busy["000005.png"] = 0
     run(tmp_path, manifest, root=root)

@@ -49,12 +49,12 @@ class TestWeb:
     def test_what_does_not_pass_stops_in_one_line(self, web):
         web.files["x"], web.busy["x"] = BYTES, 99
         with pytest.raises(
-            Unreachable, match=r"/x: the server answers 503, at 5 tries; look at the net"
+            Unreachable, match=r"/x: the server answers 503, at 7 tries; look at the net"
         ) as error:
             read_remote(f"{web}/x")
         told(error)
         web.busy["x"], web.cut["x"] = 0, 99
-        with pytest.raises(Unreachable, match=r"/x: the answer is cut short, at 5 tries"):
+        with pytest.raises(Unreachable, match=r"/x: the answer is cut short, at 7 tries"):
             read_remote(f"{web}/x")
 
     @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ class TestWeb:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             address = f"http://127.0.0.1:{free.getsockname()[1]}/x"
-        with pytest.raises(Unreachable, match=r"/x: .*[Cc]onnect.*, at 5 tries; look at the network"):
+        with pytest.raises(Unreachable, match=r"/x: .*[Cc]onnect.*, at 7 tries; look at the network"):
             read_remote(address)
         with pytest.raises(Unreachable, match=r"/x: .*[Cc]onnect"), open_remote(address) as file:
             file.read()  # fsspec calls it missing
