@@ -78,7 +78,7 @@ class Page:
     def summary(self) -> str:
         """The page in a line, from its numbers."""
         splits = " and ".join(
-            f"{counted(len(split), 'image')} in {split.split}" for split in self.provenance.splits
+            f"{counted(len(split), self.provenance.row)} in {split.split}" for split in self.provenance.splits
         )
         classes = counted(len(self.test.classes), "class", "classes") if self.test.classes else "no labels"
         parts = [f"{splits}, {classes}, {counted(len(self.provenance.cards), 'model')}"]

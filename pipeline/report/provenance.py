@@ -24,6 +24,8 @@ class Provenance:
     splits : (train, test)
     cards : {model: card}
     features : {model: its feature file of the test split}
+    row : str
+        What a row of them is called: an image or, where the data set asks for it, an object.
     params : str
         As a params.yaml, without what decides no result.
     """
@@ -32,6 +34,7 @@ class Provenance:
     splits: tuple[Manifest, Manifest]
     cards: Mapping[str, ModelCard]
     features: Mapping[str, FeatureFile]
+    row: str
     params: str
 
     @property
@@ -53,6 +56,7 @@ def read_provenance(params: Params, test: Manifest, project: Project) -> Provena
         splits=(read_manifest(project.manifest(params.dataset.train)), test),
         cards={model: read_card(folder) for model, folder in folders.items() if folder.is_dir()},
         features={model: FeatureFile.open(path) for model, path in paths.items() if path.is_file()},
+        row="object" if params.dataset.objects else "image",
         params=_as_yaml(params),
     )
 

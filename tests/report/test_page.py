@@ -173,6 +173,15 @@ def test_one_image_is_enough_for_a_page(tmp_path):
     assert "1 image in trainval and 1 image in test" in run.page.read_text()
 
 
+def test_rows_that_are_objects_are_counted_as_such(copy):
+    asked = msgspec.structs.replace(copy.params.dataset, kind="voc", objects=True)
+    write_report(msgspec.structs.replace(copy.params, dataset=asked), copy.project)
+    html = copy.page.read_text()
+    assert re.search(r"\d+ objects in trainval and 60 objects in test", html)
+    assert "Average precision on the 60 objects of split test" in section(html, "precision")
+    assert "Objects by class and split" in section(html, "run")
+
+
 @pytest.mark.parametrize(
     ("missing", "anchor"),
     [
