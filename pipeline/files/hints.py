@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
+_NEAR = 0.65  # a slip in three letters is nearer, `boat` and `bottle` are not
+
 
 def did_you_mean(name: str, known: Iterable[str], most: int = 1) -> str:
     """A hint in brackets with a space before it, such as ` (did you mean fc7?)`, or nothing."""
-    near = difflib.get_close_matches(str(name), list(known), n=most)
+    near = difflib.get_close_matches(str(name), list(known), n=most, cutoff=_NEAR)
     return f" (did you mean {' or '.join(near)}?)" if near else ""
 
 

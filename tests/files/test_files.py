@@ -48,6 +48,8 @@ def test_digests_are_those_of_the_bytes_and_of_the_content(tmp_path):
 
 def test_a_hint_names_what_is_near_or_nothing():
     assert did_you_mean("poool5", ["pool5", "fc7"]) == " (did you mean pool5?)"
+    assert did_you_mean("dgo", ["cow", "dog"]) == " (did you mean dog?)"
+    assert did_you_mean("boat", ["bottle", "bicycle"]) == ""
     assert did_you_mean("zebra", ["pool5", "fc7"]) == ""
 
 
