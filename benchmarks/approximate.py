@@ -13,7 +13,8 @@ from benchmarks.contest import Peer, Row, contest, timed
 from benchmarks.neighbors import clustered, faiss_normalized
 from benchmarks.peer_environment import PeerProcess
 from pool5.search.exact import ExactSearch
-from pool5.search.faiss_index import IndexSearch, build_index
+from pool5.search.faiss_index import build_index
+from pool5.search.faiss_search import IndexSearch
 from pool5.search.quality import query_rows, recall_at, recommended, sweep
 
 _K = 10

@@ -20,7 +20,8 @@ import numpy as np
 from benchmarks.contest import peak_megabytes
 from pool5.search.exact import ExactSearch
 from pool5.search.factory import choose_factory
-from pool5.search.faiss_index import IndexSearch, build_index
+from pool5.search.faiss_index import build_index
+from pool5.search.faiss_search import IndexSearch
 from pool5.search.quality import measure_latency, pareto_front, recommended, sweep
 
 WIDTH = 512

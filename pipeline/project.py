@@ -92,8 +92,8 @@ class Project:
     def indexes(self) -> Path:
         return self._data("indexes")
 
-    def index(self, layer: str) -> Path:
-        return self.indexes / f"{layer}.faiss"
+    def index(self, layer: str, engine: str = "faiss") -> Path:
+        return self.indexes / f"{layer}.{engine}"
 
     @property
     def probes(self) -> Path:

@@ -1,4 +1,4 @@
-"""The stage index: a FAISS index over every layer of `index.of`, and what it finds.
+"""The stage index: an index, of FAISS or Lance, over every layer of `index.of`, and what it finds.
 
 How long a search takes is no output: the same run must give the same bytes. The times are logged and kept in
 .cache/timings/search; the outputs have the number of vectors compared, which is the same everywhere.
@@ -19,7 +19,7 @@ from ..params import Index, load_params, split_reference
 from ..project import Project
 from ..results.index_quality import IndexQuality
 from ..results.record import load_record, tell_gaps
-from ..search.layer_index import CARD, INDEX, QUALITY, decides_index, index_layer
+from ..search.layer_index import CARD, QUALITY, decides_index, index_layer, index_name
 from ..search.quality import DEPTHS
 from ..store.feature_file import FeatureFile
 from . import run, unit_cache
@@ -37,8 +37,12 @@ def main() -> None:
         for layer in params.index.of:
             model, name = split_reference(layer)
             features = FeatureFile.open(project.features(model, params.dataset.test))
-            path, record = project.index(layer), project.result(f"index/{layer}")
-            outputs = {INDEX: path, CARD: path.with_suffix(".json"), QUALITY: record}
+            path, record = project.index(layer, params.index.engine), project.result(f"index/{layer}")
+            outputs = {
+                index_name(params.index.engine): path,
+                CARD: path.with_suffix(".json"),
+                QUALITY: record,
+            }
             timings = project.timings("search", model, f"{name}.json")
             make = functools.partial(_make, features, name, params.index, timings)
             units.put(decides_index(features, name, params.index), outputs, make)
@@ -51,7 +55,7 @@ def main() -> None:
 
 
 def _make(features: FeatureFile, layer: str, settings: Index, timings: Path, folder: Path) -> None:
-    built = index_layer(features, layer, settings)
+    built = index_layer(features, layer, settings, folder)
     built.save(folder)
     times = {name: dataclasses.asdict(latency) for name, latency in built.latencies().items()}
     write_json(timings, times)

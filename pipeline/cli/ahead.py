@@ -164,12 +164,15 @@ def _widths(model: Model, root: Path) -> dict[str, int]:
 
 
 def index_problems(params: Params, rows: int | None, widths: Mapping[str, int]) -> Iterator[str]:
-    """A factory that FAISS does not know, or that wants more rows than there are."""
+    """A factory that the engine does not know, or that wants more rows than there are."""
     from ..search.faiss_index import new_index, training_sample
+    from ..search.lance_index import parts_of
 
     factory = params.index.factory
     for layer in [layer for layer in params.index.of if layer in widths and factory != "auto"]:
         try:
+            if params.index.engine == "lance":
+                parts_of(factory)
             new_index(widths[layer], factory, params.index.metric)
             if rows is not None:
                 training_sample(rows, widths[layer], factory, params.index.seed)

@@ -36,7 +36,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--metric", type=click.Choice(["cosine", "l2", "ip"]), help="[default: params.yaml's index.metric]"
 )
-@click.option("--approximate", is_flag=True, help="Search through the FAISS index instead of every row.")
+@click.option("--approximate", is_flag=True, help="Search through the index instead of every row.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--sheet", type=_PATH, help="Draw the answer to this .png or .svg file.")
 def query(
@@ -108,7 +108,7 @@ def _open(
         if split not in there:  # nor may it lead elsewhere, as ../other/test would
             raise UserError(f"--split {split}: no such split; there are {', '.join(sorted(there)) or 'none'}")
         path = there[split]
-    index = project.index(f"{model}/{layer}") if approximate else None
+    index = project.index(f"{model}/{layer}", params.index.engine) if approximate else None
     return Searcher.open(path, layer, metric or params.index.metric, index)  # type: ignore[arg-type]
 
 

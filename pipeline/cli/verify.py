@@ -83,6 +83,7 @@ def _stored(project: Project) -> _Checked:
         ("probe", project.probes, ".h5", verify_logits_file, "probe"),
         ("probe's weight file", project.probes, ".safetensors", of_probe, "probe"),
         ("index", project.indexes, ".faiss", verify_index, "index"),
+        ("index", project.indexes, ".lance", verify_index, "index"),
         ("model", project.models, "model.json", _verify_model, "model"),
         ("result", project.results, ".json", verify_record, ""),
     ):
@@ -137,12 +138,15 @@ def _with_remedy(problems: list[str], stage: str) -> list[str]:
 
 
 def _files(folder: Path, suffix: str) -> list[Path]:
-    """The files under a folder, in order; not by glob, which passes over folders that it may not read."""
+    """The files under a folder, in order; not by glob, which passes over folders that it may not read.
+
+    What Lance keeps in a folder counts as a file.
+    """
     if not folder.is_dir():
         return []
     found = []
     for path in folder.iterdir():
-        if path.is_dir() and not path.name.startswith("."):
+        if path.is_dir() and not path.name.startswith(".") and not path.suffix == suffix == ".lance":
             found += _files(path, suffix)
         elif path.name.endswith(suffix) and not path.name.startswith("."):
             found.append(path)

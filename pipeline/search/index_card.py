@@ -1,4 +1,7 @@
-"""What stands in the JSON beside an index, and whether the two are as they were written. Knows no FAISS."""
+"""What stands in the JSON beside an index, and whether the two are as they were written.
+
+Knows neither FAISS, whose index is a file, nor Lance, whose index is a folder of files.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,13 @@ import msgspec
 
 from ..errors import UserError
 from ..files.atomic import write_text
-from ..files.digests import digest_of, sha256_of_file
+from ..files.digests import digest_of, sha256_of, size_of
 from ..params import Metric
+from ..store.feature_file import FeatureFile
 
 
 class IndexCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What an index was built from, how to search it, and its file's SHA-256; `digest` is of all the rest."""
+    """What an index was built from, how to search it, and its SHA-256; `digest` is of all the rest."""
 
     format: str = "pool5-index"
     format_version: int = 2
@@ -34,14 +38,33 @@ class IndexCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     training_rows: int
     search: dict[str, int]  # the recommended setting
     faiss: str  # its version
+    lance: str | msgspec.UnsetType = msgspec.UNSET  # that of Lance, if it is Lance that holds the index
     index_bytes: int = 0
     index_sha256: str = ""
     digest: str = ""
 
 
+def describe(features: FeatureFile, layer: str, metric: Metric, **fields: Any) -> IndexCard:
+    """The card of an index over `layer` of `features`; `fields` are those that the features do not tell."""
+    rows, width = features.layer(layer).shape
+    return IndexCard(
+        model=features.model,
+        layer=layer,
+        split=features.split,
+        rows=rows,
+        width=width,
+        feature_key=features.key_digest(layer),
+        ids_digest=features.ids_digest,
+        layer_digest=features.layer_digest(layer),
+        metric=metric,
+        normalized=metric == "cosine",
+        **fields,
+    )
+
+
 def write_card(path: Path, card: IndexCard) -> IndexCard:
     """Write the card of the index at `path` (.faiss), which is there; returns the card as written."""
-    card = msgspec.structs.replace(card, index_bytes=path.stat().st_size, index_sha256=sha256_of_file(path))
+    card = msgspec.structs.replace(card, index_bytes=size_of(path), index_sha256=sha256_of(path))
     card = msgspec.structs.replace(card, digest=_digest(card))
     text = msgspec.json.format(msgspec.json.encode(card, order="sorted"), indent=2)
     write_text(path.with_suffix(".json"), text.decode() + "\n")
@@ -63,22 +86,47 @@ def read_card(path: Path | str) -> IndexCard:
     return card
 
 
-def check_file(path: Path, card: IndexCard) -> None:
-    """Refuse an index file whose bytes are not those that were written.
+def read_card_of(path: Path, features: FeatureFile, layer: str, metric: Metric) -> IndexCard:
+    """Read the card of the index at `path`; `UserError` if it was built from anything else than these."""
+    card = read_card(path)
+    here = {
+        "feature_key": features.key_digest(layer),
+        "ids_digest": features.ids_digest,
+        "layer_digest": features.layer_digest(layer),
+        "metric": metric,
+    }
+    for name, what in [
+        ("feature_key", "other features"),
+        ("ids_digest", "other images"),
+        ("layer_digest", "other values"),
+        ("metric", "another metric"),
+    ]:
+        if (there := getattr(card, name)) != here[name]:
+            raise UserError(
+                f"{path}: built from {what} ({card.model}/{card.layer} on {card.split}: {name} {there[:12]}, "
+                f"not {here[name][:12]})",
+                rerun="index",
+            )
+    return card
 
-    It is hashed each time: FAISS believes what it reads, other neighbors come out of other bytes or the
-    process ends, and SHA-256 takes a third of the time in which FAISS reads the same file.
+
+def check_file(path: Path, card: IndexCard, *, hashed: bool = True) -> None:
+    """Refuse an index whose bytes are not those that were written.
+
+    A file is hashed each time: FAISS believes what it reads, other neighbors come out of other bytes or the
+    process ends, and SHA-256 takes a third of the time in which FAISS reads the same file. A folder of Lance
+    is not read whole to be searched, so its size alone is looked at (not `hashed`) but by `verify_index`.
     """
-    try:
-        size = path.stat().st_size
-        sound = size == card.index_bytes and sha256_of_file(path) == card.index_sha256
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such index", rerun="index") from None
-    if not sound:
-        there = (
-            f"{size} bytes, not {card.index_bytes}" if size != card.index_bytes else "other bytes than were"
-        )
-        raise UserError(f"{path}: damaged: {there} written", rerun="index", force=True)
+    if not path.exists():
+        raise UserError(f"{path}: no such index", rerun="index")
+    size = size_of(path)
+    if size != card.index_bytes:
+        there = f"{size} bytes, not {card.index_bytes}"
+    elif hashed and sha256_of(path) != card.index_sha256:
+        there = "other bytes than were"
+    else:
+        return
+    raise UserError(f"{path}: damaged: {there} written", rerun="index", force=True)
 
 
 def verify_index(path: Path) -> list[str]:

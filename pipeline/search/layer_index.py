@@ -16,13 +16,17 @@ from ..params import Index
 from ..results.index_quality import IndexQuality
 from ..results.record import save_record
 from ..store.feature_file import FeatureFile
+from ..store.lance_table import lance_module
+from .approximate_search import ApproximateSearch
 from .exact import ExactSearch
 from .factory import Choice, choose_factory
-from .faiss_index import IndexSearch, build_index, describe, save_index, to_gpu
-from .index_card import IndexCard
+from .faiss_index import build_index
+from .faiss_search import IndexSearch
+from .index_card import IndexCard, describe, write_card
+from .lance_index import build_lance
 from .quality import DEPTHS, Latency, measure_latency, query_rows, recommended, sweep
 
-INDEX, CARD, QUALITY = "layer.faiss", "layer.json", "quality.json"  # what `LayerIndex.save` writes
+CARD, QUALITY = "layer.json", "quality.json"  # what `LayerIndex.save` writes beside the index
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,23 +36,25 @@ class LayerIndex:
     `search` is at the recommended setting; `queries` are (n, D) held-out rows.
     """
 
-    search: IndexSearch
+    search: ApproximateSearch
     card: IndexCard
     quality: IndexQuality
     queries: np.ndarray
 
     def save(self, folder: Path) -> None:
-        """Write the index, its card and the record, under the names `INDEX`, `CARD` and `QUALITY`."""
-        card = save_index(self.search.index, self.card, folder / INDEX)
+        """Write the index (`index_name`), its card and the record, under the names `CARD` and `QUALITY`."""
+        path = folder / index_name(self.search.engine)
+        self.search.write(path)
+        card = write_card(path, self.card)
         size = card.index_bytes / max(card.rows, 1)
         save_record(msgspec.structs.replace(self.quality, bytes_per_vector=size), folder / QUALITY)
 
     def latencies(self) -> dict[str, Latency]:
         """How long exact search and the index take for the 10 nearest, or for all where there are fewer."""
         exact = self.search.exact
-        searches: dict[str, ExactSearch | IndexSearch] = {"exact": exact, "index": self.search}
-        if (on_gpu := to_gpu(self.search.index)) is not None:
-            searches["index on the GPU"] = IndexSearch(on_gpu, exact, self.search.setting)
+        searches: dict[str, ExactSearch | ApproximateSearch] = {"exact": exact, "index": self.search}
+        if (on_gpu := self.search.on_gpu()) is not None:
+            searches["index on the GPU"] = on_gpu
         k = min(10, self.card.rows)
         return {
             name: measure_latency(functools.partial(search.search, k=k), self.queries)
@@ -56,9 +62,14 @@ class LayerIndex:
         }
 
 
+def index_name(engine: str) -> str:
+    """What the index of an engine is called by `LayerIndex.save`."""
+    return f"layer.{engine}"
+
+
 def decides_index(features: FeatureFile, layer: str, settings: Index) -> dict[str, Any]:
     """All that decides the files of an index, beside the recipe version, as plain JSON values."""
-    return {
+    return _lance_version(settings) | {
         "model": features.model,
         "layer": layer,
         "split": features.split,
@@ -73,23 +84,25 @@ def decides_index(features: FeatureFile, layer: str, settings: Index) -> dict[st
     }
 
 
-def index_layer(features: FeatureFile, layer: str, settings: Index) -> LayerIndex:
+def index_layer(features: FeatureFile, layer: str, settings: Index, scratch: Path) -> LayerIndex:
     """Build the index that `settings` ask for over one layer, and sweep its search parameters.
+
+    Parameters
+    ----------
+    scratch : path
+        A folder where an index that is not built in memory may be built.
 
     Raises
     ------
     UserError
-        If FAISS builds no such index, there are too few rows to train it, or a value is not finite.
+        If the engine builds no such index, there are too few rows to train it, or a value is not finite.
     """
     vectors = features.layer(layer)
     choice = Choice(settings.factory, "asked for in params.yaml")
     if settings.factory == "auto":
         choice = choose_factory(len(vectors), vectors.shape[1], settings.memory_gb * 1e9)
     asked = query_rows(len(vectors), settings.queries, settings.seed)
-    index, training_rows = build_index(
-        vectors, choice.factory, settings.metric, seed=settings.seed, held_out=asked
-    )
-    search = IndexSearch(index, ExactSearch(vectors, settings.metric))
+    search, training_rows = _built(features, layer, choice.factory, settings, asked, scratch)
     queries = np.asarray(vectors[asked])
     reason = choice.reason
     if training_rows:
@@ -108,11 +121,13 @@ def index_layer(features: FeatureFile, layer: str, settings: Index) -> LayerInde
         seed=settings.seed,
         training_rows=training_rows,
         search=search.setting,
+        faiss=faiss.__version__,
+        **_lance_version(settings),
     )
     quality = IndexQuality(
         layer=f"{features.model}/{layer}",
         split=features.split,
-        factory=choice.factory,
+        factory=f"{choice.factory} in Lance" if settings.engine == "lance" else choice.factory,
         reason=reason,
         rows=len(vectors),
         bytes_per_vector=0.0,
@@ -121,6 +136,23 @@ def index_layer(features: FeatureFile, layer: str, settings: Index) -> LayerInde
         gaps=_gaps(features.split, len(vectors)),
     )
     return LayerIndex(search, card, quality, queries)
+
+
+def _built(
+    features: FeatureFile, layer: str, factory: str, settings: Index, held_out: np.ndarray, scratch: Path
+) -> tuple[ApproximateSearch, int]:
+    """The index in its engine, and how many rows it was trained on."""
+    metric, seed = settings.metric, settings.seed
+    if settings.engine == "lance":
+        folder = scratch / "building.lance"
+        return build_lance(features, layer, factory, metric, folder, seed=seed, held_out=held_out)
+    vectors = features.layer(layer)
+    index, training_rows = build_index(vectors, factory, metric, seed=seed, held_out=held_out)
+    return IndexSearch(index, ExactSearch(vectors, metric)), training_rows
+
+
+def _lance_version(settings: Index) -> dict[str, str]:
+    return {"lance": lance_module().__version__} if settings.engine == "lance" else {}
 
 
 def _gaps(split: str, rows: int) -> tuple[str, ...]:

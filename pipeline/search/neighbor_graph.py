@@ -118,7 +118,8 @@ def _searched(file: FeatureFile, layer: str, settings: GraphSettings) -> _Search
     if len(file) <= settings.exact_up_to:
         return _SearchedSplit(head, exact.vectors, exact)
     from .factory import choose_factory
-    from .faiss_index import IndexSearch, build_index
+    from .faiss_index import build_index
+    from .faiss_search import IndexSearch
     from .quality import query_rows, recommended, sweep
 
     factory = choose_factory(len(vectors), vectors.shape[1], settings.memory_gb * 1e9).factory

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
-import faiss
 import msgspec
 import numpy as np
 
 from ..results.index_quality import OperatingPoint
+from .approximate_search import ApproximateSearch
 from .exact import ExactSearch
-from .faiss_index import GPU_LIMIT, IndexSearch
 from .metrics import pair_distances
 
 DEPTHS = (1, 10, 100)
 TARGET_RECALL = 0.95  # of the recommended setting, at depth 10
-_SHORTLISTS = (1, 4, 16)
-_SWEPT_WHOLE = 100_000
-_EF_SEARCH = (16, 32, 64, 128, 256, 512)
 
 
 def query_rows(rows: int, count: int, seed: int) -> np.ndarray:
@@ -46,12 +40,12 @@ def recall_at(distances: np.ndarray, nearest: np.ndarray) -> float:
     return float((distances <= nearest[:, -1:]).mean())
 
 
-def sweep(search: IndexSearch, queries: np.ndarray, own: np.ndarray) -> list[OperatingPoint]:
+def sweep(search: ApproximateSearch, queries: np.ndarray, own: np.ndarray) -> list[OperatingPoint]:
     """Measure an index at each of its settings against exact search.
 
     Parameters
     ----------
-    search : IndexSearch
+    search : ApproximateSearch
         Left at its last setting.
     queries : (n, D) array
     own : (n,) int
@@ -69,11 +63,11 @@ def sweep(search: IndexSearch, queries: np.ndarray, own: np.ndarray) -> list[Ope
         return []
     truth, _ = exact.search(queries, depths[-1], exclude=own)
     points = []
-    for setting in settings_of(search.index):
+    for setting in search.settings():
         search.apply(setting)
         recall, compared = {}, 0.0
         for depth in depths:
-            found, work = _counted(search, queries, depth)
+            found, work = search.counted(queries, depth)
             distances = _true_distances(exact, queries, own, found, depth)
             recall[str(depth)] = recall_at(distances, truth[:, :depth])
             if depth == 10 or depths == [1]:
@@ -81,27 +75,6 @@ def sweep(search: IndexSearch, queries: np.ndarray, own: np.ndarray) -> list[Ope
         points.append(OperatingPoint(setting=setting, recall=recall, compared=compared))
     front = pareto_front(points)
     return [msgspec.structs.replace(point, on_front=point in front) for point in points]
-
-
-def settings_of(index: faiss.Index) -> list[dict[str, int]]:
-    """The settings worth measuring; one, empty, for an index that has nothing to set."""
-    space = faiss.ParameterSpace()
-    space.initialize(index)
-    ranges = [space.parameter_ranges.at(i) for i in range(space.parameter_ranges.size())]
-    values: dict[str, Sequence[int]] = {}
-    names = {parameter.name for parameter in ranges}
-    if "nprobe" in names:
-        lists = faiss.extract_index_ivf(index).nlist
-        # a large index is there in order not to look at much of it
-        most = lists if index.ntotal <= _SWEPT_WHOLE else max(lists // 16, 1)
-        values["nprobe"] = [2**i for i in range(12) if 2**i <= min(most, GPU_LIMIT)]
-    if "efSearch" in names or isinstance(faiss.downcast_index(index), faiss.IndexHNSW):
-        values["efSearch"] = _EF_SEARCH
-    if "k_factor_rf" in names:
-        values["k_factor_rf"] = _SHORTLISTS
-    elif not _holds_whole_vectors(index):
-        values["shortlist"] = _SHORTLISTS
-    return [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
 
 
 def pareto_front(points: Sequence[OperatingPoint]) -> list[OperatingPoint]:
@@ -141,32 +114,6 @@ def measure_latency(
     search(queries)
     together = time.perf_counter() - start
     return Latency(1e3 * statistics.median(times), 1e3 * together / len(queries))
-
-
-def _holds_whole_vectors(index: faiss.Index) -> bool:
-    part = faiss.downcast_index(index)
-    if isinstance(part, faiss.IndexHNSW):
-        part = faiss.downcast_index(part.storage)
-    return isinstance(part, faiss.IndexFlat | faiss.IndexIVFFlat)
-
-
-def _counted(search: IndexSearch, queries: np.ndarray, depth: int) -> tuple[np.ndarray, float]:
-    """The rows found, and how many comparisons each query took on average."""
-    counters: Any = faiss.cvar
-    counters.indexIVF_stats.reset()
-    counters.hnsw_stats.reset()
-    found = search.shortlist(queries, depth)
-    made = counters.indexIVF_stats.ndis + counters.hnsw_stats.ndis
-    try:
-        inverted = faiss.extract_index_ivf(search.index)
-    except RuntimeError:
-        if not made:
-            made = search.index.ntotal * len(queries)
-    else:
-        if isinstance(faiss.downcast_index(inverted.quantizer), faiss.IndexFlat):
-            made += inverted.nlist * len(queries)
-    ranked = found.shape[1] if search.setting.get("shortlist", 1) > 1 else 0
-    return found, made / len(queries) + ranked
 
 
 def _true_distances(

@@ -17,6 +17,7 @@ from ..files.hints import did_you_mean
 from ..images.address import Address
 from ..params import Metric
 from ..store.feature_file import FeatureFile
+from .engines import open_index
 from .exact import ExactSearch
 
 _THUMBNAIL = 128
@@ -111,11 +112,7 @@ class Searcher:
         self.metric = metric
         self._images = images
         self._exact = ExactSearch(features.layer(layer), metric)
-        self._index = None
-        if index is not None:
-            from .faiss_index import open_index  # FAISS takes half a second to import
-
-            self._index = open_index(index, features, layer, self._exact)
+        self._index = None if index is None else open_index(index, features, layer, self._exact)
 
     @classmethod
     def open(
@@ -134,7 +131,7 @@ class Searcher:
         features_path : path of data/features/<model>/<split>.h5
         layer : str
         metric : cosine, l2 or ip
-        index : path of data/indexes/<model>/<layer>.faiss, optional
+        index : path of data/indexes/<model>/<layer>.faiss or .lance, optional
             Search through this index, with its recommended setting; without it the search is exact. What
             the index finds is measured exactly all the same.
         images : {id: path}, optional
@@ -174,7 +171,7 @@ class Searcher:
             An image that is asked for by its id is never its own neighbor, though its duplicates are.
         k : int
         classes : sequence of str
-            Only images that show at least one of these classes. A filtered query is always exact.
+            Only images that show at least one of these classes. Such a query is exact, but through Lance.
         without : sequence of str
             Ids of images that are no neighbors of vectors, as those that they were made from.
 
@@ -209,15 +206,16 @@ class Searcher:
         names: Sequence[str | None],
         without: Sequence[str] = (),
     ) -> list[Neighbors]:
+        allowed = None
         if classes or without:
             allowed = self._showing(classes) if classes else np.ones(len(self.features.ids), bool)
             if without:
                 allowed[self.features.rows(list(without))] = False
-            distances, rows = self._exact.search(vectors, k, exclude=own, allowed=allowed)
-        elif self._index is not None:
-            distances, rows = self._index.search(vectors, k, exclude=own)
+        if self._index is not None and (allowed is None or self._index.filters):
+            found = self._index.search(vectors, k, exclude=own, allowed=allowed, classes=classes)
         else:
-            distances, rows = self._exact.search(vectors, k, exclude=own)
+            found = self._exact.search(vectors, k, exclude=own, allowed=allowed)
+        distances, rows = found
         return [
             Neighbors(self._describe(near, found), name, self._images)
             for near, found, name in zip(distances, rows, names, strict=True)

@@ -17,8 +17,8 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from ..files.atomic import atomic_write
-from ..files.digests import digest_of, sha256_of_file
+from ..files.atomic import atomic_write, whole_folder
+from ..files.digests import digest_of, sha256_of
 from ..files.json_file import write_json
 
 _CONTENTS = "files.json"
@@ -64,7 +64,8 @@ class UnitCache:
             All else that decides the files, as plain JSON values.
         outputs : {name: path}
         make : function
-            Writes every file of `outputs` and `beside`, by its name, into the folder that it is given.
+            Writes every file of `outputs` and `beside`, by its name, into the folder that it is given. A
+            folder of files will do as well.
         beside : names
             Of files that the unit keeps for itself. One that lacks them is whole; `latest` passes it over.
 
@@ -83,14 +84,12 @@ class UnitCache:
                 make(unfinished)
                 (unfinished / _RECIPE).write_text(str(self._recipe))
                 names = [*outputs, *beside, _RECIPE]
-                write_json(unfinished / _CONTENTS, {n: sha256_of_file(unfinished / n) for n in names})
+                write_json(unfinished / _CONTENTS, {n: sha256_of(unfinished / n) for n in names})
                 _put_in_place(unfinished, unit, outputs)
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
         for name, path in outputs.items():
-            # a copy: an output that is edited must not change what is kept
-            with atomic_write(path) as temporary:
-                shutil.copyfile(unit / name, temporary)
+            _copy(unit / name, path)
         os.utime(unit)
         self._used.append(unit.name)
         return made
@@ -141,6 +140,16 @@ def _bytes_of(unit: Path) -> int:
     return sum(path.stat().st_size for path in unit.rglob("*") if path.is_file())
 
 
+def _copy(kept: Path, path: Path) -> None:
+    """Copy a file or a folder: an output that is edited must not change what is kept."""
+    if kept.is_dir():
+        with whole_folder(path) as unfinished:
+            shutil.copytree(kept, unfinished, dirs_exist_ok=True)
+    else:
+        with atomic_write(path) as temporary:
+            shutil.copyfile(kept, temporary)
+
+
 def _put_in_place(unfinished: Path, unit: Path, names: Collection[str]) -> None:
     try:
         unfinished.rename(unit)
@@ -154,7 +163,7 @@ def _is_whole(unit: Path, names: Collection[str]) -> bool:
     try:
         contents = json.loads((unit / _CONTENTS).read_text())
         return contents.keys() >= set(names) and all(
-            sha256_of_file(unit / name) == digest for name, digest in contents.items()
+            sha256_of(unit / name) == digest for name, digest in contents.items()
         )
     except (OSError, ValueError, AttributeError):
         return False

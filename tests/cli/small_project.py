@@ -6,13 +6,15 @@ import hashlib
 import shutil
 from pathlib import Path
 
+import faiss
 import numpy as np
 from PIL import Image
 
 from pool5.datasets.manifest import Manifest, write_manifest
 from pool5.params import load_params
 from pool5.project import Project
-from pool5.search.faiss_index import build_index, describe, save_index
+from pool5.search.faiss_index import build_index, save_index
+from pool5.search.index_card import describe
 from pool5.store.feature_file import FeatureFile
 
 PARAMS = """
@@ -88,5 +90,6 @@ def make_project(folder: Path) -> None:
         seed=0,
         training_rows=trained,
         search={"efSearch": 200},
+        faiss=faiss.__version__,
     )
     save_index(index, card, project.index("net/pooled"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,15 +25,28 @@ def clustered(seed: int, rows: int, width: int, clusters: int = 20) -> np.ndarra
 
 @pytest.fixture
 def write_features(tmp_path: Path):
-    """Writes a feature file with layers `fc7` of 24 values and `half`, the same as float16."""
+    """Writes a feature file with layers `fc7` of 24 values and `half`, the same as float16.
 
-    def write(name: str = "test", rows: int = 300, seed: int = 0, ids: list[str] | None = None) -> Path:
+    Rows `zeros` have no length; so many as `rare` says show the first class.
+    """
+
+    def write(
+        name: str = "test",
+        rows: int = 300,
+        seed: int = 0,
+        ids: list[str] | None = None,
+        zeros: Sequence[int] = (),
+        rare: int | None = None,
+    ) -> Path:
         path = tmp_path / "data" / "features" / "net" / f"{name}.h5"
         vectors = clustered(seed, rows, 24)
         vectors[[7, 200]] = vectors[3]  # exact duplicates
+        vectors[list(zeros)] = 0
         rng = np.random.default_rng(seed)
         labels = np.where(rng.random((rows, 3)) < 0.3, 1, -1).astype(np.int8)
         labels[5] = (0, -1, 1)
+        if rare is not None:
+            labels[:, 0] = np.where(np.arange(rows) % (rows // rare) == 1, 1, -1)
         keys = {
             layer: FeatureKey(
                 architecture="net",

@@ -12,16 +12,9 @@ import pytest
 from pool5.errors import UserError
 from pool5.search import Searcher
 from pool5.search.exact import ExactSearch
-from pool5.search.faiss_index import (
-    IndexSearch,
-    build_index,
-    describe,
-    open_index,
-    save_index,
-    to_gpu,
-    training_sample,
-)
-from pool5.search.index_card import check_file, read_card, verify_index
+from pool5.search.faiss_index import build_index, open_index, save_index, training_sample
+from pool5.search.faiss_search import IndexSearch, to_gpu
+from pool5.search.index_card import check_file, describe, read_card, verify_index
 from pool5.search.quality import sweep
 from pool5.store.feature_file import FeatureFile
 
@@ -31,7 +24,15 @@ FACTORIES = ["Flat", "IVF8,Flat", "IVF8,PQ6x4", "HNSW8", "IVF8,PQ6x4,RFlat", "PC
 def save(features: FeatureFile, layer: str, path: Path, factory: str = "Flat", metric: str = "cosine"):
     index, trained = build_index(features.layer(layer), factory, metric, seed=0)
     card = describe(
-        features, layer, metric, factory=factory, reason="", seed=0, training_rows=trained, search={}
+        features,
+        layer,
+        metric,
+        factory=factory,
+        reason="",
+        seed=0,
+        training_rows=trained,
+        search={},
+        faiss=faiss.__version__,
     )
     return save_index(index, card, path)
 

@@ -7,13 +7,13 @@ import pytest
 
 from pool5.results.index_quality import OperatingPoint
 from pool5.search.exact import ExactSearch
-from pool5.search.faiss_index import IndexSearch, build_index
+from pool5.search.faiss_index import build_index
+from pool5.search.faiss_search import IndexSearch, settings_of
 from pool5.search.quality import (
     pareto_front,
     query_rows,
     recall_at,
     recommended,
-    settings_of,
     sweep,
 )
 
