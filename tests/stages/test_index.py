@@ -9,8 +9,10 @@ import faiss
 import numpy as np
 import pytest
 
+from pool5.files.digests import size_of
 from pool5.results.index_quality import IndexQuality
 from pool5.results.record import load_record
+from pool5.search.index_card import verify_index
 from pool5.stages import index
 from tests.stages.layer_project import random_features, run_stage, write_project
 
@@ -98,3 +100,24 @@ def test_where_nothing_is_asked_all_that_the_stage_declares_is_there(tmp_path, m
     for folder in (project.indexes, project.result_folder("index"), project.report("search")):
         assert [path.name for path in folder.iterdir()] == ["nothing.txt"]
     assert json.loads(project.metrics("index").read_text()) == {}
+
+
+@pytest.mark.parametrize("factory", ["auto", "IVF4,PQ6"])
+def test_lance_holds_the_index_in_a_folder_and_the_record_says_so(tmp_path, monkeypatch, factory):
+    pytest.importorskip("lance", reason="pylance is not installed: there are no Lance indexes")
+    settings = {"of": ["net/fc7"], "engine": "lance", "factory": factory, "queries": 20}
+    project = write_project(tmp_path, train=TRAIN, test=TEST, index=settings)
+    run_stage(index.main, project, monkeypatch)
+    path, found = project.index("net/fc7", "lance"), quality(project)
+    assert path.is_dir()
+    assert not project.index("net/fc7").exists()
+    assert found.factory == ("Flat in Lance" if factory == "auto" else "IVF4,PQ6 in Lance")
+    assert found.chosen.recall["10"] > 0.95
+    assert found.bytes_per_vector == size_of(path) / 400
+    assert verify_index(path) == []
+    with project.report("search/net/fc7/sweep.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == (1 if factory == "auto" else 9)
+    assert project.report("search/net/fc7/pareto.png").is_file()
+    kept = sorted(file.relative_to(path) for file in path.rglob("*"))
+    run_stage(index.main, project, monkeypatch)  # from what is kept, copied anew
+    assert sorted(file.relative_to(path) for file in path.rglob("*")) == kept
