@@ -47,7 +47,7 @@ class IndexQuality(Record, frozen=True):
     layer : str
         <model>/<layer>
     factory, reason : str
-        For `faiss.index_factory`, and why this one.
+        For `faiss.index_factory`, with ` in Lance` where Lance holds the index; and why this one.
     rows : int
         What exact search compares with a query.
     points : tuple of OperatingPoint

@@ -108,7 +108,9 @@ def write_table(files: Sequence[FeatureFile], layers: Sequence[str], uri: str) -
 
 def lance_module() -> Any:
     """The module `lance`; `UserError` if it is not installed, with what to install."""
-    os.environ.setdefault("LANCE_INCLUDE_VECTOR_CENTROIDS", "false")  # Lance warns where it is not said
+    # without these Lance warns of what it will change, and of each list that stays empty
+    os.environ.setdefault("LANCE_INCLUDE_VECTOR_CENTROIDS", "false")
+    os.environ.setdefault("LANCE_LOG", "error")
     try:
         import lance
     except ModuleNotFoundError as error:

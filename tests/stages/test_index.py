@@ -8,7 +8,9 @@ import json
 import faiss
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from pool5.cli import pool5
 from pool5.files.digests import size_of
 from pool5.results.index_quality import IndexQuality
 from pool5.results.record import load_record
@@ -121,3 +123,10 @@ def test_lance_holds_the_index_in_a_folder_and_the_record_says_so(tmp_path, monk
     kept = sorted(file.relative_to(path) for file in path.rglob("*"))
     run_stage(index.main, project, monkeypatch)  # from what is kept, copied anew
     assert sorted(file.relative_to(path) for file in path.rglob("*")) == kept
+    asked = ["query", "test00007", "--model", "net", "--layer", "fc7", "--json"]
+    exact, through = (CliRunner().invoke(pool5, [*asked, *more]) for more in ([], ["--approximate"]))
+    assert json.loads(through.output) == json.loads(exact.output)
+    before = path / "data"
+    next(before.iterdir()).unlink()
+    told = CliRunner().invoke(pool5, [*asked, "--approximate"])
+    assert "damaged" in str(told.exception)
