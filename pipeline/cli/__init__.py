@@ -20,6 +20,7 @@ _MODULE_OF = {
     "cache": "pool5.cli.cache",
     "check": "pool5.cli.check",
     "export": "pool5.cli.features",
+    "extract": "pool5.cli.extract",
     "forget": "pool5.cli.forget",
     "init": "pool5.cli.init",
     "nodes": "pool5.cli.nodes",

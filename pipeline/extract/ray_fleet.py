@@ -7,6 +7,8 @@ import contextlib
 import dataclasses
 import logging
 import os
+import re
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -27,6 +29,12 @@ _TELL_SECONDS = 30.0
 _PATIENCE_SECONDS = 60.0
 _END_SECONDS = 10.0
 _STORE_BYTES = 128 << 20  # of a cluster of this machine: only a network and lists of images go through it
+_CONNECT_SECONDS = 10.0
+_HOST = re.compile(r"([^/:]+):(\d+)")
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # or it warns that this will come
+}
 _log = logging.getLogger(__name__)
 
 
@@ -64,8 +72,8 @@ def connected() -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # and no warning about it
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
     address = os.environ.get("RAY_ADDRESS") or "local"
     own: dict[str, Any] = {
         "num_cpus": cores(),
@@ -73,6 +81,8 @@ def connected() -> Iterator[None]:
         "object_store_memory": _STORE_BYTES,
     }
     try:
+        if found := _HOST.fullmatch(address):  # ray itself asks for a minute
+            socket.create_connection((found[1], int(found[2])), _CONNECT_SECONDS).close()
         ray.init(
             address, log_to_driver=False, logging_level=logging.ERROR, **(own if address == "local" else {})
         )

@@ -126,7 +126,7 @@ class _Driver:
             return self._back.popleft()
         if not len(self._pending):
             return None
-        workers = sum(other.ready for other in self.fleet.members)
+        workers = len(self.fleet.members)  # also those that are to begin
         # towards the end smaller ones, so that all end at the same time
         share = len(self._pending) if workers == 1 else len(self._pending) // (_IN_HAND * workers)
         size = min(int(member.speed * _UNIT_SECONDS), share) if member.speed else _FIRST_UNIT * self._batch
