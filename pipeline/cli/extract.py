@@ -22,7 +22,7 @@ def extract(model: str, unit: str | None, mixed: bool) -> None:
     With --unit any scheduler spreads the work: give each job a unit of its own, on one row cache. When all
     have ended, `dvc repro` finds nothing left to compute and publishes.
     """
-    number, count = _unit(unit) if unit else (0, 0)
+    number, count = _unit(unit) if unit is not None else (0, 0)
     from ..extract.extract_layers import extract_model, extract_unit
     from ..params import load_params
 

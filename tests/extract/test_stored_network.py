@@ -1,0 +1,41 @@
+"""A network that is not loaded yet travels with its files to a machine that has none of them."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from pool5.extract.stored_network import StoredNetwork
+from pool5.models.weights import start_network, store_start
+from pool5.params import Extract, Model
+from pool5.project import Project
+
+OWN = """
+from torch import nn
+
+def build(num_outputs):
+    return nn.Sequential(nn.Conv2d(3, 4, 5), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, num_outputs))
+"""
+
+
+def test_a_network_of_one_s_own_gives_the_same_values_where_none_of_its_files_are(tmp_path: Path) -> None:
+    project = Project(tmp_path / "here")
+    (project.root / "nets").mkdir(parents=True)
+    (project.root / "nets/own.py").write_text(OWN)
+    plain = {"architecture": "nets/own.py:build", "weights": "random", "layers": {"pooled": "2"}}
+    spec = msgspec.convert(plain | {"preprocess": {"resize": 16, "crop": 16}, "train": None}, Model)
+    start = start_network("own", spec, ("a", "b"), project.models, project.root)
+    store_start("own", start, project.model("own"))
+    images = np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3), np.uint8)
+    stored = StoredNetwork(project.model("own"), spec, Extract(device="cpu"), project.root)
+    (expected,) = stored().start(images)().values()
+    travelling = pickle.dumps(stored)
+    shutil.rmtree(project.root)
+    there = pickle.loads(travelling)()  # noqa: S301 - our own
+    (found,) = there.start(images)().values()
+    np.testing.assert_array_equal(found, expected)
+    assert there.device_kind.startswith("cpu ")
