@@ -98,8 +98,9 @@ class StoredRows:
 
     def drop(self, shard: Shard, problem: str) -> None:
         """Forget a shard that turned out to be damaged."""
-        number = next(n for n, one in self._shards.items() if one is shard)
-        del self._shards[number]
+        number = next((n for n, one in list(self._shards.items()) if one is shard), None)
+        if number is None or self._shards.pop(number, None) is None:
+            return  # another thread was first
         self._index.drop(number)
         place = next(n for n, store in enumerate(self._stores) if store is shard.store)
         if place:
@@ -166,11 +167,15 @@ class StoredRows:
         ------
         DamagedShard
             If one of them is not as it was written. Its shard is dropped.
+
+        Several threads may gather at once.
         """
         rows = np.empty((len(places), self.width or 0), np.dtype(self.key.dtype))
         for number in np.unique(places[:, 0]).tolist():
             mask = places[:, 0] == number
-            shard = self._shards[number]
+            shard = self._shards.get(number)
+            if shard is None:  # several threads read when a layer is published in parts
+                raise DamagedShard("found so by another thread")
             if shard.store is self._stores[0] and number not in self._used:
                 self._used.add(number)
                 shard.store.touch(shard.name)  # what a collection goes by

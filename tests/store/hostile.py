@@ -1,8 +1,8 @@
 """Files with a valid seal that nobody wrote in good faith: made, opened and read, as a program of its own.
 
-`python -m tests.store.hostile FOLDER SEED COUNT` changes bytes of the heads of a feature file, a neighbor
-graph and a logits file, seals each anew, and reads it. It tells the number of each change first: a crash is
-known.
+`python -m tests.store.hostile FOLDER SEED COUNT` changes bytes of the heads of a feature file, one in parts,
+a neighbor graph and a logits file, seals each anew, and reads it. It tells the number of each change first:
+a crash is known.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ import numpy as np
 
 from pool5.errors import UserError
 from pool5.store.feature_file import FeatureFile
-from pool5.store.header import FEATURES
+from pool5.store.header import FEATURES, PARTED
 from pool5.store.layer_shape import LayerShape
 from pool5.store.logits_file import KIND as LOGITS
 from pool5.store.logits_file import LogitsFile, read_logits, write_logits
 from pool5.store.neighbor_file import KIND as NEIGHBORS
 from pool5.store.neighbor_file import GraphHead, GraphSplit, NeighborFile, write_neighbors
 from pool5.store.verify import verify_feature_file
+from tests.store.parted_file import long_content, write_parted
 from tests.store.small_file import content, seal, write_small
 
 ROWS = 60
@@ -69,8 +70,13 @@ def values_of_scores(path: Path) -> dict[str, np.ndarray]:
     return {"ids": found.ids, "labels": found.labels, "logits": found.logits}
 
 
+def write_features_in_parts(path: Path) -> None:
+    write_parted(path, **long_content(20))
+
+
 KINDS = [
     (FEATURES, write_features, values_of_features),
+    (PARTED, write_features_in_parts, values_of_features),
     (NEIGHBORS, write_graph, values_of_graph),
     (LOGITS, write_scores, values_of_scores),
 ]
