@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ..errors import UserError
@@ -145,7 +144,8 @@ class Fleet:
         """A worker has begun, on a device of that kind; one of another kind than the others is let go."""
         self._kind = self._kind or kind
         if kind != self._kind and not self._extract.mixed:
-            self._leave_out(member.node, f"it computes by {kind}, and the rows so far are by {self._kind}")
+            why = f"it computes by {kind}, those before by {self._kind}; extract.mixed: true allows both"
+            self._leave_out(member.node, why)
             return self.lose(member)
         member.kind = kind
         return []
@@ -156,7 +156,7 @@ class Fleet:
         ray.kill(member.actor)
         return [unit for _, unit in member.at_work if unit]
 
-    def failed(self, member: Member, error: RayActorError) -> None:
+    def failed(self, member: Member, error: Exception) -> None:
         """A worker died before it had begun: after some tries its node is left out."""
         self._failed[member.node] += 1
         if self._failed[member.node] >= _TRIES:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
 from ..errors import UserError
 from ..files.remote import is_remote
@@ -138,14 +138,14 @@ class _Driver:
         ref, unit = member.at_work.popleft()
         try:
             answer = ray.get(ref)
-        except RayActorError as error:
+        except RayTaskError as error:  # what our own code raised there
+            raise error.cause from error
+        except RayError as error:
             self._back.extend(self.fleet.lose(member))
             if unit:
                 self._died(unit)
             else:
                 self.fleet.failed(member, error)
-        except RayTaskError as error:
-            raise error.cause from error
         else:
             if unit:
                 self._count(member, unit, answer)
