@@ -24,7 +24,7 @@ FLUSH_SECONDS = 30.0  # of work that a kill may cost; half of the minute that is
 FLUSH_BYTES = 64 << 20
 _CLAIM_SECONDS = 15.0
 _FIRST_CLAIM = 4  # batches, before the speed is known
-_WAIT_SECONDS = 0.2
+_WAIT_SECONDS, _LONGEST_WAIT = 0.2, 2.0  # in a bucket each look costs requests
 _WAITS_TO_TELL = 25
 _log = logging.getLogger(__name__)
 
@@ -167,7 +167,7 @@ class _Run:
                 self._waiting,
                 self.writer.who_is_at_work(),
             )
-        time.sleep(_WAIT_SECONDS)
+        time.sleep(min(_WAIT_SECONDS * max(self._waited / 10, 1), _LONGEST_WAIT))
 
     def _tasks(self) -> Iterator[ImageTask]:
         """Images that nobody is at, claimed some seconds of work at a time as they are asked for."""
