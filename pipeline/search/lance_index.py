@@ -7,6 +7,7 @@ build, and those that FAISS would give, though the files are not: Lance names th
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from ..store.lance_table import cause, column_of, open_table, write_table
 from .approximate_search import ApproximateSearch
 from .exact import ExactSearch
 from .index_card import check_file, read_card_of
+from .lance_segments import index_through_ray
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -121,6 +123,8 @@ def build_lance(
 ) -> tuple[LanceSearch, int]:
     """Write a layer to a new Lance table in `folder`, and index its vectors and labels.
 
+    Where RAY_ADDRESS names a cluster, its machines index the vectors, from a folder that they all see.
+
     Parameters
     ----------
     factory : Flat, IVF<lists>,Flat or IVF<lists>,PQ<bytes>
@@ -142,12 +146,17 @@ def build_lance(
     table, training_rows = open_table(str(folder)), 0
     if lists:
         trained, training_rows = _trained(vectors, factory, metric, seed, held_out)
+        trained["metric"] = _DISTANCE[metric]
         try:
-            table = table.create_index(column, metric=_DISTANCE[metric], **trained)
+            if os.environ.get("RAY_ADDRESS"):
+                index_through_ray(table, column, trained)
+            else:
+                table.create_index(column, **trained)
         except (ValueError, OSError) as error:
             raise UserError(
                 f"index.factory: {factory}: Lance builds no such index ({cause(error)})"
             ) from None
+        table = open_table(str(folder))
     if features.classes:
         table.create_scalar_index("labels", "LABEL_LIST")
     return LanceSearch(open_table(str(folder)), column, ExactSearch(vectors, metric)), training_rows

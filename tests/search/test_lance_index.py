@@ -181,3 +181,24 @@ def test_a_factory_that_is_not_in_lance_is_one_line(features, tmp_path, factory)
         build(features, tmp_path / "x.lance", factory)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "x.lance").exists()
+
+
+@pytest.mark.slow
+def test_through_ray_an_index_of_several_segments_finds_the_same(features, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "200")  # of a machine that is busy
+    ray = pytest.importorskip("ray", reason="ray is not installed")
+    monkeypatch.setattr(lance_table, "_FRAGMENT_ROWS", 500)
+    here = build(features, tmp_path / "here.lance", "IVF8,PQ6")
+    ray.init("local", num_cpus=2, include_dashboard=False, object_store_memory=80 << 20, log_to_driver=False)
+    try:
+        monkeypatch.setenv("RAY_ADDRESS", "auto")
+        there = build(features, tmp_path / "there.lance", "IVF8,PQ6")
+    finally:
+        ray.shutdown()
+    assert [len(index.segments) for index in there.table.describe_indices() if "PQ" in index.index_type] == [
+        2
+    ]
+    queries = np.asarray(features.layer("fc7")[:50])
+    for search in (here, there):
+        search.apply({"nprobe": 2, "shortlist": 1})
+    np.testing.assert_array_equal(here.search(queries, 10), there.search(queries, 10))
