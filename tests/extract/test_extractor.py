@@ -106,7 +106,9 @@ def test_a_new_layer_computes_that_layer_only(base: Path) -> None:
     first = RowCache(base / "cache").rows(key_of("early")).shards
     outcome, _ = run(base, manifest, nodes={"early": 40, "late": 7})
     assert outcome.computed == 40
-    assert [s.where for s in RowCache(base / "cache").rows(key_of("early")).shards] == [s.where for s in first]
+    assert [s.where for s in RowCache(base / "cache").rows(key_of("early")).shards] == [
+        s.where for s in first
+    ]
     assert rows_in(base, "late") == 40
 
 
@@ -304,3 +306,42 @@ def test_a_value_that_is_not_finite_is_refused_and_named(base: Path) -> None:
             network=Overflowing({"late": 7}),
             key=lambda node: key_of(node, "float16"),
         )
+
+
+def test_rows_of_two_kinds_of_device_are_mixed_only_if_it_is_said(base: Path) -> None:
+    names = [f"{number:06d}.png" for number in range(40)]
+    run(base, manifest_of(base / "images", names[:30]))
+    other = PixelNetwork({"early": 40, "late": 7})
+    other.device_kind = "other pixels"
+    manifest = manifest_of(base / "images", names)
+    with pytest.raises(UserError, match=r"by other pixels and by pixels.*extract\.mixed: true"):
+        run(base, manifest, network=other)
+    assert rows_in(base) == 30
+    outcome, _ = run(base, manifest, network=other, mixed=True)
+    assert outcome.computed == 10
+    with pytest.raises(
+        UserError, match=r"extract\.mixed: true"
+    ):  # nothing is missing, and nothing is published
+        run(base, manifest)
+
+
+def test_rows_of_before_shards_named_a_device_go_with_any(base: Path) -> None:
+    names = [f"{number:06d}.png" for number in range(40)]
+    network = PixelNetwork({"early": 40, "late": 7})
+    network.device_kind = ""
+    run(base, manifest_of(base / "images", names[:30]), network=network)
+    outcome, _ = run(base, manifest_of(base / "images", names))
+    assert outcome.computed == 10
+
+
+def test_what_others_are_at_is_left_to_them_by_one_that_does_not_wait(base: Path) -> None:
+    manifest = manifest_of(base / "images")
+    nodes = {"early": 40, "late": 7}
+    job = Job("pixels", {node: key_of(node) for node in nodes}, [manifest], base / "images", "small")
+    settings = Extract(cache=str(base / "cache"), workers=0, batch_size=16)
+    work = job.work(settings, PREPROCESS, lambda: PixelNetwork(nodes), Project(base))
+    with RowCache(base / "cache").writer() as other, RowCache(base / "cache").writer() as writer:
+        stored = {layer: other.rows(key) for layer, key in work.keys.items()}
+        other.claim(stored, job.images.digests, 25)
+        _, outcome = extractor.compute_missing(writer, job.images, work, waits=False)
+    assert (outcome.computed, outcome.left) == (15, 25)
