@@ -34,6 +34,11 @@ class Labels:
         return cls(parts[0] if len(parts) == 1 else scipy.sparse.vstack(parts, format="csr"))
 
     @classmethod
+    def taken(cls, labels: Labels | np.ndarray) -> Labels:
+        """Such labels as they are, or of an array."""
+        return labels if isinstance(labels, Labels) else cls.dense(labels)
+
+    @classmethod
     def stacked(cls, parts: Sequence[Labels]) -> Labels:
         """The rows of all, one after another."""
         import scipy.sparse
@@ -79,6 +84,15 @@ class Labels:
         """How many images have this label, 1 or 0, for each class: (C,) int64."""
         entries = self._entries
         return np.bincount(entries.indices[entries.data == label + 1], minlength=self.shape[1])
+
+    def present(self) -> scipy.sparse.csr_array:
+        """(N, C) float32: 1 where an image shows a class."""
+        return (self._entries == 2).astype(np.float32)
+
+    def images_of_classes(self) -> list[np.ndarray]:
+        """The rows of the images that show each class, ascending."""
+        by_class = self.present().tocsc()
+        return np.split(by_class.indices, by_class.indptr[1:-1]) if self.shape[1] else []
 
     def shown(self) -> np.ndarray:
         """Which images show any class: (N,) bool."""

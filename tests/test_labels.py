@@ -24,6 +24,15 @@ def test_the_dense_array_comes_back(dense):
 
 
 @given(DENSE)
+def test_what_is_present_is_what_the_array_says(dense):
+    labels = Labels.taken(dense)
+    assert Labels.taken(labels) is labels
+    np.testing.assert_array_equal(labels.present().toarray(), (dense == 1).astype(np.float32))
+    for rows, column in zip(labels.images_of_classes(), dense.T, strict=True):
+        assert rows.tolist() == np.flatnonzero(column == 1).tolist()
+
+
+@given(DENSE)
 def test_of_places_it_is_the_same_as_of_the_array(dense):
     rows, columns = np.nonzero(dense >= 0)
     order = np.random.default_rng(0).permutation(len(rows))

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from ..errors import UserError
 from ..files.csv_file import decimals, write_csv
 from ..files.hints import some_of
+from ..labels import Labels
 from ..measures.bootstrap import bootstrap_counts
 from ..measures.jaccard_at import JaccardAt
 from ..measures.mean_average_precision_at import MeanAveragePrecisionAt
@@ -31,11 +33,11 @@ _BLOCK = 64  # resamples at a time
 
 @dataclasses.dataclass(frozen=True)
 class QueryGroup:
-    """Queries whose mean is reported: those of a class, or others; `members` is (N,) bool."""
+    """Queries whose mean is reported: those of a class, or others; `rows` are theirs, ascending."""
 
     name: str
     is_class: bool
-    members: np.ndarray
+    rows: np.ndarray
 
 
 def measure_retrieval(
@@ -66,20 +68,21 @@ def measure_retrieval(
         gaps = (f"{split} has only {len(features)} image: there is no other to find",)
         return RetrievalResult(split=split, metric=metric, layers=layers, gaps=gaps)
 
-    chosen = choose_queries(features.labels, features.classes, asked.queries, asked.seed)
-    measures, unmeasured = _measures(features, asked.k, depth)
-    groups = query_groups(features.labels, features.classes)
+    labels = Labels.dense(features.labels)
+    chosen = choose_queries(labels, features.classes, asked.queries, asked.seed)
+    measures, unmeasured = _measures(features, labels, asked.k, depth)
+    groups = query_groups(labels, features.classes)
     shown: list[dict[str, tuple[Near, ...]]] = [{} for _ in chosen]
     measured: list[MeasuredGroup] = []
     for layer, graph in graphs.items():
         rows, distances = graph.nearest(split, split)
         for (query, _), found in zip(chosen, shown, strict=True):
             found[layer] = _near(features, rows[query, : asked.k], distances[query])
-        of_queries = measure_queries(features.labels, rows, measures)
+        of_queries = measure_queries(labels, rows, measures)
         measured += summarize(layer, of_queries, groups, asked.bootstrap, asked.seed)
     lacking = {str(measure) for measure in measures} - {row.measure for row in measured}
     gaps = (
-        *_gaps_of_queries(features, asked, len(chosen)),
+        *_gaps_of_queries(features, labels, asked, len(chosen)),
         *unmeasured,
         *(f"{name}: no two images of {split} share a class" for name in sorted(lacking)),
         *(sentence for graph in graphs.values() for sentence in how_searched(graph)),
@@ -108,15 +111,19 @@ def check_same_images(files: Sequence[FeatureFile]) -> FeatureFile:
     return files[0]
 
 
-def query_groups(labels: np.ndarray, classes: Sequence[str]) -> list[QueryGroup]:
+def query_groups(labels: Labels | np.ndarray, classes: Sequence[str]) -> list[QueryGroup]:
     """The groups of queries to report: all, with and without person, and each class that is shown."""
-    present = labels == 1
-    groups = [QueryGroup("all", False, np.ones(len(labels), bool))]
+    by_class = Labels.taken(labels).images_of_classes()
+    every = np.arange(len(labels))
+    groups = [QueryGroup("all", False, every)]
     if "person" in classes:
-        person = present[:, classes.index("person")]
-        groups += [QueryGroup("with person", False, person), QueryGroup("without person", False, ~person)]
-    groups += [QueryGroup(name, True, present[:, column]) for column, name in enumerate(classes)]
-    return [group for group in groups if group.members.any()]
+        person = by_class[classes.index("person")]
+        groups += [
+            QueryGroup("with person", False, person),
+            QueryGroup("without person", False, np.delete(every, person)),
+        ]
+    groups += [QueryGroup(name, True, rows) for name, rows in zip(classes, by_class, strict=False)]
+    return [group for group in groups if len(group.rows)]
 
 
 def summarize(
@@ -148,16 +155,13 @@ def summarize(
         (group, name, counted)
         for group in groups
         for name, (values, _) in measured.items()
-        if (counted := group.members & ~np.isnan(values)).any()
+        if len(counted := group.rows[~np.isnan(values[group.rows])])
     ]
     if not cases:
         return []
-    weights = np.array([counted for _, _, counted in cases], np.float64)
-    weighed = np.array([np.where(counted, measured[name][0], 0) for _, name, counted in cases])
-    draws = bootstrap_counts(weights.shape[1], resamples, seed)
-    blocks = [draws[:, start : start + _BLOCK].astype(np.float64) for start in range(0, resamples, _BLOCK)]
-    sums = np.hstack([weighed @ block for block in blocks])
-    sizes = np.hstack([weights @ block for block in blocks])
+    sums, sizes = _resampled(
+        [counted for *_, counted in cases], [measured[name][0] for _, name, _ in cases], resamples, seed
+    )
     rows = []
     for (group, name, counted), total, size in zip(cases, sums, sizes, strict=True):
         values, chance = (each[counted] for each in measured[name])
@@ -177,6 +181,24 @@ def summarize(
             )
         )
     return rows
+
+
+def _resampled(
+    rows: Sequence[np.ndarray], values: Sequence[np.ndarray], resamples: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of some rows of some (N,) values their sum, and how many they are, in each resample: (n, B) each."""
+    total = len(values[0])
+    shape = (len(rows), total)
+    bounds = np.cumsum([0, *map(len, rows)])
+    columns = np.concatenate(rows)
+    taken = np.concatenate([each[own] for each, own in zip(values, rows, strict=True)])
+    # a thousand classes of one image in a thousand are sparse
+    weighed = sparse.csr_array((taken, columns, bounds), shape)
+    weights = sparse.csr_array((np.ones(len(columns)), columns, bounds), shape)
+    draws = bootstrap_counts(total, resamples, seed)
+    blocks = (draws[:, start : start + _BLOCK].astype(np.float64) for start in range(0, resamples, _BLOCK))
+    sums, sizes = zip(*((weighed @ block, weights @ block) for block in blocks), strict=True)
+    return np.hstack(sums), np.hstack(sizes)
 
 
 def write_retrieval(result: RetrievalResult, path: Path | str) -> None:
@@ -210,9 +232,11 @@ def _near(features: FeatureFile, rows: np.ndarray, distances: np.ndarray) -> tup
     )
 
 
-def _measures(features: FeatureFile, k: int, depth: int) -> tuple[list[RetrievalMeasure], list[str]]:
+def _measures(
+    features: FeatureFile, labels: Labels, k: int, depth: int
+) -> tuple[list[RetrievalMeasure], list[str]]:
     """What can be measured, and what cannot."""
-    if not (features.labels == 1).any():
+    if not labels.shown().any():
         return [], [f"no image of {features.split} shows a class: what is found cannot be measured"]
     wanted = [PrecisionAt(k), MeanAveragePrecisionAt(k), JaccardAt(k), NDCG(100)]
     possible = [measure for measure in wanted if measure.depth(len(features)) <= depth]
@@ -224,8 +248,8 @@ def _measures(features: FeatureFile, k: int, depth: int) -> tuple[list[Retrieval
     return possible, gaps
 
 
-def _gaps_of_queries(features: FeatureFile, asked: Neighbors, chosen: int) -> list[str]:
-    shown = (features.labels == 1).any(axis=0)
+def _gaps_of_queries(features: FeatureFile, labels: Labels, asked: Neighbors, chosen: int) -> list[str]:
+    shown = labels.count(1) > 0
     gaps = []
     if chosen < asked.queries:
         kind = "queries of different classes" if shown.any() else "queries"

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from ..files.csv_file import joined, write_csv
+from ..labels import Labels
 from ..results.retrieval import RetrievalResult
 
 _COLUMNS = ["query", "representation", "rank", "id", "distance", "labels", "shares_label"]
 
 
 def choose_queries(
-    labels: np.ndarray, classes: Sequence[str], count: int, seed: int
+    labels: Labels | np.ndarray, classes: Sequence[str], count: int, seed: int
 ) -> list[tuple[int, str | None]]:
     """Draw images of `count` different classes, none of which shows another's class.
 
@@ -24,7 +25,7 @@ def choose_queries(
 
     Parameters
     ----------
-    labels : (N, C) int8
+    labels : Labels, or (N, C) int8
     classes : sequence of C str
     count, seed : int
 
@@ -34,22 +35,22 @@ def choose_queries(
         As many as there are, at most `count`.
     """
     rng = np.random.default_rng(seed)
-    present = labels == 1
-    if not present.any():
+    labels = Labels.taken(labels)
+    if not labels.shown().any():
         rows = rng.choice(len(labels), min(count, len(labels)), replace=False)
         return [(int(row), None) for row in rows]
     chosen: list[tuple[int, str | None]] = []
-    taken = np.zeros(len(classes), bool)
-    sizes = present.sum(axis=1)
-    plainest = [sizes[present[:, column]].min(initial=len(classes)) for column in range(len(classes))]
+    images_of, sizes = labels.images_of_classes(), labels.present().sum(axis=1)
+    plainest = [sizes[rows].min(initial=len(classes)) for rows in images_of]
+    taken = np.zeros(len(labels), bool)  # images that show a class that an image was drawn for
     for column in sorted(rng.permutation(len(classes)), key=lambda column: plainest[column]):
-        candidates = np.flatnonzero(present[:, column] & ~present[:, taken].any(axis=1))
+        candidates = images_of[column][~taken[images_of[column]]]
         shown_before = [row for row, _ in chosen]
-        if present[shown_before, column].any() or not len(candidates):
+        if np.isin(shown_before, images_of[column]).any() or not len(candidates):
             continue
         plain = candidates[sizes[candidates] == sizes[candidates].min()]
         chosen.append((int(rng.choice(plain)), classes[column]))
-        taken[column] = True
+        taken[images_of[column]] = True
         if len(chosen) == count:
             break
     return chosen

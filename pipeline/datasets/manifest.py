@@ -59,8 +59,7 @@ class Manifest:
     def __post_init__(self) -> None:
         for name in ("ids", "paths"):
             object.__setattr__(self, name, np.asarray(getattr(self, name), TEXT))
-        if not isinstance(self.labels, Labels):
-            object.__setattr__(self, "labels", Labels.dense(np.asarray(self.labels)))
+        object.__setattr__(self, "labels", Labels.taken(self.labels))
 
     def __len__(self) -> int:
         return len(self.ids)

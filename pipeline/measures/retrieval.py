@@ -15,7 +15,10 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-_BLOCK = 512
+from ..labels import Labels
+
+_BLOCK = 512  # queries at a time, and so many values of them
+_VALUES = 1 << 27
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,13 +100,13 @@ class RetrievalMeasure(abc.ABC):
 
 
 def measure_queries(
-    labels: np.ndarray, neighbors: np.ndarray, measures: Sequence[RetrievalMeasure]
+    labels: Labels | np.ndarray, neighbors: np.ndarray, measures: Sequence[RetrievalMeasure]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Every measure of every image as a query against the others.
 
     Parameters
     ----------
-    labels : (N, C) int8
+    labels : Labels, or (N, C) int8
         1 present, -1 absent, 0 only difficult instances.
     neighbors : (N, m) int
         Nearest first, without the query; m is at least the `depth` of every measure.
@@ -115,12 +118,14 @@ def measure_queries(
         (N,) float64 each; NaN where a query has no value: it shows no class, or (for what divides by the
         best that can be found) no other image shares a label with it, or there is no other image.
     """
-    present = (labels == 1).astype(np.float32)
-    total, sizes = len(present), present.sum(axis=1)
+    present = Labels.taken(labels).present()
+    images_of = present.T.tocsr()
+    total, sizes = present.shape[0], present.sum(axis=1)
+    step = max(1, min(_BLOCK, _VALUES // max(1, total)))
     found = {str(measure): (np.full(total, np.nan), np.full(total, np.nan)) for measure in measures}
-    for start in range(0, total if total > 1 else 0, _BLOCK):
-        rows = np.arange(start, min(start + _BLOCK, total))
-        shared = present[rows] @ present.T
+    for start in range(0, total if total > 1 else 0, step):
+        rows = np.arange(start, min(start + step, total))
+        shared = (present[rows] @ images_of).toarray()
         shared[np.arange(len(rows)), rows] = 0
         united = sizes[rows, None] + sizes - shared
         queries = Queries(shared, united, neighbors[rows], sizes[rows] > 0)

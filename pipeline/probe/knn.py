@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..files.hints import some_of
+from ..labels import Labels
 from ..params import Probe as ProbeParams
 from ..results.probe import ProbedClass, TrainedProbe
 from ..search.exact import ExactSearch
@@ -79,9 +80,9 @@ def vote(distances: np.ndarray, labels: np.ndarray, nearest: np.ndarray, tempera
     (n, K) float64 array in [0, 1]
         Where no neighbor has a vote on a class, its share among all rows that do; 0 without any.
     """
-    shows, counts = (labels == 1).astype(np.float64), (labels != 0).astype(np.float64)
-    total = counts.sum(axis=0)
-    unknown = np.divide(shows.sum(axis=0), total, out=np.zeros_like(total), where=total > 0)
+    known = Labels.dense(labels)
+    total = (len(labels) - known.count(0)).astype(np.float64)
+    unknown = np.divide(known.count(1), total, out=np.zeros_like(total), where=total > 0)
     # from the nearest on, so that the largest weight is 1 at any temperature; the shares are the same
     with np.errstate(over="ignore", under="ignore"):
         weights = np.exp((distances[:, :1].astype(np.float64) - distances) / temperature)
@@ -89,8 +90,9 @@ def vote(distances: np.ndarray, labels: np.ndarray, nearest: np.ndarray, tempera
     step = max(_VOTES_BYTES // (8 * max(nearest.shape[1] * labels.shape[1], 1)), 1)
     for start in range(0, len(nearest), step):
         here = slice(start, start + step)
-        showing = np.einsum("nk,nkc->nc", weights[here], shows[nearest[here]])
-        counting = np.einsum("nk,nkc->nc", weights[here], counts[nearest[here]])
+        said = labels[nearest[here]]
+        showing = np.einsum("nk,nkc->nc", weights[here], (said == 1).astype(np.float64))
+        counting = np.einsum("nk,nkc->nc", weights[here], (said != 0).astype(np.float64))
         unasked = np.broadcast_to(unknown, showing.shape).copy()
         shares[here] = np.divide(showing, counting, out=unasked, where=counting > 0)
     return shares
