@@ -28,6 +28,7 @@ def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
     from benchmarks.precision import precision_rows
     from benchmarks.probing import probing_rows
     from benchmarks.publishing import publishing_rows
+    from benchmarks.runners import runner_rows
     from benchmarks.scaling import scaling_rows
     from benchmarks.storage import storage_rows
 
@@ -47,6 +48,7 @@ def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
         "precision": precision_rows,
         "probing": probing_rows,
         "overhead": lambda: overhead_rows(scratch, runs=2),
+        "runners": lambda: runner_rows(scratch),
         "scaling": lambda: scaling_rows(scratch),
     }
 
