@@ -43,15 +43,7 @@ def find_duplicates(
     pixels : {split: {id: number of pixels}}
     """
     found = near_pairs(graph, files, threshold)
-    counts = tuple(
-        PairCount(
-            split_a=pairs.asking.split,
-            split_b=pairs.found.split,
-            pairs=len(pairs),
-            identical_bytes=int(pairs.identical_bytes().sum()),
-        )
-        for pairs in found
-    )
+    counts = tuple(map(_count, found))
     gaps = how_searched(graph)
     gaps += [
         f"{count.where}: {pairs.full} images have more near-duplicates than the {graph.depth} neighbors that "
@@ -81,6 +73,15 @@ def find_duplicates(
         left_out=tuple(out),
         redundant=tuple(redundant(groups, files[0].split, out)),
         gaps=tuple(gaps),
+    )
+
+
+def _count(pairs: NearPairs) -> PairCount:
+    return PairCount(
+        split_a=pairs.asking.split,
+        split_b=pairs.found.split,
+        pairs=len(pairs),
+        identical_bytes=int(pairs.identical_bytes().sum()),
     )
 
 
