@@ -235,6 +235,18 @@ def with_a_link(parts: list[Path]) -> None:
     changed(parts[-1], lambda file: file.__setitem__("more", h5py.ExternalLink("/etc/passwd", "/x")))
 
 
+def with_rows_between_pages(parts: list[Path]) -> None:
+    with h5py.File(parts[-1]) as old:
+        attributes = dict(old.attrs)
+        values = {name: old[name][...] for name in ("rows", "checksums/rows")}
+    with h5py.File(parts[-1], "w", userblock_size=1 << 16) as new:
+        new.attrs.update(attributes)
+        for name, each in values.items():
+            new[name] = each
+        assert new["rows"].id.get_offset() % 4096
+    seal(parts[-1], PART, header=1 << 16)
+
+
 def with_virtual_rows(parts: list[Path]) -> None:
     def change(file: h5py.File) -> None:
         layout = h5py.VirtualLayout(shape := file["rows"].shape, "f4")
@@ -254,7 +266,7 @@ def changed(part: Path, change: Callable[[h5py.File], object]) -> None:
 DAMAGE = [
     missing, truncated, empty, a_link, a_linked_folder, no_folder, a_folder, a_pipe, two_that_changed_places,
     those_of_another_file, a_feature_file, of_another_place, of_another_model, with_other_checksums,
-    with_a_link, with_virtual_rows,
+    with_a_link, with_rows_between_pages, with_virtual_rows,
 ]  # fmt: skip
 
 
