@@ -235,20 +235,25 @@ class WaitingNetwork(LoggingNetwork):
         return super().start(images)
 
 
+def driver(base: Path, folder: Path, pace: float) -> str:
+    """A program that extracts as `through_ray` does."""
+    return f"""
+import sys
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_ray_runner import manifest_of, md5, through_ray
+base, folder = Path({str(base)!r}), Path({str(folder)!r})
+outcome, file = through_ray(base, folder, manifest_of(folder), {pace})
+print(outcome.computed, outcome.workers, md5(file))
+"""
+
+
 def test_two_drivers_at_once_compute_no_row_twice(cluster, images, tmp_path):
     """The second one has a cluster of its own on this machine, which it starts and ends."""
     cluster.fill()
     folder, manifest, expected = images
     (tmp_path / "seen").mkdir()
-    program = f"""
-import sys
-from pathlib import Path
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from test_ray_runner import manifest_of, md5, through_ray
-base, folder = Path({str(tmp_path)!r}), Path({str(folder)!r})
-outcome, file = through_ray(base, folder, manifest_of(folder), 0.4)
-print(outcome.computed, outcome.workers, md5(file))
-"""
+    program = driver(tmp_path, folder, pace=0.4)
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", program], env=environment, text=True, **pipes) as other:
@@ -258,6 +263,25 @@ print(outcome.computed, outcome.workers, md5(file))
     computed, _, found = told.split()
     assert md5(file) == found == expected
     assert outcome.computed + int(computed) == IMAGES
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
+def test_workers_end_with_their_driver_and_what_they_stored_is_kept(cluster, images, tmp_path, sign):
+    cluster.fill()
+    folder, manifest, expected = images
+    with subprocess.Popen([sys.executable, "-c", driver(tmp_path, folder, pace=0.3)]) as other:
+        while rows_in(tmp_path) < 64:
+            time.sleep(0.1)
+        other.send_signal(sign)
+    workers = [int(path.stem) for path in (tmp_path / "seen").glob("*.seen")]
+    ended = time.monotonic() + 60
+    while living := [pid for pid in workers if Path(f"/proc/{pid}").exists()]:
+        assert time.monotonic() < ended, f"still there: {living}"
+        time.sleep(0.2)
+    kept = rows_in(tmp_path)
+    outcome, file = through_ray(tmp_path, folder, manifest)
+    assert md5(file) == expected
+    assert outcome.computed == IMAGES - kept
 
 
 def with_a_bad_image(base: Path) -> tuple[Path, Manifest]:
