@@ -68,6 +68,7 @@ class LaidOut:
     kind: Kind
     header_size: int
     places: Mapping[str, _Place]
+    checksums: Mapping[int, np.ndarray]  # of joined datasets, by their offset
 
     def fill(self, stop: threading.Event | None = None) -> dict[str, np.ndarray]:
         """Write the rows, their checksums and the header, and sync; gives the checksums of each dataset.
@@ -77,6 +78,8 @@ class LaidOut:
         stop = stop or threading.Event()
         with self.path.open("r+b") as file, ThreadPoolExecutor(1, "block-writer") as writer:
             sums = {name: _fill(file.fileno(), place, writer, stop) for name, place in self.places.items()}
+            for offset, each in self.checksums.items():
+                _write_all(file.fileno(), each, offset)
             rows = [(p.offset, p.offset + p.nbytes) for p in self.places.values() if p.nbytes]
             write_header(file, self.header_size, rows, self.kind)
             os.fsync(file.fileno())
@@ -126,11 +129,10 @@ def lay_out(
             file.create_group(name)
         for name, table in tables.items():
             places[name] = _place(file, name, table)
-        for name, each in (joined or {}).items():
-            _join(file, name, each)
+        checksums = dict(_join(file, name, each) for name, each in (joined or {}).items())
     with path.open("r+b") as raw:
         take_space(raw.fileno(), raw.seek(0, os.SEEK_END))
-    return LaidOut(path, kind, size, places)
+    return LaidOut(path, kind, size, places, checksums)
 
 
 @contextlib.contextmanager
@@ -151,8 +153,11 @@ def _place(file: h5py.File, name: str, table: Table) -> _Place:
     return _Place(data.id.get_offset() or 0, data.nbytes, sums.id.get_offset() or 0, block_rows, table)
 
 
-def _join(file: h5py.File, name: str, each: Joined) -> None:
-    """A dataset that is made of other files' rows; its checksums are here."""
+def _join(file: h5py.File, name: str, each: Joined) -> tuple[int, np.ndarray]:
+    """Create a dataset that is made of other files' rows; where its checksums belong here, and they.
+
+    HDF5 does not write them: it may not tell of a disk that takes them not.
+    """
     properties, first = h5py.h5p.create(h5py.h5p.DATASET_CREATE), 0
     properties.set_fill_value(np.array(np.nan, each.dtype))
     for part, rows in each.parts:
@@ -164,7 +169,7 @@ def _join(file: h5py.File, name: str, each: Joined) -> None:
     _create(file, name, each.shape, each.dtype, properties)
     block_rows = rows_per_block(each.dtype.itemsize * each.shape[1])
     sums = _allocate_checksums(file, name, len(each.checksums), block_rows)
-    sums.write_direct(np.ascontiguousarray(each.checksums))
+    return sums.id.get_offset() or 0, np.ascontiguousarray(each.checksums)
 
 
 def _allocate_checksums(file: h5py.File, name: str, blocks: int, block_rows: int) -> h5py.Dataset:
