@@ -206,6 +206,8 @@ def _trained(
     width, dtype = vectors.shape[1], vectors.dtype
     index = new_index(width, factory, "ip" if metric == "ip" else "l2")
     inverted: Any = faiss.downcast_index(index)
+    # else a centre of far clusters is short, and nearer than any other to whatever has no centre of its own
+    inverted.cp.spherical = metric == "cosine"
     if code:
         inverted.by_residual = metric != "ip"
     _, rows = train(index, vectors, factory, metric, seed, held_out, device="cpu")
