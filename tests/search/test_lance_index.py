@@ -16,7 +16,7 @@ from pool5.search.exact import ExactSearch
 from pool5.search.faiss_index import build_index
 from pool5.search.faiss_search import IndexSearch
 from pool5.search.index_card import read_card, verify_index
-from pool5.search.lance_index import LanceSearch, build_lance, open_index
+from pool5.search.lance_index import LanceSearch, _trained, build_lance, open_index
 from pool5.search.layer_index import index_layer, index_name
 from pool5.search.quality import sweep
 from pool5.store import lance_table
@@ -202,3 +202,15 @@ def test_through_ray_an_index_of_several_segments_finds_the_same(features, tmp_p
     for search in (here, there):
         search.apply({"nprobe": 2, "shortlist": 1})
     np.testing.assert_array_equal(here.search(queries, 10), there.search(queries, 10))
+
+
+def test_no_list_swallows_the_clusters_that_have_no_centre_of_their_own():
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((200, 128))[rng.integers(0, 200, 4000)]
+    vectors = (vectors + 0.3 * rng.standard_normal(vectors.shape)).astype(np.float32)
+    told, _ = _trained(vectors, "IVF64,Flat", "cosine", 0, None)
+    lengths = np.linalg.norm(told["ivf_centroids"], axis=1)
+    np.testing.assert_allclose(lengths, 1, atol=1e-5)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    nearest = (unit @ told["ivf_centroids"].T).argmax(axis=1)
+    assert np.bincount(nearest, minlength=64).max() < 4000 / 8
