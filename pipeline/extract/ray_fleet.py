@@ -6,18 +6,14 @@ import collections
 import contextlib
 import dataclasses
 import logging
-import os
-import re
-import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ..errors import UserError
-from ..machine import cores
 from ..params import Extract
 from .ray_worker import Worker, versions
 from .work import ImageFiles, Work
@@ -27,13 +23,6 @@ _TRIES = 3  # to begin on a node
 _TELL_SECONDS = 30.0
 _PATIENCE_SECONDS = 60.0
 _END_SECONDS = 10.0
-_STORE_BYTES = 128 << 20  # of a cluster of this machine: only a network and lists of images go through it
-_CONNECT_SECONDS = 10.0
-_HOST = re.compile(r"([^/:]+):(\d+)")
-_QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # or it warns that this will come
-}
 _log = logging.getLogger(__name__)
 
 
@@ -63,35 +52,6 @@ class Member:
     def give(self, unit: Unit, images: ImageFiles) -> None:
         """Hand it a unit."""
         self.at_work.append((self.actor.compute.remote(images), unit))
-
-
-@contextlib.contextmanager
-def connected() -> Iterator[None]:
-    """A connection to the cluster at RAY_ADDRESS, or to one of this machine that ends with it."""
-    if ray.is_initialized():
-        yield
-        return
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    address = os.environ.get("RAY_ADDRESS") or "local"
-    own: dict[str, Any] = {
-        "num_cpus": cores(),
-        "include_dashboard": False,
-        "object_store_memory": _STORE_BYTES,
-    }
-    try:
-        if found := _HOST.fullmatch(address):  # ray itself asks for a minute
-            socket.create_connection((found[1], int(found[2])), _CONNECT_SECONDS).close()
-        ray.init(
-            address, log_to_driver=False, logging_level=logging.ERROR, **(own if address == "local" else {})
-        )
-    except Exception as error:  # no less: that is what ray raises where a cluster does not start in time
-        told = (" ".join(str(error).split()) or type(error).__name__)[:300]
-        raise UserError(f"no connection to the Ray cluster at {address}: {told}; see RAY_ADDRESS") from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 class Fleet:

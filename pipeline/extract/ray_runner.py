@@ -19,12 +19,13 @@ import numpy as np
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from ..cluster import connected
 from ..errors import UserError
 from ..files.remote import is_remote
 from ..progress import progress
 from ..store.row_cache import CacheWriter
 from .extractor import Stored, check_kinds, check_there, lacking, rows_of
-from .ray_fleet import Fleet, Member, Unit, check_device, connected, first_of
+from .ray_fleet import Fleet, Member, Unit, check_device, first_of
 from .work import ImageFiles, Outcome, Work, rounded_batch
 
 _UNIT_SECONDS = 60.0

@@ -27,8 +27,8 @@ _WEB = ("http", "https")
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "http": "http", "https": "http"}
 READERS = 16  # files that one process reads at once
 _CONNECT_SECONDS, _READ_SECONDS = 10, 30  # without a byte
-# tries, after some seconds that are doubled at each: about eight for what a user waits for, and half a minute on
-# the way, in which a server may be started again
+# tries, after some seconds that are doubled at each: about eight for what a user waits for, and half a minute
+# on the way, in which a server may be started again
 _FIRST_TRIES, _TRIES, _WAIT = 5, 7, 0.5
 _BLOCK, _BLOCKS = 1 << 22, 16  # of a file that is read here and there
 _opened: dict[tuple[str, int], Any] = {}  # by process: a fork must not go on with its parent's connections

@@ -1,4 +1,4 @@
-"""A row cache in a bucket: the bytes are those of a cache in a folder, and faults of the server lose nothing."""
+"""A row cache in a bucket: the bytes are those of one in a folder, and faults of the server lose nothing."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_server_that_stops_for_good_ends_the_run_with_one_line_and_nothing_sto
     monkeypatch.undo()
     for name, value in bucket.settings.items():
         monkeypatch.setenv(name, value)
-    outcome, path = run(base, manifest, cache=f"{bucket}/rows", nodes=NODES)
+    _, path = run(base, manifest, cache=f"{bucket}/rows", nodes=NODES)
     _, expected = run(base, manifest, out="here")
     assert md5(path) == md5(expected)
 
