@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import hashlib
-import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -18,7 +14,6 @@ import numpy as np
 
 from benchmarks.contest import DIFFERENT, Peer, PeerFailedError, Row, contest
 
-_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of Linux: what a child leaves behind is ours, and so its CPU time
 _SIDE = 128  # pixels
 
 
@@ -26,20 +21,15 @@ def runner_rows(scratch: Path, images: int = 5000, runs: int = 3) -> list[Row]:
     """A whole extraction in a process of its own, its cluster's start and end included."""
     folder = scratch / "runners"
     _make_project(folder, images)
-    seconds: dict[str, list[float]] = {"ray": [], "local": []}
 
     def run(runner: str) -> tuple[float, str]:
         shutil.rmtree(folder / "cache", ignore_errors=True)
         shutil.rmtree(folder / "data/features", ignore_errors=True)
-        wall, cpu = _in_a_process(folder, runner)
-        seconds[runner].append(cpu)
-        return wall, hashlib.md5((folder / "data/features/net/test.h5").read_bytes()).hexdigest()
+        seconds = _in_a_process(folder, runner)
+        return seconds, hashlib.md5((folder / "data/features/net/test.h5").read_bytes()).hexdigest()
 
     def check(ours: str, theirs: str) -> str:
-        same = "the feature files are equal to the byte" if ours == theirs else f"{DIFFERENT}other bytes"
-        cpu = {name: float(np.median(found)) for name, found in seconds.items()}
-        ratio = cpu["ray"] / cpu["local"]
-        return f"{same}; CPU seconds {cpu['ray']:.0f} and {cpu['local']:.0f}, a ratio of {ratio:.3f}"
+        return "the feature files are equal to the byte" if ours == theirs else f"{DIFFERENT}other bytes"
 
     peer = Peer(
         "runner: local (limit)",
@@ -86,31 +76,14 @@ def _make_project(folder: Path, images: int) -> None:
     store_start("net", start, Project(folder).model("net"))
 
 
-def _in_a_process(folder: Path, runner: str) -> tuple[float, float]:
-    """(seconds, CPU seconds) of an extraction and of all that it starts, also of what outlives it."""
-    command = [sys.executable, "-m", "benchmarks.runners", "measure", str(folder), runner]
+def _in_a_process(folder: Path, runner: str) -> float:
+    """Seconds of an extraction, from its process's start to its end."""
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "benchmarks.runners", str(folder), runner]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise PeerFailedError(done.stderr.strip().split("\n")[-1][:200])
-    wall, cpu = map(float, done.stdout.split()[-2:])
-    return wall, cpu
-
-
-def _measure(folder: Path, runner: str) -> None:
-    """In a process that has no other children: it waits for all of them."""
-    ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
-    began = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "benchmarks.runners", "extract", str(folder), runner], check=True)
-    wall = time.perf_counter() - began
-    with contextlib.suppress(ChildProcessError):
-        while True:
-            os.wait()
-    print(wall, _children_cpu())
-
-
-def _children_cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return time.perf_counter() - began
 
 
 def _extract(folder: Path, runner: str) -> None:
@@ -124,4 +97,4 @@ def _extract(folder: Path, runner: str) -> None:
 
 
 if __name__ == "__main__":
-    {"measure": _measure, "extract": _extract}[sys.argv[1]](Path(sys.argv[2]), sys.argv[3])
+    _extract(Path(sys.argv[1]), sys.argv[2])

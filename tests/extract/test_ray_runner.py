@@ -76,9 +76,9 @@ class Nodes:
     def add(self) -> None:
         self.nodes.append(patiently(lambda: self.cluster.add_node(num_cpus=1, object_store_memory=_STORE)))
 
-    def kill(self) -> None:
+    def kill(self, place: int = 0) -> None:
         """SIGKILL to a node's raylet and to all that it started."""
-        node = self.nodes.pop(0)
+        node = self.nodes.pop(place)
         [raylet] = node.all_processes["raylet"]
         for pid in [raylet.process.pid, *descendants(raylet.process.pid)]:
             with contextlib.suppress(ProcessLookupError):
@@ -207,12 +207,17 @@ def test_a_node_that_joins_on_the_way_takes_part(cluster, images, tmp_path, monk
         while rows_in(tmp_path) < 64:
             time.sleep(0.1)
         cluster.add()
+        done.wait()
+        cluster.kill(-1)  # it would end with the thread that started it
 
+    done = threading.Event()
     joiner = threading.Thread(target=join)
     joiner.start()
-    outcome, file = through_ray(
-        tmp_path, folder, manifest, network=functools.partial(_waits, tmp_path / "seen")
-    )
+    network = functools.partial(_waits, tmp_path / "seen")
+    try:
+        outcome, file = through_ray(tmp_path, folder, manifest, network=network)
+    finally:
+        done.set()
     joiner.join()
     assert md5(file) == expected
     assert (outcome.computed, outcome.workers) == (IMAGES, 2)
