@@ -19,10 +19,10 @@ import numpy as np
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from ..cluster import connected
 from ..errors import UserError
 from ..files.remote import is_remote
 from ..progress import progress
+from ..ray_cluster import connected
 from ..store.row_cache import CacheWriter
 from .extractor import Stored, check_kinds, check_there, lacking, rows_of
 from .ray_fleet import Fleet, Member, Unit, check_device, first_of

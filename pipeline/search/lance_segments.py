@@ -24,7 +24,7 @@ def index_through_ray(table: Any, column: str, asked: dict[str, Any]) -> None:
     """
     import ray
 
-    from ..cluster import connected
+    from ..ray_cluster import connected
 
     with connected():
         parts = np.array_split(
