@@ -9,6 +9,7 @@ import numpy as np
 from .row_shard import Table, sort_key
 
 _MOST_RUNS = 16
+_WORD = np.uint64(64)
 _Halves = tuple[np.ndarray, np.ndarray]
 _Run = tuple[np.ndarray, np.ndarray, np.ndarray]  # high, low, (n, 2) place; sorted by high, then low
 
@@ -31,9 +32,10 @@ class RowIndex:
             order = np.lexsort((low, high))
             self._wanted = high[order], low[order]
             # most digests of a large cache are told to be no one's by their first bits, which costs a tenth
-            self._shift = np.uint64(64 - min(max(len(high), 1).bit_length() + 4, 27))
-            self._first_bits = np.zeros(1 << (64 - int(self._shift)), bool)
-            self._first_bits[high >> self._shift] = True
+            self._bits = np.uint64(min(max(len(high), 1).bit_length() + 5, 27))
+            first_bits = np.zeros(1 << int(self._bits), bool)
+            first_bits[high >> (_WORD - self._bits)] = True
+            self._first_bits = np.packbits(first_bits, bitorder="little")  # eight times nearer the processor
         self._runs: list[_Run] = []
 
     def add(self, tables: Iterable[tuple[int, Table]]) -> None:
@@ -82,10 +84,16 @@ class RowIndex:
         high, low = sort_key(table.digests)
         kept = np.arange(len(high))
         if self._wanted is not None:
-            may_be = np.flatnonzero(self._first_bits[high >> self._shift])
+            may_be = self._may_be_wanted(high)
             kept = may_be[_members((high[may_be], low[may_be]), self._wanted)]
         place = np.column_stack([np.full(len(kept), number), table.rows[kept]])
         return high[kept], low[kept], place
+
+    def _may_be_wanted(self, high: np.ndarray) -> np.ndarray:
+        """Positions of digests whose first bits are those of a wanted one."""
+        first = high >> (_WORD - self._bits)
+        byte = self._first_bits[first >> np.uint64(3)]
+        return np.flatnonzero(byte >> (first & np.uint64(7)).astype(np.uint8) & 1)
 
 
 def _merged(parts: list[_Run]) -> _Run:
