@@ -56,6 +56,8 @@ def download_devkit(root: Path | str, archives: Sequence[Archive], downloads: Pa
 
 
 def _unpack(path: Path, into: Path) -> None:
+    if not hasattr(tarfile, "data_filter"):
+        raise UserError(f"{path}: unpacking it safely needs Python 3.11.4 or newer; or unpack it yourself")
     _log.info("unpacking %s", path)
     try:
         with tarfile.open(path) as tar:

@@ -95,7 +95,7 @@ def check_kinds(stored: Mapping[Layer, StoredRows], kind: str = "") -> None:
         Of the device that is to add to them.
     """
     for layer, rows in stored.items():
-        if len(kinds := {kind, *rows.devices()} - {""}) > 1:
+        if len(kinds := {kind, *rows.kinds()} - {""}) > 1:
             raise UserError(
                 f"{rows.folder}: rows of {layer} by {' and by '.join(sorted(kinds))}, which may differ in "
                 "their last bits; go on where they were computed, or set extract.mixed: true"

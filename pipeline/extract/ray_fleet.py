@@ -91,7 +91,8 @@ class Fleet:
             return []
         self._looked = now
         nodes = {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
-        lost = [unit for member in self.members if member.node not in nodes for unit in self.lose(member)]
+        gone = [member for member in self.members if member.node not in nodes]
+        lost = [unit for member in gone for unit in self.lose(member)]
         for node, resources in nodes.items():
             if node not in self._left_out:
                 there = sum(member.node == node for member in self.members)

@@ -54,7 +54,7 @@ def compute_through_ray(writer: CacheWriter, images: ImageFiles, work: Work) -> 
     outcome = Outcome()
     missing = lacking(stored, images.digests)
     if len(missing):
-        kinds = {kind for rows in stored.values() for kind in rows.devices()} - {""}
+        kinds = {kind for rows in stored.values() for kind in rows.kinds()}
         if not work.extract.mixed:
             check_kinds(stored)
         with (

@@ -88,14 +88,18 @@ class LanceSearch(ApproximateSearch):
         probe = {"minimum_nprobes" if classes else "nprobes": self.setting.get("nprobe", 1)}
         nearest = {"column": self.column, "q": np.asarray(queries), "k": count, **probe}
         told: list[Any] = []
-        answer = self.table.scanner(
-            columns=["_rowaddr"],
-            nearest=nearest | {"metric": _DISTANCE[self.exact.metric]},
-            filter=_showing(classes),
-            prefilter=True,
-            disable_scoring_autoprojection=True,
-            scan_stats_callback=told.append,
-        ).to_table()
+        try:
+            answer = self.table.scanner(
+                columns=["_rowaddr"],
+                nearest=nearest | {"metric": _DISTANCE[self.exact.metric]},
+                filter=_showing(classes),
+                prefilter=True,
+                disable_scoring_autoprojection=True,
+                scan_stats_callback=told.append,
+            ).to_table()
+        except OSError as error:
+            damaged = f"{self.table.uri}: damaged ({cause(error)})"
+            raise UserError(damaged, rerun="index", force=True) from None
         return self._rows(answer, len(queries), count), told[0]
 
     def _rows(self, answer: pa.Table, queries: int, count: int) -> np.ndarray:
@@ -176,7 +180,10 @@ def open_index(path: Path | str, features: FeatureFile, layer: str, exact: Exact
     table = open_table(str(path))
     if table is None or table.count_rows() != len(features):
         raise UserError(f"{path}: damaged: Lance finds no table of its rows there", rerun="index", force=True)
-    return LanceSearch(table, column_of(features.model, layer), exact, card.search)
+    try:
+        return LanceSearch(table, column_of(features.model, layer), exact, card.search)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: damaged ({cause(error)})", rerun="index", force=True) from None
 
 
 def parts_of(factory: str) -> tuple[int, int]:

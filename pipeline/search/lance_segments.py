@@ -22,7 +22,13 @@ def index_through_ray(table: Any, column: str, asked: dict[str, Any]) -> None:
     UserError
         If there is no connection to the cluster, or one of its machines does not see the table's folder.
     """
-    import ray
+    try:
+        import ray
+    except ModuleNotFoundError:
+        raise UserError(
+            "index.engine: lance: RAY_ADDRESS is set and ray is not installed; run pip install "
+            "'pool5[lance,ray]', or unset RAY_ADDRESS"
+        ) from None
 
     from ..ray_cluster import connected
 
@@ -34,8 +40,9 @@ def index_through_ray(table: Any, column: str, asked: dict[str, Any]) -> None:
         segment, told = ray.remote(_segment), ray.put(asked)
         try:
             built = ray.get([segment.remote(table.uri, column, part.tolist(), told) for part in parts])
-        except ray.exceptions.RayTaskError as error:
-            why = cause(error.cause) if isinstance(error.cause, Exception) else "a task failed"
+        except ray.exceptions.RayError as error:
+            inner = getattr(error, "cause", None)
+            why = cause(inner if isinstance(inner, Exception) else error)
             raise UserError(
                 f"{table.uri}: Ray's workers cannot index it ({why}); all must see this folder: without "
                 "RAY_ADDRESS it is indexed here"

@@ -122,7 +122,8 @@ def lance_module() -> Any:
 
 def cause(error: Exception) -> str:
     """What Lance says in a line, without the places in its source."""
-    return re.sub(r", /\S+\.rs:\d+:\d+", "", str(error).strip()).splitlines()[0]
+    lines = re.sub(r", /\S+\.rs:\d+:\d+", "", str(error).strip()).splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _storage_options(uri: str) -> dict[str, str]:

@@ -60,6 +60,7 @@ class StoredRows:
         self._seen: set[tuple[int, str]] = set()
         self._damaged: list[tuple[tuple[int, str], str]] = []
         self._used: set[int] = set()
+        self._wanted = wanted
         self._index = RowIndex(wanted)
         self.refresh()
 
@@ -148,6 +149,13 @@ class StoredRows:
         for number, rows in self._index.rows_of().items():
             counts[self._shards[number].device] += rows
         return counts
+
+    def kinds(self) -> set[str]:
+        """The kinds of device, as far as known, that computed what `find` takes of the wanted images."""
+        if self._wanted is None:
+            return set(self.devices()) - {""}
+        numbers = np.unique(self.find(self._wanted)[:, 0]).tolist()
+        return {self._shards[number].device for number in numbers if number >= 0} - {""}
 
     @property
     def width(self) -> int | None:
@@ -372,7 +380,9 @@ class CacheWriter:
     ) -> np.ndarray:
         """Which of the claimed images another writer has claimed at the same moment, and sooner."""
         folder, _, name = claim.rpartition("/")
-        own = self._store.files(folder)[name].used, claim
+        if (mine := self._store.files(folder).get(name)) is None:  # taken for dead, and swept: claim again
+            return np.ones(len(digests), bool)
+        own = mine.used, claim
         sooner = [
             named for other, used, named in self._others() if other not in known and (used, other) < own
         ]

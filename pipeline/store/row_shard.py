@@ -28,6 +28,7 @@ _FIRST_LINE = re.compile(rb"pool5-rows ([12]) ([0-9]+)\n")
 _PAGE = 4096
 _DIGEST_BYTES = 32
 _AT_ONCE = 1 << 20  # bytes: the head and the digests of most shards
+_FAR = 64 << 10  # bytes between two rows from which they are read apart
 _MOST_READ = 16 << 20  # bytes of rows at a time
 _NAMES = {
     1: ("digests_checksum", "key", "length", "rows_sha256", "width"),
@@ -110,9 +111,15 @@ class Shard:
         for start, stop in self._spans(np.unique(rows // self.block_rows)):
             here = np.flatnonzero((rows >= start) & (rows < stop))
             blocks = slice(start // self.block_rows, -(-stop // self.block_rows))
-            if self._sound[blocks].all():  # then no more is read than is asked for
-                start, stop = int(rows[here].min()), int(rows[here].max()) + 1
-            taken[here] = self._read(start, stop)[rows[here] - start]
+            if not self._sound[blocks].all():
+                taken[here] = self._read(start, stop)[rows[here] - start]
+                continue
+            # what has been checked is read row by row where rows lie far apart
+            here = here[np.argsort(rows[here], kind="stable")]
+            far = np.diff(rows[here]) * self._row_bytes > _FAR
+            for run in np.split(here, np.flatnonzero(far) + 1):
+                first, last = int(rows[run[0]]), int(rows[run[-1]]) + 1
+                taken[run] = self._read(first, last)[rows[run] - first]
         return taken
 
     def is_intact(self) -> bool:

@@ -28,7 +28,7 @@ from ..files.remote import (
     stat_remote,
     write_remote,
 )
-from ..files.remote_errors import EndsBefore
+from ..files.remote_errors import EndsBefore, Unreachable
 
 Part = bytes | memoryview
 S = TypeVar("S")
@@ -188,6 +188,20 @@ class FolderStore:
             os.utime(self.where(name), None if used is None else (used, used))
 
 
+@contextlib.contextmanager
+def _told(address: str) -> Iterator[None]:
+    """That a server refuses what a row cache needs is a line that says where."""
+    try:
+        yield
+    except (FileNotFoundError, EndsBefore):
+        raise
+    except OSError as error:
+        raise Unreachable(
+            f"{address}: {error.strerror or error}; a row cache must be listed, read and written there: see "
+            "extract.cache and extract.read_also"
+        ) from None
+
+
 class RemoteStore:
     """A bucket, or what else fsspec can write to; every request is tried again where that may help."""
 
@@ -202,38 +216,44 @@ class RemoteStore:
 
     def files(self, folder: str) -> dict[str, Entry]:
         """One listing."""
-        return {name: Entry(*file) for name, file in children_of(self.where(folder)).items() if file}
+        with _told(self.where(folder)):
+            return {name: Entry(*file) for name, file in children_of(self.where(folder)).items() if file}
 
     def folders(self, folder: str) -> list[str]:
         """One listing."""
-        return sorted(name for name, file in children_of(self.where(folder)).items() if file is None)
+        with _told(self.where(folder)):
+            return sorted(name for name, file in children_of(self.where(folder)).items() if file is None)
 
     def stat(self, name: str) -> Entry:
         """One request."""
-        return Entry(stat_remote(self.where(name))[0], 0.0)
+        with _told(self.where(name)):
+            return Entry(stat_remote(self.where(name))[0], 0.0)
 
     def read(self, name: str, start: int, length: int) -> bytes:
         """One request; one more for the size where the file ends before."""
         if not length:
             return b""
-        try:
-            return read_remote(self.where(name), (start, length))
-        except EndsBefore:
-            size = self.stat(name).size
-            left = min(length, size - start)
-            return read_remote(self.where(name), (start, left)) if left > 0 else b""
+        with _told(self.where(name)):
+            try:
+                return read_remote(self.where(name), (start, length))
+            except EndsBefore:
+                left = min(length, self.stat(name).size - start)
+                return read_remote(self.where(name), (start, left)) if left > 0 else b""
 
     def put(self, name: str, parts: Sequence[Part], by: str) -> None:
         """One request, or several for what is large, of which the last one makes the file."""
-        write_remote(self.where(name), b"".join(parts))
+        with _told(self.where(name)):
+            write_remote(self.where(name), b"".join(parts))
 
     def move(self, name: str, new: str) -> None:
         """Copied by the server, and removed."""
-        move_remote(self.where(name), self.where(new))
+        with _told(self.where(name)):
+            move_remote(self.where(name), self.where(new))
 
     def remove(self, name: str) -> None:
         """One request."""
-        remove_remote(self.where(name))
+        with _told(self.where(name)):
+            remove_remote(self.where(name))
 
     def remove_folder(self, folder: str) -> None:
         """Its files: a bucket has no folders."""

@@ -89,3 +89,14 @@ def test_two_runs_on_one_bucket_share_the_work(base: Path, bucket: Bucket) -> No
         thread.join()
     assert 40 <= sum(outcome.computed for outcome, _ in outcomes.values()) <= 56  # a batch at the same moment
     assert len({md5(path) for _, path in outcomes.values()}) == 1
+
+
+@pytest.mark.parametrize(("status", "told"), [(403, "forbidden"), (400, "the server answers 400")])
+def test_a_bucket_that_refuses_is_one_line_that_says_where(base, bucket, monkeypatch, status, told):
+    def refuse(address: str, data: bytes) -> None:
+        error = OSError(0, f"the server answers {status}")
+        raise PermissionError(0, "forbidden") if status == 403 else error
+
+    monkeypatch.setattr(shard_store, "write_remote", refuse)
+    with pytest.raises(Unreachable, match=rf"{bucket}/rows/writers/.*: {told}.*extract.cache"):
+        run(base, manifest_of(base / "images"), cache=f"{bucket}/rows")

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import dataclasses
 import errno
 import fcntl
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -13,12 +15,14 @@ from hypothesis import strategies as st
 
 from pool5.errors import UserError
 from pool5.store.cache_usage import cache_usage, remove_unused, shrink_to
+from pool5.store.checksums import checksum
 from pool5.store.feature_file import FeatureFile
 from pool5.store.feature_writer import FileHead
 from pool5.store.layer_shape import LayerShape
 from pool5.store.publish import publish
 from pool5.store.row_cache import RowCache, is_in
 from pool5.store.row_shard import DamagedShard
+from pool5.store.shard_store import FolderStore
 from pool5.store.verify import shapes_of, shards_of, verify_shape, verify_shard
 from tests.store.filled_cache import (
     KEY,
@@ -327,3 +331,53 @@ def test_what_is_published_has_the_shape_that_the_cache_keeps(tmp_path: Path) ->
     keep(tmp_path, LayerShape((3, 1, 1), "C,H,W"))
     publish(tmp_path / "after.h5", head, {"fc": RowCache(tmp_path).rows(KEY)})
     assert FeatureFile.open(tmp_path / "after.h5").shape("fc") == LayerShape((3, 1, 1), "C,H,W")
+
+
+def test_rows_in_any_order_are_read_without_what_lies_between(tmp_path: Path, monkeypatch) -> None:
+    wide = dataclasses.replace(KEY, node="wide")
+    rows = np.random.default_rng(0).standard_normal((400, 4096)).astype(np.float32)
+    with RowCache(tmp_path).writer() as writer:
+        writer.add(wide, digests_of(range(400)), rows)
+    stored = RowCache(tmp_path).rows(wide)
+    places = stored.find(digests_of(range(400)))
+    np.testing.assert_array_equal(stored.gather(places), rows)  # which checks every block
+    read = []
+    real = FolderStore.read
+    monkeypatch.setattr(FolderStore, "read", lambda *asked: read.append(asked[-1]) or real(*asked))
+    some = np.random.default_rng(1).permutation(400)[:20]
+    np.testing.assert_array_equal(stored.gather(places[some]), rows[some])
+    assert sum(read) < 2 * 20 * 4 * 4096
+
+
+def test_rows_of_another_kind_that_are_not_taken_do_not_count(tmp_path: Path) -> None:
+    theirs, own = tmp_path / "theirs", tmp_path / "own"
+    for root, numbers, kind in ((own, range(10), "cpu"), (theirs, range(3), "a card")):
+        with RowCache(root).writer() as writer:
+            writer.add(KEY, digests_of(numbers), rows_of(numbers), kind)
+    stored = RowCache(own, [theirs]).rows(KEY, digests_of(range(10)))
+    assert stored.devices() == {"cpu": 10, "a card": 3}
+    assert stored.kinds() == {"cpu"}
+    assert RowCache(own, [theirs]).rows(KEY, digests_of([])).kinds() == set()
+
+
+def test_a_shard_of_version_1_is_read(tmp_path: Path) -> None:
+    digests, rows = digests_of([3, 1, 2]), rows_of([3, 1, 2])
+    fields = {
+        "digests_checksum": checksum(digests.tobytes()).hex(),
+        "key": json.loads(KEY.json()),
+        "length": 3,
+        "rows_sha256": hashlib.sha256(rows.tobytes()).hexdigest(),
+        "width": 3,
+    }
+    body = f"pool5-rows 1 4096\n{json.dumps(fields, sort_keys=True)}\n".encode().ljust(4064, b"\0")
+    folder = tmp_path / "rows" / KEY.hex
+    folder.mkdir(parents=True)
+    data = body + hashlib.sha256(body).digest() + digests.tobytes() + rows.tobytes()
+    (folder / f"{'0' * 16}.rows").write_bytes(data)
+    stored = RowCache(tmp_path).rows(KEY)
+    np.testing.assert_array_equal(stored.gather(stored.find(digests_of([1, 2, 3]))), rows_of([1, 2, 3]))
+    assert (stored.kinds(), stored.find(digests_of([4])).tolist()) == (set(), [[-1, -1]])
+    (folder / f"{'0' * 16}.rows").write_bytes(data[:-1] + b"?")
+    stored = RowCache(tmp_path).rows(KEY)
+    with pytest.raises(DamagedShard):
+        stored.gather(stored.find(digests))
