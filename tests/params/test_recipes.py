@@ -63,6 +63,9 @@ def test_a_setting_that_came_later_changes_what_decides_a_stage_only_where_it_is
     assert "keep" not in decided(SHORT)["tsne"]["tsne"]
     assert "keep" not in decided(SHORT | {"tsne": {"keep": False}})["report"]["tsne"]
     assert decided(SHORT | {"tsne": {"keep": True}})["tsne"]["tsne"]["keep"] is True
+    assert "engine" not in decided(SHORT)["index"]["index"]
+    assert "engine" not in decided(SHORT | {"index": {"engine": "faiss"}})["report"]["index"]
+    assert decided(SHORT | {"index": {"engine": "lance"}})["index"]["index"]["engine"] == "lance"
 
 
 @pytest.mark.parametrize("section", ["extract", "index", "neighbors", "duplicates", "tsne", "probe", "ap"])
