@@ -11,13 +11,12 @@ import faiss
 import numpy as np
 
 from ..errors import UserError
-from ..files.atomic import atomic_write
 from ..params import Metric
 from ..store.feature_file import FeatureFile
 from .exact import ExactSearch
 from .factory import MAX_POINTS_PER_CENTROID, MIN_POINTS_PER_CENTROID, centroid_count
 from .faiss_search import IndexSearch, cause, to_gpu
-from .index_card import IndexCard, check_file, read_card_of, write_card
+from .index_card import check_file, read_card_of
 from .vectors import as_float32, unit_rows
 
 _BLOCK_BYTES = 64 << 20
@@ -124,13 +123,6 @@ def training_sample(
     affordable = max(_TRAINING_BYTES // (4 * width), MIN_POINTS_PER_CENTROID * centroids)
     wanted = min(max(MAX_POINTS_PER_CENTROID * centroids, 10_000), affordable, len(pool))
     return np.sort(np.random.default_rng(seed).choice(pool, wanted, replace=False))
-
-
-def save_index(index: faiss.Index, card: IndexCard, path: Path | str) -> IndexCard:
-    """Write `index` to `path` (.faiss) and its card beside it (.json); returns the card as written."""
-    with atomic_write(path) as temporary:
-        faiss.write_index(index, os.fspath(temporary))
-    return write_card(Path(path), card)
 
 
 def open_index(path: Path | str, features: FeatureFile, layer: str, exact: ExactSearch) -> IndexSearch:

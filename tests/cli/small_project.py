@@ -13,8 +13,8 @@ from PIL import Image
 from pool5.datasets.manifest import Manifest, write_manifest
 from pool5.params import load_params
 from pool5.project import Project
-from pool5.search.faiss_index import build_index, save_index
-from pool5.search.index_card import describe
+from pool5.search.faiss_index import build_index
+from pool5.search.index_card import describe, write_card
 from pool5.store.feature_file import FeatureFile
 
 PARAMS = """
@@ -92,4 +92,7 @@ def make_project(folder: Path) -> None:
         search={"efSearch": 200},
         faiss=faiss.__version__,
     )
-    save_index(index, card, project.index("net/pooled"))
+    path = project.index("net/pooled")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    faiss.write_index(index, str(path))
+    write_card(path, card)

@@ -12,9 +12,9 @@ import pytest
 from pool5.errors import UserError
 from pool5.search import Searcher
 from pool5.search.exact import ExactSearch
-from pool5.search.faiss_index import build_index, open_index, save_index, training_sample
+from pool5.search.faiss_index import build_index, open_index, training_sample
 from pool5.search.faiss_search import IndexSearch, to_gpu
-from pool5.search.index_card import check_file, describe, read_card, verify_index
+from pool5.search.index_card import check_file, describe, read_card, verify_index, write_card
 from pool5.search.quality import sweep
 from pool5.store.feature_file import FeatureFile
 
@@ -34,7 +34,9 @@ def save(features: FeatureFile, layer: str, path: Path, factory: str = "Flat", m
         search={},
         faiss=faiss.__version__,
     )
-    return save_index(index, card, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    faiss.write_index(index, str(path))
+    return write_card(path, card)
 
 
 @pytest.mark.parametrize("metric", ["cosine", "l2", "ip"])
