@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import bucket, fresh, s3_client, web  # noqa: F401 - fixtures
+from tests.servers import bucket, fresh, s3, web  # noqa: F401 - fixtures
 
 ROOT = Path(__file__).resolve().parents[1]
 

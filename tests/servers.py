@@ -149,35 +149,59 @@ def web(fresh: None) -> Iterator[Web]:
         yield served
 
 
+class S3:
+    """The server that speaks S3, on this machine; what it holds outlives a stop.
+
+    Attributes
+    ----------
+    settings : {name: value}
+        Of the environment that leads to it, as a user's would.
+    client : boto3's
+    """
+
+    def __init__(self, server: Any) -> None:
+        import boto3
+
+        self._server = server
+        server.start()
+        host, port = server.get_host_and_port()
+        server._port = port  # the same when it is started again
+        keys = {"aws_access_key_id": "id", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
+        self.client = boto3.session.Session(**keys).client("s3", endpoint_url=f"http://{host}:{port}")
+        self.settings = {
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ACCESS_KEY_ID": "id",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_CONFIG_FILE": "/dev/null",
+            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        }
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Nothing answers in this context."""
+        self._server.stop()
+        try:
+            yield
+        finally:
+            self._server.start()
+
+
 @pytest.fixture(scope="session")
-def s3_client() -> Iterator[Any]:
-    """Of boto3, to an S3 server on this machine."""
+def s3() -> Iterator[S3]:
     pytest.importorskip("s3fs", reason="s3fs is not installed: nothing is read from buckets")
     moto = pytest.importorskip("moto.server", reason="moto is not installed: there is no bucket to read from")
-    import boto3
-
     server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    server.start()
-    host, port = server.get_host_and_port()
-    keys = {"aws_access_key_id": "id", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
-    yield boto3.session.Session(**keys).client("s3", endpoint_url=f"http://{host}:{port}")
+    yield S3(server)
     server.stop()
 
 
 @pytest.fixture
-def bucket(s3_client: Any, fresh: None, monkeypatch: pytest.MonkeyPatch, request: Any) -> Bucket:
-    """A bucket of this test's own; the environment leads to it, as a user's would."""
-    settings = {
-        "AWS_ENDPOINT_URL": s3_client.meta.endpoint_url,
-        "AWS_ACCESS_KEY_ID": "id",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_CONFIG_FILE": "/dev/null",
-        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-    }
-    for name, value in settings.items():
+def bucket(s3: S3, fresh: None, monkeypatch: pytest.MonkeyPatch, request: Any) -> Bucket:
+    """A bucket of this test's own; the environment leads to it."""
+    for name, value in s3.settings.items():
         monkeypatch.setenv(name, value)
-    made = Bucket(s3_client, f"bucket-{abs(hash(request.node.nodeid))}")
-    made.settings = settings
+    made = Bucket(s3.client, f"bucket-{abs(hash(request.node.nodeid))}")
+    made.settings = s3.settings
     return made

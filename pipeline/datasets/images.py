@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import UserError
 from ..files.atomic import write_text
 from ..files.csv_file import write_csv
-from ..files.remote import has_listing, is_remote, stat_remote
+from ..files.remote import FIRST_TRIES, has_listing, is_remote, stat_remote
 from ..params import Dataset
 from ..project import Project
 from ..sample.devkit import draw_devkit
@@ -71,7 +71,7 @@ def _listed(tree: Tree, dataset: Dataset) -> Iterator[tuple[str, int | str, int 
         files = {"": dataset.files} if isinstance(dataset.files, str) else dataset.files or {}
         for path in sorted(set(files.values())):
             try:
-                yield path, *stat_remote(tree.where(path))
+                yield path, *stat_remote(tree.where(path), tries=FIRST_TRIES)
             except OSError as error:
                 raise UserError(f"dataset.files: {tree.where(path)}: {error.strerror or error}") from None
         return

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from ..errors import UserError
 from ..files.hints import counted
-from ..files.remote import has_listing, is_remote, list_remote, open_remote, read_remote
+from ..files.remote import FIRST_TRIES, TRIES, has_listing, is_remote, list_remote, open_remote, read_remote
 from ..images.address import is_taken
 from .tree import Tree
 from .walk import is_aside
@@ -57,18 +57,20 @@ class RemoteTree(Tree):
         return list(self._listing)
 
     def read(self, path: str) -> bytes:  # noqa: D102
+        tries = self._tries()
         self.opened.add(path)
         try:
-            return read_remote(self.where(path))
+            return read_remote(self.where(path), tries=tries)
         except FileNotFoundError:
             raise
         except OSError as error:
             raise self._refused(path, error) from None
 
     def open(self, path: str) -> BinaryIO:  # noqa: D102
+        tries = self._tries()
         self.opened.add(path)
         try:
-            return open_remote(self.where(path))
+            return open_remote(self.where(path), tries=tries)
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -79,6 +81,10 @@ class RemoteTree(Tree):
             return None
         stamp = self._listing.get(path)
         return stamp if stamp and stamp[1] else None
+
+    def _tries(self) -> int:
+        """Few at the first file: somebody has just typed the address."""
+        return TRIES if self.opened else FIRST_TRIES
 
     def _refused(self, path: str, error: OSError) -> UserError:
         return UserError(f"{self.where(path)}: cannot be read ({error.strerror or error})")

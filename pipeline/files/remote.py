@@ -27,9 +27,9 @@ _WEB = ("http", "https")
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "http": "http", "https": "http"}
 READERS = 16  # files that one process reads at once
 _CONNECT_SECONDS, _READ_SECONDS = 10, 30  # without a byte
-# tries, after some seconds that are doubled at each: about eight for what a user waits for, and half a minute
-# on the way, in which a server may be started again
-_FIRST_TRIES, _TRIES, _WAIT = 5, 7, 0.5
+# tries, after some seconds that are doubled at each: about ten for what a user waits for, and more than half
+# a minute on the way, in which a server may be started again
+FIRST_TRIES, TRIES, _WAIT = 5, 7, 0.5
 _BLOCK, _BLOCKS = 1 << 22, 16  # of a file that is read here and there
 _opened: dict[tuple[str, int], Any] = {}  # by process: a fork must not go on with its parent's connections
 T = TypeVar("T")
@@ -55,13 +55,21 @@ def problem_with(address: str) -> str:
     return ""
 
 
-def read_remote(address: str, span: tuple[int, int] | None = None, most: int | None = None) -> bytes:
+def read_remote(
+    address: str,
+    span: tuple[int, int] | None = None,
+    most: int | None = None,
+    *,
+    tries: int = TRIES,
+) -> bytes:
     """The bytes of a file, or `span` (offset, length) of them.
 
     Parameters
     ----------
     most : int, optional
         No more than one byte beyond it is read of a larger file.
+    tries : int
+        Before a server counts as unreachable.
 
     Raises
     ------
@@ -72,7 +80,7 @@ def read_remote(address: str, span: tuple[int, int] | None = None, most: int | N
     start, end = (0, most) if span is None else (span[0], sum(span))
     limits = {} if end is None else {"start": start, "end": end + (span is None)}
     try:
-        data = bytes(_tried(address, lambda files: files.cat_file(address, **limits)))
+        data = bytes(_tried(address, lambda files: files.cat_file(address, **limits), tries))
     except EndsBefore:
         if span is None:  # an empty file has not even its first byte
             return b""
@@ -86,7 +94,7 @@ def read_remote(address: str, span: tuple[int, int] | None = None, most: int | N
     return data
 
 
-def stat_remote(address: str) -> tuple[int, str]:
+def stat_remote(address: str, *, tries: int = TRIES) -> tuple[int, str]:
     """The size of a file, and its etag or, where there is none, when it was changed; '' for neither.
 
     Raises
@@ -95,7 +103,7 @@ def stat_remote(address: str) -> tuple[int, str]:
         If this file cannot be had.
     Unreachable
     """
-    return _stamp(_tried(address, lambda files: files.info(address)))
+    return _stamp(_tried(address, lambda files: files.info(address), tries))
 
 
 def list_remote(root: str) -> dict[str, tuple[int, str]]:
@@ -116,7 +124,7 @@ def list_remote(root: str) -> dict[str, tuple[int, str]]:
             if name.startswith(base) and not name.endswith("/")
         }
 
-    return _tried(root, listed, _FIRST_TRIES)
+    return _tried(root, listed, FIRST_TRIES)
 
 
 def children_of(folder: str) -> dict[str, tuple[int, float] | None]:
@@ -179,8 +187,8 @@ def remove_remote(address: str) -> None:
         _tried(address, lambda files: files.rm_file(address))
 
 
-def open_remote(address: str) -> io.BufferedReader:
-    """A file to seek and read in, of which the blocks last used are kept.
+def open_remote(address: str, *, tries: int = TRIES) -> io.BufferedReader:
+    """A file to seek and read in, of which the blocks last used are kept; `tries` are those to open it.
 
     Raises
     ------
@@ -188,12 +196,12 @@ def open_remote(address: str) -> io.BufferedReader:
         If this file cannot be had.
     Unreachable
     """
-    return io.BufferedReader(_RemoteFile(address))
+    return io.BufferedReader(_RemoteFile(address, tries))
 
 
 class _RemoteFile(io.RawIOBase):
-    def __init__(self, address: str) -> None:
-        self._size = size = stat_remote(address)[0]
+    def __init__(self, address: str, tries: int) -> None:
+        self._size = size = stat_remote(address, tries=tries)[0]
         self._place = 0
 
         @functools.lru_cache(_BLOCKS)
@@ -278,9 +286,8 @@ def _options(scheme: str) -> dict[str, Any]:
     return {"max_concurrency": 1, "config_kwargs": settings}
 
 
-def _tried(address: str, call: Callable[[Any], T], tries: int | None = None) -> T:
+def _tried(address: str, call: Callable[[Any], T], tries: int = TRIES) -> T:
     """What `call` makes of the file system of `address`, again if need be."""
-    tries = _TRIES if tries is None else tries
     files = _file_system(address)
     attempt = 0
     while True:
@@ -295,4 +302,4 @@ def _tried(address: str, call: Callable[[Any], T], tries: int | None = None) -> 
                     f"{address}: {in_words(error)}, at {tries} tries; look at the network and run again: "
                     "what is done is kept"
                 ) from None
-        time.sleep(_WAIT * 2**attempt * random.uniform(0.25, 0.75))
+        time.sleep(_WAIT * 2**attempt * random.uniform(0.5, 1))

@@ -22,7 +22,7 @@ from ..store.lance_table import cause, column_of, open_table, write_table
 from .approximate_search import ApproximateSearch
 from .exact import ExactSearch
 from .index_card import check_file, read_card_of
-from .lance_segments import index_through_ray
+from .lance_segments import index_through_ray, nearest_centres
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -155,7 +155,8 @@ def build_lance(
             if os.environ.get("RAY_ADDRESS"):
                 index_through_ray(table, column, trained)
             else:
-                table.create_index(column, **trained)
+                with nearest_centres():
+                    table.create_index(column, **trained)
         except (ValueError, OSError) as error:
             raise UserError(
                 f"index.factory: {factory}: Lance builds no such index ({cause(error)})"

@@ -6,12 +6,36 @@ would. lance-ray does the same but for that: it trains both itself, without a se
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ..errors import UserError
 from ..store.lance_table import cause, open_table
+
+_THROUGH_A_GRAPH = "LANCE_USE_HNSW_SPEEDUP_INDEXING"
+
+
+@contextlib.contextmanager
+def nearest_centres() -> Iterator[None]:
+    """Have Lance put each vector into the list whose centre is nearest.
+
+    From a million values of all centres on it would look for that centre in a graph, with so little effort
+    that many vectors come into another list: of 2048 lists of 512 values, looked into all, .81 of the nearest
+    were found instead of .99.
+    """
+    before = os.environ.get(_THROUGH_A_GRAPH)
+    os.environ[_THROUGH_A_GRAPH] = "disabled"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_THROUGH_A_GRAPH]
+        else:
+            os.environ[_THROUGH_A_GRAPH] = before
 
 
 def index_through_ray(table: Any, column: str, asked: dict[str, Any]) -> None:
@@ -55,4 +79,5 @@ def _segment(uri: str, column: str, fragments: list[int], asked: dict[str, Any])
     table = open_table(uri)
     if table is None:
         raise FileNotFoundError(f"{uri} is not there")
-    return table.create_index_uncommitted(column, name=f"{column}_idx", fragment_ids=fragments, **asked)
+    with nearest_centres():
+        return table.create_index_uncommitted(column, name=f"{column}_idx", fragment_ids=fragments, **asked)

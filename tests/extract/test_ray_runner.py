@@ -26,12 +26,14 @@ from pool5.errors import UserError
 from pool5.extract.extract_layers import extract_layers
 from pool5.extract.job import Job
 from pool5.extract.work import Network, Outcome
+from pool5.files import remote
 from pool5.images.budget import UnreadableImage
 from pool5.params import Extract, Layer
 from pool5.project import Project
 from pool5.results.extraction import ExtractionResult
 from pool5.results.record import load_record
 from pool5.store.row_cache import RowCache
+from tests.servers import S3
 
 pytest.importorskip("ray", reason="ray is not installed")
 from pool5.extract import ray_runner
@@ -116,8 +118,10 @@ def descendants(pid: int) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Nodes]:
+def cluster(s3: S3) -> Iterator[Nodes]:
     with pytest.MonkeyPatch.context() as patch:
+        for name, value in s3.settings.items():  # a node's credentials are its own
+            patch.setenv(name, value)
         patch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{Path(__file__).parent}")
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         nodes = Nodes()
@@ -144,7 +148,12 @@ def md5(path: Path) -> str:
 
 
 def through_ray(
-    base: Path, folder: Path, manifest: Manifest, pace: float = 0.0, network: object = None, **extract: object
+    base: Path,
+    folder: Path | str,
+    manifest: Manifest,
+    pace: float = 0.0,
+    network: object = None,
+    **extract: object,
 ) -> tuple[Outcome, Path]:
     """Extract on the cluster; what its workers have seen is told in base/seen."""
     (base / "seen").mkdir(exist_ok=True)
@@ -240,6 +249,35 @@ class WaitingNetwork(LoggingNetwork):
         while self.seen >= 64 and not (self.log.parent / "second").exists():
             time.sleep(0.1)
         return super().start(images)
+
+
+def test_images_and_cache_in_a_bucket_whose_server_stops_for_twenty_seconds(
+    cluster, images, tmp_path, s3, bucket, monkeypatch
+):
+    cluster.fill()
+    monkeypatch.setattr(remote, "_WAIT", 0.5)  # as the workers have it
+    folder, manifest, expected = images
+    for path in sorted(folder.glob("*.png")):
+        bucket.put(f"images/{path.name}", path.read_bytes())
+    cache = f"{bucket}/rows"
+    during: list[int] = []
+
+    def stop() -> None:
+        while sum(seen(tmp_path)) < IMAGES / 3:
+            time.sleep(0.1)
+        with s3.stopped():
+            time.sleep(20)
+            during.append(sum(seen(tmp_path)))
+
+    stopper = threading.Thread(target=stop)
+    stopper.start()
+    outcome, file = through_ray(tmp_path, f"{bucket}/images", manifest, pace=0.2, cache=cache)
+    stopper.join()
+    assert during[0] < IMAGES  # it was stopped on the way
+    assert md5(file) == expected
+    assert outcome.computed == IMAGES
+    again, _ = through_ray(tmp_path, f"{bucket}/images", manifest, cache=cache)
+    assert again.computed == 0
 
 
 def driver(base: Path, folder: Path, pace: float) -> str:

@@ -78,10 +78,9 @@ class TestWeb:
 
     def test_an_answer_that_does_not_come_is_not_waited_for_for_ever(self, web, monkeypatch):
         monkeypatch.setattr(remote, "_READ_SECONDS", 0.05)
-        monkeypatch.setattr(remote, "_TRIES", 2)
         web.files["x"], web.seconds = BYTES, 0.5
         with pytest.raises(Unreachable, match=r"/x: no answer in time, at 2 tries"):
-            read_remote(f"{web}/x")
+            read_remote(f"{web}/x", tries=2)
 
     def test_a_server_that_is_not_there_is_told(self, fresh):
         pytest.importorskip("aiohttp")

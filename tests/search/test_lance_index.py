@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from pool5.store import lance_table
 from pool5.store.feature_file import FeatureFile
 
 pytest.importorskip("lance", reason="pylance is not installed: there are no Lance indexes")
+from lance import LanceDataset
 
 FACTORIES = ["Flat", "IVF8,Flat", "IVF8,PQ6"]
 
@@ -70,6 +72,21 @@ def test_the_candidates_and_the_comparisons_are_those_of_faiss(features, tmp_pat
     ):
         assert (ours.setting, ours.compared) == (theirs.setting, theirs.compared)
         assert ours.recall == pytest.approx(theirs.recall, abs=0.01)
+
+
+def test_lance_does_not_look_for_the_nearest_centre_in_a_graph(features, tmp_path, monkeypatch):
+    """It would with many lists, and find .80 of the neighbors among a million where FAISS finds .97."""
+    name = "LANCE_USE_HNSW_SPEEDUP_INDEXING"
+    monkeypatch.setenv(name, "auto")
+    told, create = [], LanceDataset.create_index
+
+    def create_index(self, *args, **kwargs):
+        told.append(os.environ[name])
+        return create(self, *args, **kwargs)
+
+    monkeypatch.setattr(LanceDataset, "create_index", create_index)
+    build(features, tmp_path / "x.lance", "IVF8,PQ6")
+    assert (told, os.environ[name]) == (["disabled"], "auto")
 
 
 def test_a_second_build_finds_the_same_to_the_bit(features, tmp_path):

@@ -10,10 +10,10 @@ import pytest
 
 from pool5.files import remote
 from pool5.store.shard_store import open_store
-from tests.servers import Bucket, bucket, fresh, s3_client
+from tests.servers import Bucket, bucket, fresh, s3
 from tests.store.shard_store_tests import RootTests, ShardStore, ShardStoreTests
 
-__all__ = ["bucket", "fresh", "s3_client"]
+__all__ = ["bucket", "fresh", "s3"]
 
 
 class _Tests(ShardStoreTests, RootTests):
