@@ -78,6 +78,14 @@ class Project:
         return self.feature_folders / model / f"{split}.h5"
 
     @property
+    def derived_folders(self) -> Path:
+        return self._data("derived")
+
+    def derived(self, name: str, split: str) -> Path:
+        """The feature file of a layer that was computed from another one."""
+        return self.derived_folders / name / f"{split}.h5"
+
+    @property
     def neighbor_folders(self) -> Path:
         return self._data("neighbors")
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ..errors import UserError
-from .sections import Columns, Params
+from .sections import Columns, Compare, LabelIssues, Maps, Outliers, Params
 
 # how the work is done, and where the images lie: decides no value, so that a change of it reruns nothing
 HOW = (
@@ -42,6 +42,14 @@ _LATER: dict[str, Any] = {
     "dataset.listing": False,
     "index.engine": "faiss",
     "tsne.keep": False,
+    "compare.of": [],
+    "outliers.of": [],
+    "label_issues.of": [],
+    "maps": msgspec.to_builtins(Maps()),
+    "compare": msgspec.to_builtins(Compare()),
+    "outliers": msgspec.to_builtins(Outliers()),
+    "label_issues": msgspec.to_builtins(LabelIssues()),
+    "derive": {},
 }
 
 

@@ -270,6 +270,54 @@ class Tsne(_Section, frozen=True, kw_only=True):
     keep: bool = False  # place new images into the map that there was
 
 
+class Maps(_Section, frozen=True, kw_only=True):
+    """Further maps beside t-SNE's, one's own points among them, and clusters of images."""
+
+    of: LayerRefs = ()
+    methods: tuple[Literal["pca", "umap", "pacmap"], ...] = ("pca", "umap", "pacmap")
+    points: dict[Name, Text] = {}  # one's own: a CSV of the project with id, x and y
+    clusters: Literal["hdbscan", "kmeans", "none"] = "hdbscan"
+    sample: Count = 1000
+    seed: Seed = 0
+    stability_seeds: Annotated[int, Meta(ge=0)] = 2
+
+
+class Compare(_Section, frozen=True, kw_only=True):
+    """How alike the images lie in two layers, for every pair of layers."""
+
+    of: LayerRefs = ()
+    k: Count = 10  # neighbors of an image that are compared
+    bootstrap: Count = 1000
+    permutations: Count = 200  # of the images of one layer: what independent layers would give
+    seed: Seed = 0
+
+
+class LabelIssues(_Section, frozen=True, kw_only=True):
+    """Labels that are likely missing or wrong, told by probes that did not learn from them."""
+
+    of: tuple[str, ...] = ()  # probes
+    folds: Annotated[int, Meta(ge=2, le=100)] = 5
+    listed: Count = 200  # of each split and kind
+    seed: Seed = 0
+
+
+class Outliers(_Section, frozen=True, kw_only=True):
+    """Images that lie far from all others, that are typical of a class, or that show next to nothing."""
+
+    of: LayerRefs = ()
+    k: Count = 10  # the distance to this neighbor counts
+    listed: Count = 50
+
+
+class Derived(_Section, frozen=True, kw_only=True):
+    """A layer that is computed from a stored one, by steps that are fitted on the training split."""
+
+    of: LayerRef
+    steps: Annotated[
+        tuple[Literal["l2", "center", "whiten"] | dict[Literal["pca"], Count], ...], Meta(min_length=1)
+    ]
+
+
 class Probe(_Section, frozen=True, kw_only=True):
     """A classifier on one stored layer."""
 
@@ -304,6 +352,11 @@ class Params(_Section, frozen=True, kw_only=True):
     neighbors: Neighbors = Neighbors()
     duplicates: Duplicates = Duplicates()
     tsne: Tsne = Tsne()
+    maps: Maps = Maps()
+    compare: Compare = Compare()
+    label_issues: LabelIssues = LabelIssues()
+    outliers: Outliers = Outliers()
+    derive: dict[str, Derived] = {}
     probe: dict[str, Probe] = {}
     ap: Ap = Ap()
 
