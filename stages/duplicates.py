@@ -12,8 +12,8 @@ from ..params import Params, load_params, split_reference
 from ..project import Project
 from ..results.duplicates import DuplicatesResult
 from ..results.record import save_record, tell_gaps
-from ..store.feature_file import FeatureFile
 from ..store.neighbor_file import graph_name
+from ..store.open_layer import open_layer
 from . import run
 
 
@@ -45,14 +45,13 @@ def _find(project: Project, params: Params, manifests: dict[str, Manifest]) -> D
     if name is None:
         gaps = ("duplicates.of names no layer: none were looked for",)
         return DuplicatesResult(layer=None, threshold=threshold, gaps=gaps)
-    model, layer = split_reference(name)
-    files = [FeatureFile.open(project.features(model, split)) for split in manifests]
+    files = [open_layer(name, split, params, project)[0] for split in manifests]
     path = project.neighbors(graph_name(name, "cosine", params.index.metric))
     pixels = {
         split: dict(zip(manifest.ids.tolist(), manifest.sizes.prod(axis=1, dtype=int).tolist(), strict=True))
         for split, manifest in manifests.items()
     }
-    return find_duplicates(files, open_graph(path, files, layer), threshold, pixels)
+    return find_duplicates(files, open_graph(path, files, split_reference(name)[1]), threshold, pixels)
 
 
 if __name__ == "__main__":

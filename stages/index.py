@@ -15,13 +15,14 @@ from ..figures.pareto import draw_pareto
 from ..files.atomic import make_folders
 from ..files.csv_file import decimals, write_csv
 from ..files.json_file import write_json
-from ..params import Index, load_params, split_reference
+from ..params import Index, load_params
 from ..project import Project
 from ..results.index_quality import IndexQuality
 from ..results.record import load_record, tell_gaps
 from ..search.layer_index import CARD, QUALITY, decides_index, index_layer, index_name
 from ..search.quality import DEPTHS
 from ..store.feature_file import FeatureFile
+from ..store.open_layer import open_layer
 from . import run, unit_cache
 
 _log = logging.getLogger(__name__)
@@ -35,15 +36,14 @@ def main() -> None:
     measured = {}
     with unit_cache(project, "index") as units:
         for layer in params.index.of:
-            model, name = split_reference(layer)
-            features = FeatureFile.open(project.features(model, params.dataset.test))
+            features, name = open_layer(layer, params.dataset.test, params, project)
             path, record = project.index(layer, params.index.engine), project.result(f"index/{layer}")
             outputs = {
                 index_name(params.index.engine): path,
                 CARD: path.with_suffix(".json"),
                 QUALITY: record,
             }
-            timings = project.timings("search", model, f"{name}.json")
+            timings = project.timings("search", f"{layer}.json")
             make = functools.partial(_make, features, name, params.index, timings)
             units.put(decides_index(features, name, params.index), outputs, make)
             quality = load_record(IndexQuality, record)

@@ -12,6 +12,7 @@ from ..search.neighbor_graph import GraphSettings, decides_graph, write_graph
 from ..search.neighbor_update import GraphUpdate, is_of
 from ..store.feature_file import FeatureFile
 from ..store.neighbor_file import graph_name
+from ..store.open_layer import open_layer
 from ..store.unit_cache import UnitCache
 from . import run, unit_cache
 
@@ -25,8 +26,8 @@ def main() -> None:
     splits = params.dataset.train, params.dataset.test
     with unit_cache(project, "neighbors") as units:
         for layer, metric in _wanted(params):
-            model, name = split_reference(layer)
-            files = [FeatureFile.open(project.features(model, split)) for split in splits]
+            name = split_reference(layer)[1]
+            files = [open_layer(layer, split, params, project)[0] for split in splits]
             settings = GraphSettings(
                 metric=metric,
                 depth=params.neighbors.depth,

@@ -18,7 +18,7 @@ from ..project import Project
 from ..results.few_shot import FewShotResult
 from ..results.probe import ProbeResult, one_record
 from ..results.record import load_record, save_record, tell_gaps
-from ..store.feature_file import FeatureFile
+from ..store.open_layer import open_layer
 from . import run, unit_cache
 
 
@@ -30,8 +30,8 @@ def main() -> None:
     make_folders(project.probes, filled=bool(params.probe))
     with tempfile.TemporaryDirectory() as scratch, unit_cache(project, "probe") as units:
         for name, settings in params.probe.items():
-            model, _ = split_reference(settings.of)
-            train, test = (FeatureFile.open(project.features(model, split)) for split in splits)
+            train, test = (open_layer(settings.of, split, params, project)[0] for split in splits)
+            model, _ = split_reference(params.source(settings.of))
             task = ProbeTask(name, settings, train, test, project.model(model), project.root)
             path, record = project.probe(name), Path(scratch, f"{name}.json")
             outputs = {LOGITS: path, WEIGHTS: path.with_suffix(".safetensors"), RECORD: record}

@@ -13,12 +13,13 @@ from ..datasets.manifest import image_addresses, read_manifest
 from ..figures.canvas import save_figure
 from ..figures.neighbor_sheet import neighbor_sheet
 from ..files.json_file import write_json
-from ..params import Neighbors, load_params, split_reference
+from ..params import Neighbors, load_params
 from ..project import Project
 from ..results.record import load_record, save_record, tell_gaps
 from ..results.retrieval import RetrievalResult
 from ..store.feature_file import FeatureFile
 from ..store.neighbor_file import NeighborFile
+from ..store.open_layer import open_layer
 from . import run, unit_cache
 
 _RECORD = "record.json"
@@ -30,8 +31,7 @@ def main() -> None:
     params = load_params(project.params)
     split, files, graphs = params.dataset.test, {}, {}
     for name in params.neighbors.of:
-        model, layer = split_reference(name)
-        files[name] = FeatureFile.open(project.features(model, split))
+        files[name], layer = open_layer(name, split, params, project)
         graphs[name] = open_graph(project.neighbors(name), [files[name]], layer)
     with unit_cache(project, "retrieval") as units:
         make = functools.partial(_measure, files, graphs, split, params.neighbors)

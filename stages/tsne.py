@@ -16,11 +16,12 @@ from ..figures.map_table import write_map_table
 from ..figures.tsne import draw_map, draw_panels
 from ..files.atomic import make_folders
 from ..files.json_file import write_json
-from ..params import Tsne, load_params, split_reference
+from ..params import Tsne, load_params
 from ..project import Project
 from ..results.record import load_record, save_record, tell_gaps
 from ..results.tsne_map import TsneResult
 from ..store.feature_file import FeatureFile
+from ..store.open_layer import open_layer
 from ..store.unit_cache import UnitCache
 from . import run, unit_cache
 
@@ -36,8 +37,7 @@ def main() -> None:
     metrics = {}
     with unit_cache(project, "tsne") as units:
         for reference in params.tsne.of:
-            model, layer = split_reference(reference)
-            file = FeatureFile.open(project.features(model, params.dataset.test))
+            file, layer = open_layer(reference, params.dataset.test, params, project)
             record = project.result(f"tsne/{reference}")
             outputs = {_RECORD: record} | {n: project.report("tsne", reference, n) for n in _RENDERED}
             make = functools.partial(_map, units, file, layer, params.tsne)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 from .sections import NAME, NAME_IN_WORDS, Columns, Dataset, Model, Params, Preprocess, Train
@@ -34,20 +35,21 @@ def problems_of(params: Params) -> Iterator[str]:
     for name, model in params.models.items():
         yield from _of_model(params, name, model)
     yield from _of_origins(params)
+    yield from _of_derived(params)
     yield from _of_layers(params)
     if params.neighbors.k > params.neighbors.depth:
         problem = f"{params.neighbors.k} is more than neighbors.depth keeps"
         yield _line("neighbors.k", problem, [f"1 to {params.neighbors.depth}"])
     for name in params.probe:
         key = f"probe.{name}"
-        if name in params.models:
-            yield _line(key, "a model has this name already", ["any other name"])
-        if not _is_item(name):
-            yield _line(key, "not a name for a probe", [_ITEM_IN_WORDS])
+        yield from _of_name(key, name, "a probe", {"model": params.models})
         yield from _of_words(params, name)
         if params.probe[name].kind == "zeroshot" and params.probe[name].shots:
             yield f"{key}.shots: a zero-shot probe learns from no image; leave shots out"
     scored = [m for m, spec in params.models.items() if "logits" in spec.layers] + list(params.probe)
+    for name in params.label_issues.of:
+        if name not in params.probe:
+            yield _line("label_issues.of", f"no such probe: {name}", list(params.probe))
     for name in params.ap.of:
         if name not in scored:
             problem = f"no such probe, and no such model with a layer named logits: {name}"
@@ -63,10 +65,44 @@ def _is_item(name: str) -> bool:
     return re.fullmatch(NAME, name) is not None and "." not in name
 
 
+def _of_name(key: str, name: str, what: str, taken: Mapping[str, Collection[str]]) -> Iterator[str]:
+    """A name that something else has, or that DVC or a folder cannot have."""
+    for owner, names in taken.items():
+        if name in names:
+            yield _line(key, f"a {owner} has this name already", ["any other name"])
+    if not _is_item(name):
+        yield _line(key, f"not a name for {what}", [_ITEM_IN_WORDS])
+
+
+def _of_derived(params: Params) -> Iterator[str]:
+    """Names, sources that are not there or stand below, and steps that do not go together."""
+    layers = _layers_of_models(params)
+    for name, derived in params.derive.items():
+        key = f"derive.{name}"
+        yield from _of_name(key, name, "a derived layer", {"model": params.models, "probe": params.probe})
+        if derived.of not in layers:
+            yield _line(f"{key}.of", f"no such layer, or one that is derived below: {derived.of}", layers)
+        layers.append(f"{name}/{derived.of.partition('/')[2]}")
+        for before, step in pairwise((None, *derived.steps)):
+            if step == "whiten" and not isinstance(before, dict):
+                yield (
+                    f"{key}.steps: whiten scales principal components to one variance; put it right behind "
+                    "pca, as in [{pca: 128}, whiten]"
+                )
+
+
+def _layers_of_models(params: Params) -> list[str]:
+    return [f"{name}/{layer}" for name, model in params.models.items() for layer in model.layers]
+
+
 def _of_layers(params: Params) -> Iterator[str]:
-    """What is asked of a layer that no model has."""
-    layers = [f"{m}/{layer}" for m, spec in params.models.items() for layer in spec.layers]
-    asked = {f"{s}.of": getattr(params, s).of for s in ("index", "neighbors", "tsne")}
+    """What is asked of a layer that neither a model has nor is derived."""
+    layers = _layers_of_models(params)
+    layers += [f"{name}/{derived.of.partition('/')[2]}" for name, derived in params.derive.items()]
+    asked = {
+        f"{s}.of": getattr(params, s).of
+        for s in ("index", "neighbors", "tsne", "maps", "compare", "outliers")
+    }
     asked["duplicates.of"] = (params.duplicates.of,) if params.duplicates.of else ()
     asked |= {f"probe.{name}.of": (probe.of,) for name, probe in params.probe.items()}
     for key, references in asked.items():

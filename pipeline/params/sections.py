@@ -24,13 +24,14 @@ NAME = r"^\w[\w.-]*\Z"  # of a file or folder: no path, not . or ..
 NAME_IN_WORDS = "letters, digits, '_', '-' and '.', the first a letter or digit"
 Name = Annotated[str, Meta(pattern=NAME)]
 Text = Annotated[str, Meta(min_length=1)]
-LayerRef = Annotated[str, Meta(pattern=r"^[^/\s]+/[^/\s]+$")]  # <model>/<layer>
+LayerRef = Annotated[str, Meta(pattern=r"^[^/\s]+/[^/\s]+$")]  # <model or derived layer>/<layer>
 LayerRefs = tuple[LayerRef, ...]
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Metric = Literal["cosine", "l2", "ip"]
 Protocol = Literal["voc2007", "area", "sklearn"]
 Pool = Literal["flatten", "cls", "mean", "max", "gem"]
+Step = Literal["l2", "center", "whiten"] | Annotated[dict[Literal["pca"], Count], Meta(min_length=1)]
 
 
 def is_list(text: str) -> bool:
@@ -313,9 +314,7 @@ class Derived(_Section, frozen=True, kw_only=True):
     """A layer that is computed from a stored one, by steps that are fitted on the training split."""
 
     of: LayerRef
-    steps: Annotated[
-        tuple[Literal["l2", "center", "whiten"] | dict[Literal["pca"], Count], ...], Meta(min_length=1)
-    ]
+    steps: Annotated[tuple[Step, ...], Meta(min_length=1)]
 
 
 class Probe(_Section, frozen=True, kw_only=True):
@@ -371,6 +370,17 @@ class Params(_Section, frozen=True, kw_only=True):
         if name not in self.models:
             raise UserError(f"no model {name!r} in params.yaml; it has {', '.join(self.models)}")
         return self.models[name]
+
+    def source(self, reference: str) -> str:
+        """The layer of a model that a layer is computed from: itself, unless it is derived."""
+        name, _ = split_reference(reference)
+        return self.source(self.derive[name].of) if name in self.derive else reference
+
+    def steps(self, reference: str) -> tuple[Step, ...]:
+        """The steps from that layer of a model to a derived one, in order; none if it is not derived."""
+        name, _ = split_reference(reference)
+        derived = self.derive.get(name)
+        return (*self.steps(derived.of), *derived.steps) if derived else ()
 
 
 def split_reference(reference: str) -> tuple[str, str]:

@@ -14,10 +14,10 @@ from ..figures.training_curves import METRICS, training_figure
 from ..files.atomic import write_text
 from ..files.hints import counted
 from ..images.address import Address
-from ..params import Metric, Params, split_reference
+from ..params import Metric, Params
 from ..project import Project
 from ..results.ap import MEAN
-from ..store.feature_file import FeatureFile
+from ..store.open_layer import open_layer
 from .map_data import Neighborhood, neighborhood, page_data, point_map, shown_images
 from .map_parquet import write_map_parquet
 from .pictures import Picture, chart, drawn, sheets
@@ -130,7 +130,7 @@ def _write_maps(params: Params, project: Project, test: Manifest, records: Recor
     layers = dict.fromkeys([*params.neighbors.of, *params.tsne.of]) if maps else {}
     near, gaps = [], []
     for layer in layers:
-        found, told = _neighborhood(layer, project, test)
+        found, told = _neighborhood(layer, params, project, test)
         near += found
         gaps += told
     shown = shown_images(maps, len(test))
@@ -145,12 +145,14 @@ def _write_maps(params: Params, project: Project, test: Manifest, records: Recor
     return MapParts(data, tuple(base64.b64encode(sheet).decode() for sheet in sprites.sheets), tuple(gaps))
 
 
-def _neighborhood(layer: str, project: Project, test: Manifest) -> tuple[list[Neighborhood], list[str]]:
+def _neighborhood(
+    layer: str, params: Params, project: Project, test: Manifest
+) -> tuple[list[Neighborhood], list[str]]:
     """The neighbors of a layer, if its graph is there, and what is to be said of them."""
-    path, (model, name) = project.neighbors(layer), split_reference(layer)
+    path = project.neighbors(layer)
     if not path.is_file():
         return [], [f"{layer}: its neighbors are not stored"]
-    features = FeatureFile.open(project.features(model, test.split))
+    features, name = open_layer(layer, test.split, params, project)
     graph = open_graph(path, [features], name)
     return [neighborhood(graph, features.ids, test)], how_searched(graph)
 

@@ -80,7 +80,10 @@ class FeatureFile:
     Attributes
     ----------
     path : Path
+    stage : str
+        Which writes it.
     dataset, split, model : str
+        The model, or the derived layer.
     classes : tuple of C str
     ids : (N,) array of str
     digests : (N, 16) uint8
@@ -93,8 +96,14 @@ class FeatureFile:
         Equal if and only if ids and their order, or labels, are equal.
     """
 
-    def __init__(self, path: Path, attributes: Mapping[str, Any], arrays: Mapping[str, StoredArray]) -> None:
-        self.path = path
+    def __init__(
+        self,
+        path: Path,
+        attributes: Mapping[str, Any],
+        arrays: Mapping[str, StoredArray],
+        stage: str = FEATURES.stage,
+    ) -> None:
+        self.path, self.stage = path, stage
         self.dataset: str = attributes["dataset"]
         self.split: str = attributes["split"]
         self.model: str = attributes["model"]
@@ -117,8 +126,8 @@ class FeatureFile:
             shape.check_fits(self.layers[name].shape[1], self._keys[name].pool)
 
     @classmethod
-    def open(cls, path: Path | str) -> FeatureFile:
-        """Open a feature file.
+    def open(cls, path: Path | str, stage: str = FEATURES.stage) -> FeatureFile:
+        """Open a feature file, which `stage` writes.
 
         Raises
         ------
@@ -127,13 +136,13 @@ class FeatureFile:
             in it is not as the format says. Damage to the rows themselves is found by `verify_feature_file`.
         """
         path = Path(path)
-        with told_in_a_line(path, FEATURES.stage, FEATURES.called), path.open("rb") as file:
-            version, head = check_header(file, path, PARTED)
+        with told_in_a_line(path, stage, FEATURES.called), path.open("rb") as file:
+            version, head = check_header(file, path, dataclasses.replace(PARTED, stage=stage))
             with open_hdf5(file) as h5:
                 attributes = plain_attributes(h5)
                 if (attributes.get("format"), attributes.get("format_version")) != (FEATURES.format, version):
                     raise ValueError("its attributes are of another format")
-                return cls(path, attributes, _arrays(path.parent, file, h5, attributes, head))
+                return cls(path, attributes, _arrays(path.parent, file, h5, attributes, head), stage)
 
     def __len__(self) -> int:
         return len(self.arrays["ids"].rows)
@@ -146,7 +155,7 @@ class FeatureFile:
     def ids(self) -> np.ndarray:
         """The (N,) ids."""
         raw = self._checked("ids")
-        with told_in_a_line(self.path, FEATURES.stage, FEATURES.called):
+        with told_in_a_line(self.path, self.stage, FEATURES.called):
             if ids_digest(raw) != self.ids_digest:
                 raise ValueError("the digest of the ids is another one")
             check_text(b"".join(raw.tolist()).decode(), "an id")
@@ -165,7 +174,7 @@ class FeatureFile:
         """The (N, C) labels, a map of the file."""
         labels = self._checked("labels")
         blocks = [labels[at : at + _BLOCK] for at in range(0, len(labels), _BLOCK)]
-        with told_in_a_line(self.path, FEATURES.stage, FEATURES.called):
+        with told_in_a_line(self.path, self.stage, FEATURES.called):
             another = labels_digest(labels.shape, blocks) != self.labels_digest
             if another or any((abs(block) > 1).any() for block in blocks):
                 raise ValueError("the digest of the labels is another one, or a label is none of -1, 0, 1")
@@ -223,7 +232,7 @@ class FeatureFile:
         if damaged := array.damaged_blocks():
             start, stop = damaged[0]
             problem = f"{self.path}: {name} of rows {start} to {stop - 1} are damaged"
-            raise UserError(problem, rerun="extract", force=True)
+            raise UserError(problem, rerun=self.stage, force=True)
         return array.rows
 
 
