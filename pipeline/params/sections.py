@@ -277,7 +277,10 @@ class Maps(_Section, frozen=True, kw_only=True):
     of: LayerRefs = ()
     methods: tuple[Literal["pca", "umap", "pacmap"], ...] = ("pca", "umap", "pacmap")
     points: dict[Name, Text] = {}  # one's own: a CSV of the project with id, x and y
+    neighbors: Annotated[int, Meta(ge=2)] | None = None  # that UMAP and PaCMAP look at; None: 15 and 10
     clusters: Literal["hdbscan", "kmeans", "none"] = "hdbscan"
+    min_cluster_size: Annotated[int, Meta(ge=2)] = 10  # hdbscan
+    k: Annotated[int, Meta(ge=2)] = 20  # kmeans
     sample: Count = 1000
     seed: Seed = 0
     stability_seeds: Annotated[int, Meta(ge=0)] = 2
