@@ -64,6 +64,11 @@ class Project:
         return self.manifests / "objects.csv"
 
     @property
+    def looks(self) -> Path:
+        """What the pictures look like."""
+        return self.manifests / "looks.csv"
+
+    @property
     def models(self) -> Path:
         return self._data("models")
 
@@ -81,9 +86,12 @@ class Project:
     def derived_folders(self) -> Path:
         return self._data("derived")
 
+    def derived_folder(self, name: str) -> Path:
+        """Of the feature files of a layer that was computed from another one, and what it learned."""
+        return self.derived_folders / name
+
     def derived(self, name: str, split: str) -> Path:
-        """The feature file of a layer that was computed from another one."""
-        return self.derived_folders / name / f"{split}.h5"
+        return self.derived_folder(name) / f"{split}.h5"
 
     @property
     def neighbor_folders(self) -> Path:
@@ -180,6 +188,15 @@ class Project:
     def aside(self) -> Path:
         """The folder of all that was set aside."""
         return self.root / ".cache/removed"
+
+    @property
+    def costs(self) -> Path:
+        """What extractions took on this machine."""
+        return self._home / ".cache/costs"
+
+    def cost(self, measured: str) -> Path:
+        """Of what `store.extraction_cost` calls so."""
+        return self.costs / f"{measured}.json"
 
     def timings(self, *parts: str) -> Path:
         return self.root.joinpath(".cache/timings", *parts)

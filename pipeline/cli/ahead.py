@@ -163,6 +163,21 @@ def _widths(model: Model, root: Path) -> dict[str, int]:
     return {name: shapes[layer].width for name, layer in model.nodes.items()}
 
 
+def derive_problems(params: Params, rows: int | None, widths: dict[str, int]) -> Iterator[str]:
+    """Steps that want wider layers or more training rows; puts the widths of derived layers into `widths`."""
+    from ..analysis.derived_layer import width_after
+
+    for name, derived in params.derive.items():
+        if derived.of not in widths:
+            continue
+        try:
+            width = width_after(derived.steps, widths[derived.of], rows)
+        except ValueError as error:
+            yield f"derive.{name}.steps: {error}"
+            continue
+        widths[f"{name}/{derived.of.partition('/')[2]}"] = width
+
+
 def index_problems(params: Params, rows: int | None, widths: Mapping[str, int]) -> Iterator[str]:
     """A factory that the engine does not know, or that wants more rows than there are."""
     from ..search.faiss_index import new_index, training_sample

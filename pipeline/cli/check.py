@@ -40,10 +40,10 @@ def _problems_ahead(params: Params, project: Project) -> Iterator[str]:
     from . import ahead
 
     yield from ahead.folder_problems(params, project)
-    test = None
+    test = train = None
     try:
         if listings := ahead.splits_of(params, project):
-            test = listings[params.dataset.test]
+            train, test = listings[params.dataset.train], listings[params.dataset.test]
             for gap in ahead.gaps_ahead(params, listings, project.images(params.dataset.root)):
                 _tell_ahead(gap)
     except UserError as error:
@@ -51,6 +51,7 @@ def _problems_ahead(params: Params, project: Project) -> Iterator[str]:
     widths: dict[str, int] = {}
     try:
         yield from ahead.network_problems(params, project.root, widths, _tell_ahead)
+        yield from ahead.derive_problems(params, len(train.ids) if train else None, widths)
         yield from ahead.index_problems(params, len(test.ids) if test else None, widths)
     except ModuleNotFoundError as error:
         click.echo(f"{error.name} is not installed: networks, layers and indexes are not checked", err=True)

@@ -13,7 +13,7 @@ import click
 from ..errors import UserError
 from ..files.hints import counted
 from ..project import Project
-from .upkeep import has_features
+from .upkeep import writer_of
 
 if TYPE_CHECKING:
     from ..store.feature_file import FeatureFile
@@ -40,7 +40,9 @@ def show(file: Path, as_json: bool) -> None:
         click.echo(f"\n{layer}: {len(rows)} x {rows.shape[1]} {rows.dtype}, {_size(rows.nbytes)}")
         click.echo(f"  shape: {_shape_in_words(features, layer)}")
         click.echo(f"  feature key {features.key_digest(layer)}")
-        for line in _lines_of(dataclasses.asdict(features.feature_key(layer)), "    "):
+        key = dataclasses.asdict(features.feature_key(layer))
+        derived = key.pop("derived")
+        for line in _lines_of(key | {f"derived {n}": each for n, each in enumerate(derived, 1)}, "    "):
             click.echo(line)
     click.echo("\npositives (only difficult) of each class:")
     for name, yes, unsure in zip(features.classes, positives, difficult, strict=True):
@@ -95,10 +97,11 @@ def _opened(path: Path) -> FeatureFile:
     """The feature file at a path; of one that is not this project's, no stage is named that would mend it."""
     from ..store.feature_file import FeatureFile
 
+    stage = writer_of(Project(), path)
     try:
-        return FeatureFile.open(path)
+        return FeatureFile.open(path, stage or "")
     except UserError as error:
-        if has_features(Project(), path):
+        if stage:
             raise
         raise UserError(str(error)) from None
 

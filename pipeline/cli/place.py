@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option(
     "--image", "images", multiple=True, type=click.Path(path_type=Path), help="Place an image file."
 )
-@click.option("--model", required=True, help="A model of params.yaml.")
+@click.option("--model", required=True, help="A model or a derived layer of params.yaml.")
 @click.option("--layer", required=True, help="One of its layers that has a map.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def place(ids: tuple[str, ...], images: tuple[Path, ...], model: str, layer: str, as_json: bool) -> None:
@@ -34,16 +34,15 @@ def place(ids: tuple[str, ...], images: tuple[Path, ...], model: str, layer: str
 
     from ..params import load_params
     from ..project import Project
-    from ..store.feature_file import FeatureFile
+    from ..store.open_layer import open_layer
     from .subjects import embed_files, stored_image
 
     if not ids and not images:
         raise UserError("give the ids of images, or --image FILE")
     project = Project()
     params = load_params(project.params)
-    params.model(model)
+    features, layer = open_layer(f"{model}/{layer}", params.dataset.test, params, project)
     tsne_map = _read_map(project.result(f"tsne/{model}/{layer}"))
-    features = FeatureFile.open(project.features(model, params.dataset.test))
     on_map = dict(zip(tsne_map.ids, tsne_map.points, strict=True))
     new = [stored_image(features, layer, name) for name in ids if name not in on_map]
     vectors = [file.layer(layer)[[row]] for file, row in new]

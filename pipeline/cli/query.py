@@ -13,6 +13,7 @@ from ..files.csv_file import joined
 from ..params import Params, load_params
 from ..project import Project
 from ..search.searcher import Neighbors, Searcher
+from ..store.open_layer import features_path
 from .question import question_of
 from .subjects import embed_files, stored_image
 
@@ -26,8 +27,8 @@ _PATH = click.Path(path_type=Path)
     "--text", "texts", multiple=True, help="Ask in words a model that has a text tower; repeatable."
 )
 @click.option("--minus", multiple=True, help="Take away an id, an image file or a text; repeatable.")
-@click.option("--model", required=True, help="A model of params.yaml.")
-@click.option("--layer", required=True, help="One of its stored layers.")
+@click.option("--model", required=True, help="A model or a derived layer of params.yaml.")
+@click.option("--layer", required=True, help="One of its layers; of a derived one, that it is of.")
 @click.option("-k", default=4, show_default=True, help="How many neighbors.")
 @click.option("--split", help="Search this split.  [default: dataset.test of params.yaml]")
 @click.option(
@@ -101,8 +102,7 @@ def _open(
     metric: str | None,
     approximate: bool,
 ) -> Searcher:
-    params.model(model)
-    path = project.features(model, params.dataset.test)
+    path = features_path(model, params.dataset.test, params, project)
     if split is not None:
         there = {other.stem: other for other in path.parent.glob("*.h5")}
         if split not in there:  # nor may it lead elsewhere, as ../other/test would

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from ..errors import UserError
-from ..params import Params, problem_with_words
+from ..params import Params, problem_with_words, split_reference
 from ..project import Project
 from ..store.feature_file import FeatureFile
 from .subjects import check_key, embed_files, find_image
@@ -88,11 +88,13 @@ class Question:
     def _embed_texts(self, texts: Sequence[str], params: Params, project: Project) -> np.ndarray:
         model = self.features.model
         check_key(params, model, self.layer, self.features)
-        if problem := problem_with_words(params.models[model], self.layer):
+        reference = f"{model}/{self.layer}"
+        if problem := problem_with_words(params, reference):
             raise UserError(f"“{texts[0]}” is no id and no file but a text, and {problem}")
         from ..models.text import embed_texts
 
-        return embed_texts(project.model(model), texts, project.root)
+        source, _ = split_reference(params.source(reference))
+        return embed_texts(project.model(source), texts, project.root)
 
 
 def question_of(

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
-from ..params import Params
+from ..params import Params, split_reference
+from ..project import Project
 from ..store.feature_file import FeatureFile
 
 
 def find_image(features: FeatureFile, layer: str, name: str) -> tuple[FeatureFile, int] | None:
-    """The feature file that has an image, `features` or one of the model's other splits, and its row there.
+    """The feature file that has an image, `features` or that of another split, and its row there.
 
     Raises
     ------
@@ -22,10 +23,10 @@ def find_image(features: FeatureFile, layer: str, name: str) -> tuple[FeatureFil
         If the other split's features have another key.
     """
     for path in (features.path, *sorted(features.path.parent.glob("*.h5"))):
-        file = features if path == features.path else FeatureFile.open(path)
+        file = features if path == features.path else FeatureFile.open(path, features.stage)
         if name in file:
             if file.key_digest(layer) != features.key_digest(layer):
-                raise UserError(f"{path}: other features than {features.path}", rerun="extract")
+                raise UserError(f"{path}: other features than {features.path}", rerun=features.stage)
             return file, int(file.rows([name])[0])
     return None
 
@@ -39,6 +40,11 @@ def embed_files(
     images: Sequence[Path], features: FeatureFile, model: str, layer: str, params: Params
 ) -> np.ndarray:
     """The (n, D) features of image files, which go through just what the stored ones went through.
+
+    Parameters
+    ----------
+    model : str
+        Or the name of a derived layer: then the images go through the model that it is of, and its steps.
 
     Raises
     ------
@@ -57,23 +63,40 @@ def embed_files(
         raise UserError(f"--image {error.path}: {error.reason}; give another file") from None
     from ..extract.embed import embed_images
 
-    return embed_images(images, model, params, layers=[layer])[layer]
+    source, _ = split_reference(params.source(f"{model}/{layer}"))
+    rows = embed_images(images, source, params, layers=[layer])[layer]
+    return _derived(rows, features, params, f"{model}/{layer}")
+
+
+def _derived(rows: np.ndarray, features: FeatureFile, params: Params, reference: str) -> np.ndarray:
+    """What the steps of a derived layer make of the rows of its source; of a model's own layer, these."""
+    from ..analysis.derived_layer import FIT, read_fit
+
+    key = features.feature_key(split_reference(reference)[1])
+    for name, derivation in zip(params.derived_by(reference), key.derived, strict=True):
+        rows = read_fit(Project().derived_folder(name) / FIT, derivation).derive(rows, key.dtype)
+    return rows
 
 
 def check_key(params: Params, model: str, layer: str, features: FeatureFile) -> None:
     """Refuse features of another key than params.yaml and data/models ask for now."""
     from ..extract.keys import feature_keys
 
-    stored, wanted = features.feature_key(layer), feature_keys(params, model).get(layer)
+    reference, stored = f"{model}/{layer}", features.feature_key(layer)
+    source, _ = split_reference(params.source(reference))
+    wanted = feature_keys(params, source).get(layer)
     if wanted is None:
-        layers = ", ".join(params.models[model].layers)
-        raise UserError(f"{model} has no layer {layer} in params.yaml; it has {layers}")
-    if wanted.hex != stored.hex:
-        fields = [
-            name for name, value in dataclasses.asdict(wanted).items() if getattr(stored, name) != value
-        ]
+        layers = ", ".join(params.models[source].layers)
+        raise UserError(f"{source} has no layer {layer} in params.yaml; it has {layers}")
+    other = [
+        name for name, value in dataclasses.asdict(wanted).items() if getattr(stored.source, name) != value
+    ]
+    asked = [params.derive[name].steps for name in params.derived_by(reference)]
+    if [derivation.steps for derivation in stored.derived] != asked:
+        other.append("steps")
+    if other:
         raise UserError(
-            f"{features.path}: {layer} was stored with another {' and '.join(fields)} than params.yaml and "
+            f"{features.path}: {layer} was stored with another {' and '.join(other)} than params.yaml and "
             "the model have now",
-            rerun="extract",
+            rerun=features.stage,
         )

@@ -30,7 +30,7 @@ def shipped(name: str) -> str:
 def graph_for(dataset: Dataset, read: Iterable[str] = ()) -> str:
     """The dvc.yaml for a data set: where its images are listed, DVC watches the list and not its root.
 
-    `read` are the project's own files that params.yaml names: architectures and lists.
+    `read` are the project's own files that params.yaml names: architectures, lists and points.
     """
     graph = shipped("graph.yaml")
     if dataset.is_listed:
@@ -57,7 +57,7 @@ def check_recipes(project: Project) -> None:
 
 
 def unnoticed_files(params: Params, project: Project) -> Iterator[str]:
-    """What a stage reads and whose changes DVC would not notice: files of architectures, lists, images."""
+    """What a stage reads and whose changes DVC would not notice: architectures, lists, points, images."""
     if not project.graph.is_file():
         return
     stages = yaml.safe_load(project.graph.read_bytes())["stages"]
@@ -72,9 +72,10 @@ def unnoticed_files(params: Params, project: Project) -> Iterator[str]:
 
 
 def files_read(params: Params, project: Project) -> dict[str, str]:
-    """{file of the project: the key that names it} of architectures and lists that are there."""
+    """{file of the project: the key that names it} of architectures, lists and points that are there."""
     read = {model.file: f"models.{name}.architecture" for name, model in params.models.items()}
     read |= dict.fromkeys(params.dataset.list_files, "dataset.lists and exclude")
+    read |= {file: f"maps.points.{name}" for name, file in params.maps.points.items()}
     return {file: key for file, key in read.items() if file and _is_of(project, file)}
 
 
@@ -101,7 +102,11 @@ def unwritten_files(project: Project) -> Iterator[str]:
             yield f"{path}: empty, as DVC was stopped while it wrote it; remove it: what is computed is kept"
 
 
-def has_features(project: Project, path: Path) -> bool:
-    """Whether `path`, there or not, is that of a feature file of the project."""
+def writer_of(project: Project, path: Path) -> str | None:
+    """The stage that writes the feature file at `path`, there or not; None if it is none of the project."""
     path = path.resolve()
-    return path == project.features(path.parent.name, path.stem).resolve()
+    named = {
+        "extract": project.features(path.parent.name, path.stem),
+        "derive": project.derived(path.parent.name, path.stem),
+    }
+    return next((stage for stage, own in named.items() if path == own.resolve()), None)

@@ -13,7 +13,7 @@ from ..files.hints import counted
 from ..project import Project
 from .outputs import changed, outputs_of
 from .telling import remedy
-from .upkeep import has_features
+from .upkeep import writer_of
 
 _SHOWN = 5
 
@@ -51,15 +51,16 @@ def _given(files: Sequence[Path]) -> _Checked:
     from ..store.verify import verify_feature_file
 
     for path in files:
-        ours = has_features(Project(), path)
+        stage = writer_of(Project(), path)
         if not path.is_file():
-            raise UserError(f"{path}: no such feature file", rerun="extract" if ours else None)
+            raise UserError(f"{path}: no such feature file", rerun=stage)
         problems = verify_feature_file(path)
-        yield "feature file", path, _with_remedy(problems, "extract") if ours else problems
+        yield "feature file", path, _with_remedy(problems, stage) if stage else problems
 
 
 def _stored(project: Project) -> _Checked:
     """What each stored file is, and what is wrong with it."""
+    from ..analysis.derived_layer import verify_fit
     from ..params import load_params
     from ..results.probe import verify_weights
     from ..results.record import verify_record
@@ -79,6 +80,8 @@ def _stored(project: Project) -> _Checked:
     of_probe = functools.partial(verify_weights, record=project.result("probe"))
     for kind, folder, suffix, problems_of, stage in (
         ("feature file", project.feature_folders, ".h5", verify_feature_file, "extract"),
+        ("feature file", project.derived_folders, ".h5", verify_feature_file, "derive"),
+        ("fit", project.derived_folders, ".safetensors", verify_fit, "derive"),
         ("neighbor graph", project.neighbor_folders, ".h5", verify_neighbor_file, "neighbors"),
         ("probe", project.probes, ".h5", verify_logits_file, "probe"),
         ("probe's weight file", project.probes, ".safetensors", of_probe, "probe"),

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from ..errors import UserError
 from ..project import Project
+
+if TYPE_CHECKING:
+    from ..params import Params
+    from ..store.feature_file import FeatureFile
 
 
 @click.command()
 @click.argument("model")
 @click.argument("split")
 def why(model: str, split: str) -> None:
-    """Say which rows of MODEL on SPLIT would be computed again, and which field of the key changed."""
+    """Say which rows of MODEL on SPLIT would be computed again, and which field of the key changed.
+
+    MODEL may be a derived layer, whose rows are computed together.
+    """
     from ..datasets.manifest import read_manifest
     from ..extract.difference import image_changes, layer_differences, model_difference
     from ..extract.keys import feature_keys
@@ -23,10 +32,13 @@ def why(model: str, split: str) -> None:
 
     project = Project()
     params = load_params(project.params)
-    spec = params.model(model)
     splits = list(dict.fromkeys([params.dataset.train, params.dataset.test]))
     if split not in splits:
         raise UserError(f"split {split} is not extracted; params.yaml names {' and '.join(splits)}")
+    if model in params.derive:
+        _why_derived(model, split, params, project)
+        return
+    spec = params.model(model)
     keys = feature_keys(params, model, project.models)
     manifest = read_manifest(project.manifest(split))
     if changed := model_difference(read_card(project.model(model)), spec):
@@ -50,3 +62,31 @@ def why(model: str, split: str) -> None:
         count = difference.to_compute
         verdict = f"{count} of {len(manifest)} rows to compute" if count else "every row is in the cache"
         click.echo(f"{difference.layer}: {'; '.join([*reasons, verdict])}")
+
+
+def _why_derived(name: str, split: str, params: Params, project: Project) -> None:
+    from ..store.open_layer import open_layer
+
+    derived = params.derive[name]
+    layer = derived.of.partition("/")[2]
+    if not project.derived(name, split).exists():
+        click.echo(f"{project.derived(name, split)}: not there")
+        return
+    reasons = []
+    for each in dict.fromkeys([params.dataset.train, split]):  # the steps are fitted on the training split
+        source, _ = open_layer(derived.of, each, params, project)
+        file, _ = open_layer(f"{name}/{layer}", each, params, project)
+        if not _same_images(source, file):
+            reasons.append(f"{derived.of} has other images or labels of {each}")
+    key = file.feature_key(layer)
+    if key.derived[-1].of != source.key_digest(layer):
+        reasons.append(f"{derived.of} has another feature key")
+    if key.derived[-1].steps != derived.steps:
+        reasons.append(f"steps: {list(key.derived[-1].steps)} -> {list(derived.steps)}")
+    verdict = f"all {len(source)} rows to compute" if reasons else "every row is there"
+    click.echo(f"{layer}: {'; '.join([*reasons, verdict])}")
+
+
+def _same_images(one: FeatureFile, other: FeatureFile) -> bool:
+    digests = [(file.ids_digest, file.labels_digest, file.digests.tobytes()) for file in (one, other)]
+    return digests[0] == digests[1]

@@ -25,7 +25,8 @@ hand; the error message names it.""",
 _FOREIGN = (".onnx", ".h5", ".hdf5", ".keras", ".npz", ".npy", ".pb", ".tflite", ".pt2", ".pkl", ".msgpack")
 SAVE_INSTEAD = "save torch.save(model.state_dict(), 'net.pth') instead, best as safetensors"  # of a network
 _ITEM_IN_WORDS = "letters, digits, '_' and '-', the first a letter or digit"
-_OBJECTS = "objects"  # its file lies beside the manifests of the splits
+_MAPS = ("tsne", "pca", "umap", "pacmap", "clusters")  # names of what lies beside one's own points
+_TAKEN = ("objects", "looks")  # whose files lie beside the manifests of the splits
 
 
 def problems_of(params: Params) -> Iterator[str]:
@@ -37,6 +38,7 @@ def problems_of(params: Params) -> Iterator[str]:
     yield from _of_origins(params)
     yield from _of_derived(params)
     yield from _of_layers(params)
+    yield from _of_points(params)
     if params.neighbors.k > params.neighbors.depth:
         problem = f"{params.neighbors.k} is more than neighbors.depth keeps"
         yield _line("neighbors.k", problem, [f"1 to {params.neighbors.depth}"])
@@ -95,10 +97,15 @@ def _layers_of_models(params: Params) -> list[str]:
     return [f"{name}/{layer}" for name, model in params.models.items() for layer in model.layers]
 
 
+def _layers(params: Params) -> list[str]:
+    """Those of models, and the derived ones."""
+    derived = [f"{name}/{derived.of.partition('/')[2]}" for name, derived in params.derive.items()]
+    return _layers_of_models(params) + derived
+
+
 def _of_layers(params: Params) -> Iterator[str]:
     """What is asked of a layer that neither a model has nor is derived."""
-    layers = _layers_of_models(params)
-    layers += [f"{name}/{derived.of.partition('/')[2]}" for name, derived in params.derive.items()]
+    layers = _layers(params)
     asked = {
         f"{s}.of": getattr(params, s).of
         for s in ("index", "neighbors", "tsne", "maps", "compare", "outliers")
@@ -111,14 +118,24 @@ def _of_layers(params: Params) -> Iterator[str]:
                 yield _line(key, f"no such layer: {reference}", layers)
 
 
+def _of_points(params: Params) -> Iterator[str]:
+    """Points without a layer to hold them against, with a map's name, or from a file of somebody else."""
+    for name, file in params.maps.points.items():
+        key = f"maps.points.{name}"
+        yield from _of_name(key, name, "points of one's own", {"map": _MAPS})
+        if Path(file).is_absolute() or ".." in Path(file).parts:
+            yield f"{key}: {file}: no file of the project; copy it beside params.yaml"
+    if params.maps.points and not params.maps.of:
+        yield "maps.points: points are held against a layer; name one in maps.of"
+
+
 def _of_words(params: Params, name: str) -> Iterator[str]:
     """What a zero-shot probe cannot ask for."""
     probe = params.probe[name]
     if probe.kind != "zeroshot":
         return
-    model, _, layer = probe.of.partition("/")
-    there = model in params.models and layer in params.models[model].layers
-    if there and (problem := problem_with_words(params.models[model], layer)):
+    there = probe.of in _layers(params) and not any(_of_derived(params))
+    if there and (problem := problem_with_words(params, probe.of)):
         yield f"probe.{name}: kind zeroshot: {problem}"
     for template in probe.templates:
         if "{}" not in template:
@@ -206,7 +223,7 @@ def _of_training(key: str, recipe: Train, dataset: Dataset) -> Iterator[str]:
 def _of_splits(dataset: Dataset) -> Iterator[str]:
     splits = {"train": dataset.train, "test": dataset.test, "val": dataset.val}
     for key, split in splits.items():
-        if split == _OBJECTS:
+        if split in _TAKEN:
             yield f"dataset.{key}: {split} is not free as a name; rename this split"
     if dataset.test in (dataset.train, dataset.val):
         yield (

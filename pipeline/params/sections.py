@@ -376,14 +376,13 @@ class Params(_Section, frozen=True, kw_only=True):
 
     def source(self, reference: str) -> str:
         """The layer of a model that a layer is computed from: itself, unless it is derived."""
-        name, _ = split_reference(reference)
-        return self.source(self.derive[name].of) if name in self.derive else reference
+        names = self.derived_by(reference)
+        return self.derive[names[0]].of if names else reference
 
-    def steps(self, reference: str) -> tuple[Step, ...]:
-        """The steps from that layer of a model to a derived one, in order; none if it is not derived."""
+    def derived_by(self, reference: str) -> tuple[str, ...]:
+        """The names in `derive` on the way from that layer of a model to this one, in order."""
         name, _ = split_reference(reference)
-        derived = self.derive.get(name)
-        return (*self.steps(derived.of), *derived.steps) if derived else ()
+        return (*self.derived_by(self.derive[name].of), name) if name in self.derive else ()
 
 
 def split_reference(reference: str) -> tuple[str, str]:

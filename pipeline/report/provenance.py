@@ -13,6 +13,7 @@ from ..params import Params
 from ..params.recipes import without_how
 from ..project import Project
 from ..store.feature_file import FeatureFile
+from ..store.open_layer import features_path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Provenance:
     ----------
     splits : (train, test)
     cards : {model: card}
-    features : {model: its feature file of the test split}
+    features : {model or derived layer: its feature file of the test split}
     row : str
         What a row of them is called: an image or, where the data set asks for it, an object.
     params : str
@@ -49,13 +50,14 @@ class Provenance:
 
 def read_provenance(params: Params, test: Manifest, project: Project) -> Provenance:
     """Gather it from the manifests, the models' cards and the heads of the feature files, where they are."""
-    paths = {model: project.features(model, test.split) for model in params.models}
+    names = [*params.models, *params.derive]
+    paths = {name: features_path(name, test.split, params, project) for name in names}
     folders = {model: project.model(model) for model in params.models}
     return Provenance(
         dataset=params.dataset.name,
         splits=(read_manifest(project.manifest(params.dataset.train)), test),
         cards={model: read_card(folder) for model, folder in folders.items() if folder.is_dir()},
-        features={model: FeatureFile.open(path) for model, path in paths.items() if path.is_file()},
+        features={name: FeatureFile.open(path) for name, path in paths.items() if path.is_file()},
         row="object" if params.dataset.objects else "image",
         params=_as_yaml(params),
     )

@@ -6,6 +6,8 @@ import numpy as np
 
 from ..errors import UserError
 
+_BLOCK = 1 << 22  # values that are looked at at once
+
 
 def as_float32(vectors: np.ndarray) -> np.ndarray:
     """Float32 rows, without a copy where they are that already.
@@ -47,8 +49,9 @@ def unit_rows(vectors: np.ndarray) -> np.ndarray:
 
 def check_finite(vectors: np.ndarray, ids: np.ndarray, model: str, of: str) -> None:
     """Refuse (N, D) features with values that are no numbers; `UserError` names the first image."""
-    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-    if len(bad):
+    step = max(_BLOCK // max(vectors.shape[1], 1), 1)
+    blocks = [np.isfinite(vectors[at : at + step]).all(axis=1) for at in range(0, len(vectors), step)]
+    if len(bad := np.flatnonzero(~np.concatenate([*blocks, np.empty(0, bool)]))):
         raise UserError(
             f"{of}: {len(bad)} of {len(ids)} images have features that are not finite, first {ids[bad[0]]}; "
             "the model may have diverged in training, or needs extract.precision: fp32",

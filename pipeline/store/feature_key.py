@@ -16,6 +16,35 @@ from ..params.sections import Pool
 
 
 @dataclasses.dataclass(frozen=True)
+class Derivation:
+    """How a layer was computed from another one.
+
+    Attributes
+    ----------
+    of : str
+        The digest of that one's key, in hexadecimal.
+    steps : tuple
+        As in params.yaml: a name, or {name: number}.
+    fit : str
+        SHA-256 of the file with what the steps learned from the training split.
+    recipe_version : int
+        Of the steps: raised with every change of the code that changes values.
+    """
+
+    of: str
+    steps: tuple[str | Mapping[str, int], ...]
+    fit: str
+    recipe_version: int
+
+    def __str__(self) -> str:
+        """The steps in words."""
+        return ", ".join(
+            step if isinstance(step, str) else " ".join(f"{name} {value}" for name, value in step.items())
+            for step in self.steps
+        )
+
+
+@dataclasses.dataclass(frozen=True)
 class FeatureKey:
     """All that decides the value of a layer on given image bytes.
 
@@ -40,8 +69,11 @@ class FeatureKey:
     pool : str
         What was made of the node's value: flatten, cls, mean, max or gem.
     network : dict
-        What the network is built with beside its name; plain JSON values only. This and `pool` came later:
-        where they have their defaults a key is as it was without them.
+        What the network is built with beside its name; plain JSON values only.
+    derived : tuple of Derivation
+        How a derived layer came from the model's own, whose key has the same other fields.
+
+    The last three came later: where they have their defaults a key is as it was without them.
     """
 
     architecture: str
@@ -53,6 +85,7 @@ class FeatureKey:
     recipe_version: int
     pool: Pool = "flatten"
     network: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    derived: tuple[Derivation, ...] = ()
 
     def __post_init__(self) -> None:
         # checked, and copied, once: what is hashed is what is shown, whatever happens to the argument later
@@ -63,7 +96,8 @@ class FeatureKey:
     def json(self) -> str:
         """The key as canonical JSON: keys sorted, no spaces, every value of a plain type."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        for name, default in (("pool", "flatten"), ("network", {})):
+        fields["derived"] = [dataclasses.asdict(each) for each in self.derived]
+        for name, default in (("pool", "flatten"), ("network", {}), ("derived", [])):
             if fields[name] == default:
                 del fields[name]
         return _canonical(fields, "feature key")
@@ -77,6 +111,16 @@ class FeatureKey:
     def hex(self) -> str:
         """`digest` in hexadecimal: 32 characters."""
         return self.digest.hex()
+
+    @property
+    def steps(self) -> str:
+        """How a derived layer came from the model's own, in words: `l2, pca 128`; empty if it is none."""
+        return ", ".join(map(str, self.derived))
+
+    @property
+    def source(self) -> FeatureKey:
+        """The key of the model's own layer: this one's, unless it is derived."""
+        return dataclasses.replace(self, derived=())
 
     def __hash__(self) -> int:
         return hash(self.digest)
