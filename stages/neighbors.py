@@ -54,9 +54,9 @@ def _make(
 
 def _wanted(params: Params) -> list[tuple[str, Metric]]:
     """Each layer once under the main metric; near-duplicates are told by the cosine, whatever that is."""
-    main, copies = params.index.metric, [params.duplicates.of] if params.duplicates.of else []
-    issues = [params.probe[name].of for name in params.label_issues.of]
-    also = [*params.tsne.of, *params.compare.of, *params.outliers.of, *issues, *copies]
+    main = params.index.metric
+    copies = [*([params.duplicates.of] if params.duplicates.of else []), *params.doubting]
+    also = [*params.tsne.of, *params.compare.of, *params.outliers.of, *copies]
     layers = dict.fromkeys([*params.neighbors.of, *also])
     graphs = dict.fromkeys((layer, main) for layer in layers)
     return list(graphs | dict.fromkeys((layer, "cosine") for layer in copies))

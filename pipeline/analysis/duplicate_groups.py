@@ -42,7 +42,7 @@ def group_duplicates(
     near = [
         np.array([pairs.a + start[pairs.asking.split], pairs.b + start[pairs.found.split]]) for pairs in found
     ]
-    edges = np.column_stack([*near, _identical(files)])
+    edges = np.column_stack([*near, identical_rows(files)])
     count = int(first[-1])
     _, groups = connected_components(
         coo_array((np.ones(edges.shape[1], bool), tuple(edges)), shape=(count, count)), directed=False
@@ -83,7 +83,7 @@ def write_list(ids: Sequence[str], split: str, why: str, path: Path | str) -> No
         temporary.write_text("\n".join([f"# {why}", use, f"[{split}]", *ids]) + "\n", encoding="utf-8")
 
 
-def _identical(files: Sequence[FeatureFile]) -> np.ndarray:
+def identical_rows(files: Sequence[FeatureFile]) -> np.ndarray:
     """Rows with the same bytes as the next one: (2, E)."""
     digests = np.concatenate([np.asarray(file.digests) for file in files])
     order = np.lexsort(digests.T)

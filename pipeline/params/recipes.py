@@ -44,7 +44,7 @@ _LATER: dict[str, Any] = {
     "tsne.keep": False,
     "compare.of": [],
     "outliers.of": [],
-    "label_issues.of": [],
+    "doubting": [],
     "maps": msgspec.to_builtins(Maps()),
     "compare": msgspec.to_builtins(Compare()),
     "outliers": msgspec.to_builtins(Outliers()),
@@ -62,7 +62,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Raised when the same inputs and parameters would give other values.
     params : tuple of str
         Dotted keys of params.yaml; `models.*.layers` is of the one model that the stage is about, and
-        `trained_on` stands for the splits that models name.
+        `trained_on` stands for the splits that models name, `doubting` for the layers of the probes that
+        `label_issues` names.
     """
 
     version: int
@@ -86,8 +87,10 @@ def read_recipes(path: Path | str) -> dict[str, Recipe]:
 
 def deciding_values(params: Params, recipe: Recipe, item: str | None = None) -> dict[str, Any]:
     """{key: value} of all parameters that the recipe names, defaults filled in, as plain JSON values."""
-    plain = without_how(params) | {"trained_on": params.trained_on}
-    whole = msgspec.to_builtins(params)  # the stage that looks for the images is decided by where they lie
+    found = {"trained_on": params.trained_on, "doubting": params.doubting}
+    plain = without_how(params) | found
+    # the stage that looks for the images is decided by where they lie
+    whole = msgspec.to_builtins(params) | found
     apart = {*HOW, *_LATER}
     values = {key: _value(whole if key in apart else plain, key.split("."), item) for key in recipe.params}
     return {key: value for key, value in values.items() if key not in _LATER or value != _LATER[key]}

@@ -300,8 +300,8 @@ class LabelIssues(_Section, frozen=True, kw_only=True):
     """Labels that are likely missing or wrong, told by probes that did not learn from them."""
 
     of: tuple[str, ...] = ()  # probes
-    folds: Annotated[int, Meta(ge=2, le=100)] = 5
     listed: Count = 200  # of each split and kind
+    threshold: Annotated[float, Meta(gt=-1, le=1)] = 0.95  # cosine similarity of near-duplicates
     seed: Seed = 0
 
 
@@ -367,6 +367,12 @@ class Params(_Section, frozen=True, kw_only=True):
         """The splits that models name to train on, by name."""
         named = (model.train.split for model in self.models.values() if model.train)
         return sorted({split for split in named if split})
+
+    @property
+    def doubting(self) -> list[str]:
+        """The layers of the probes that `label_issues` names, which get a neighbor graph by cosine."""
+        named = (self.probe[name].of for name in self.label_issues.of if name in self.probe)
+        return list(dict.fromkeys(named))
 
     def model(self, name: str) -> Model:
         """The model of that name; `UserError` if there is none."""

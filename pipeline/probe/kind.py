@@ -75,6 +75,14 @@ class Probe:
 
 
 @dataclasses.dataclass(frozen=True)
+class KeptProbe:
+    """What stands in the safetensors file of a probe: `Probe.tensors`, and its header."""
+
+    tensors: Mapping[str, np.ndarray]
+    about: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
 class ProbeKind:
     """A kind of probe; a file each, and a line in `kinds.KINDS`.
 
@@ -90,6 +98,9 @@ class ProbeKind:
         as plain JSON values; part of the key under which the probe is kept.
     train : function
         Of a task, whose features are finite: the probe.
+    held_out : function
+        Of a task and what is kept of the probe: the logits (N, K) of the training images, each from a probe
+        that has not learned from that image. Of a class that cannot be held out they are NaN.
     train_few : function, optional
         Of features (n, D), labels (n, K) and settings: the logits of a probe that learned from these rows
         alone. None: it learns from no images, and `shots` means nothing to it.
@@ -97,4 +108,5 @@ class ProbeKind:
 
     decided_by: Callable[[ProbeTask], dict[str, Any]]
     train: Callable[[ProbeTask], Probe]
+    held_out: Callable[[ProbeTask, KeptProbe], np.ndarray]
     train_few: Callable[[np.ndarray, np.ndarray, ProbeParams], Logits] | None = None

@@ -22,9 +22,11 @@ from .kind import Probe, ProbeKind, ProbeTask
 LOGITS, WEIGHTS, RECORD = "logits.h5", "weights.safetensors", "probe.json"
 
 KINDS: Mapping[str, ProbeKind] = {
-    "linear": ProbeKind(linear_probe.decided_by, linear_probe.train, linear_probe.train_few),
-    "knn": ProbeKind(knn.decided_by, knn.train, knn.train_few),
-    "zeroshot": ProbeKind(zeroshot.decided_by, zeroshot.train),
+    "linear": ProbeKind(
+        linear_probe.decided_by, linear_probe.train, linear_probe.held_out, linear_probe.train_few
+    ),
+    "knn": ProbeKind(knn.decided_by, knn.train, knn.held_out, knn.train_few),
+    "zeroshot": ProbeKind(zeroshot.decided_by, zeroshot.train, zeroshot.held_out),
 }
 
 

@@ -19,7 +19,7 @@ from ..labels import Labels
 from ..params import Probe as ProbeParams
 from ..results.probe import ProbedClass, TrainedProbe
 from ..search.exact import ExactSearch
-from .kind import Logits, Probe, ProbeTask
+from .kind import KeptProbe, Logits, Probe, ProbeTask
 
 _VOTES_BYTES = 32 << 20
 
@@ -48,6 +48,18 @@ def train(task: ProbeTask) -> Probe:
         record=record,
         gaps=_gaps(task),
     )
+
+
+def held_out(task: ProbeTask, kept: KeptProbe) -> np.ndarray:
+    """Every image is left out of its own vote; see `ProbeKind`."""
+    file, settings = task.train, task.settings
+    k = min(settings.k, len(file.ids) - 1)
+    if k < 1:
+        return np.full(file.labels.shape, np.nan, np.float32)
+    features = file.layer(task.layer)
+    search = ExactSearch(features, "cosine")
+    distances, nearest = search.search(features, k, exclude=np.arange(len(features)))
+    return vote(distances, file.labels, nearest, settings.temperature).astype(np.float32)
 
 
 def train_few(features: np.ndarray, labels: np.ndarray, settings: ProbeParams) -> Logits:

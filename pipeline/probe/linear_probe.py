@@ -13,9 +13,9 @@ from ..files.hints import some_of
 from ..params import Probe as ProbeParams
 from ..results.ap import or_none
 from ..results.probe import ProbedClass, TrainedProbe
-from .kind import Logits, Probe, ProbeTask
+from .kind import KeptProbe, Logits, Probe, ProbeTask
 from .logistic_regression import LinearClassifier, LogisticRegression
-from .regularisation import choose_regularisation
+from .regularisation import choose_regularisation, held_out_logits
 
 # Of 0.1, 1, 10, 100 and 1000 the best or nearly so on a held-out quarter of the sample's training images, in
 # three layers at 1, 4 and 16 images a class; one image alone ranks nearly the same whatever C is.
@@ -39,6 +39,23 @@ def train(task: ProbeTask) -> Probe:
     file = task.train
     probe = train_probe(file.layer(task.layer), file.labels, file.classes, task.settings, task.name)
     return dataclasses.replace(probe, gaps=gaps_of(probe.record, file.split))
+
+
+def held_out(task: ProbeTask, kept: KeptProbe) -> np.ndarray:
+    """By its own cross-validation once more, at the C that it chose for each class; see `ProbeKind`."""
+    file, settings = task.train, task.settings
+    labels = np.asarray(file.labels)
+    logits = np.full(labels.shape, np.nan, np.float32)
+    positives, negatives = _counts(labels)
+    validated = np.flatnonzero((positives >= 2) & (negatives >= 2))
+    if len(validated):
+        rows, C = normalise(file.layer(task.layer)), kept.about["C"]
+        grid = np.array([[C[file.classes[c]] for c in validated]], np.float64)
+        model = LogisticRegression(rows)
+        (logits[:, validated],), _ = held_out_logits(
+            model, rows, labels[:, validated], grid, settings.folds, settings.seed
+        )
+    return logits
 
 
 def train_few(features: np.ndarray, labels: np.ndarray, settings: ProbeParams) -> Logits:

@@ -103,7 +103,7 @@ def held_out_logits(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Logits of every row from the classifier that has not seen it, and the classes not solved.
 
-    `grid` increases: each fit starts from the one before it.
+    `grid` increases: each fit starts from the one before it. A row of it may be a C for each class, (K,).
 
     Returns
     -------
@@ -118,7 +118,8 @@ def held_out_logits(
     unsolved = np.zeros(num_classes, bool)
     fit = None
     for position, C in enumerate(progress(grid, desc="cross-validation", unit="C")):
-        fit = model.fit(targets, np.full(targets.shape[1], C), start=fit, tolerance=_TOLERANCE)
+        of_columns = np.tile(np.broadcast_to(C, num_classes), folds)
+        fit = model.fit(targets, of_columns, start=fit, tolerance=_TOLERANCE)
         unsolved[[column % num_classes for column in fit.unsolved]] = True
         logits = fit.logits(features).reshape(num_rows, folds, num_classes)
         scores[position] = np.take_along_axis(logits, fold_of[:, None, :], axis=1)[:, 0]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..results.probe import ProbedClass, TrainedProbe
-from .kind import Probe, ProbeTask
+from .kind import KeptProbe, Probe, ProbeTask
 from .linear_probe import normalise
 from .logistic_regression import LinearClassifier
 
@@ -52,6 +52,12 @@ def train(task: ProbeTask) -> Probe:
         record=record,
         gaps=() if classes else ("the data set has no classes, so there is nothing to ask for",),
     )
+
+
+def held_out(task: ProbeTask, kept: KeptProbe) -> np.ndarray:
+    """It has learned from no image, so each is held out; see `ProbeKind`."""
+    classifier = LinearClassifier(kept.tensors["weight"], kept.tensors["bias"])
+    return classifier.logits(normalise(task.train.layer(task.layer))).astype(np.float32)
 
 
 def class_vectors(texts: Sequence[Sequence[str]], embed: Callable[[Sequence[str]], np.ndarray]) -> np.ndarray:

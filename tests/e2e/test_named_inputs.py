@@ -76,6 +76,7 @@ def test_every_key_that_a_stage_reads_is_in_its_recipe(audit):
             # where the images lie decides nothing where their digests are known
             place = key == "dataset.root" and reads_a_manifest(stage)
             place |= "trained_on" in named and fnmatch(key, "models.*.train*")
+            place |= "doubting" in named and (fnmatch(key, "probe.*.of") or key == "label_issues.of")
             if not how and not place and not any(f"{key}.".startswith(f"{part}.") for part in named):
                 unnamed.setdefault(name, []).append(key)
     assert unnamed == {}
