@@ -18,6 +18,7 @@ from ..params import Metric, Params
 from ..project import Project
 from ..results.ap import MEAN
 from ..store.open_layer import open_layer
+from .cost import BESIDE, Cost, cost_script, costs_of, figure_data
 from .map_data import Neighborhood, neighborhood, page_data, point_map, shown_images
 from .map_parquet import write_map_parquet
 from .pictures import Picture, chart, drawn, sheets
@@ -67,6 +68,7 @@ class Page:
     map: MapParts
     charts: Mapping[str, Picture]
     sheets: Mapping[str, Picture]
+    costs: tuple[Cost, ...]
     sections: tuple[Section, ...]
 
     @property
@@ -90,19 +92,25 @@ class Page:
         return "; ".join(parts) + "."
 
     @property
+    def cost_data(self) -> dict[str, Any]:
+        """What the figure of cost against accuracy is drawn from."""
+        return figure_data(self.records.ap, self.costs) if self.records.ap else {}
+
+    @property
     def atlas_command(self) -> str:
         """What opens the first map in Apple's embedding-atlas."""
-        name = self.map.data["maps"][0]["name"] if self.map.data else ""
+        first = self.map.data["maps"][0] if self.map.data else {"name": "", "layer": ""}
         return (
-            f'embedding-atlas reports/map.parquet --x "x {name}" --y "y {name}" '
-            f'--neighbors "neighbors {name}" --image image --disable-projection'
+            f'embedding-atlas reports/map.parquet --x "x {first["name"]}" --y "y {first["name"]}" '
+            f'--neighbors "neighbors {first["layer"]}" --image image --disable-projection'
         )
 
 
 def write_report(params: Params, project: Project) -> None:
     """Write reports/index.html and reports/map.parquet from the records and figures of a project.
 
-    What params.yaml asks for and a stage could not give is said on the page.
+    Beside them goes reports/cost.js, with what was measured on this machine, of which the page's bytes must
+    not depend. What params.yaml asks for and a stage could not give is said on the page.
 
     Raises
     ------
@@ -119,15 +127,17 @@ def write_report(params: Params, project: Project) -> None:
         map=parts,
         charts=_charts(records, project),
         sheets=_sheets(records, project),
+        costs=costs_of(records.ap, params, project),
         sections=page_sections(params, records, parts.gaps),
     )
+    write_text(project.report(BESIDE), cost_script(page.costs, page.provenance.features, project))
     write_text(project.report("index.html"), render(page))
 
 
 def _write_maps(params: Params, project: Project, test: Manifest, records: Records) -> MapParts:
     """Write the parquet file, and give what the page's own map needs of the same."""
-    maps = [point_map(record, test) for record in records.maps.values() if record.ids]
-    layers = dict.fromkeys([*params.neighbors.of, *params.tsne.of]) if maps else {}
+    maps = [point_map(record, test) for found in records.maps_by_layer.values() for record in found]
+    layers = dict.fromkeys([*params.neighbors.of, *params.tsne.of, *params.maps.of]) if maps else {}
     near, gaps = [], []
     for layer in layers:
         found, told = _neighborhood(layer, params, project, test)
@@ -137,11 +147,11 @@ def _write_maps(params: Params, project: Project, test: Manifest, records: Recor
     root = project.images(params.dataset.root)
     small = shrink_images([Address.parse(path, root) for path in test.paths[shown].tolist()])
     pictures = dict(zip(shown.tolist(), small, strict=True))
-    write_map_parquet(project.report("map.parquet"), test, maps, near, pictures)
+    write_map_parquet(project.report("map.parquet"), test, maps, near, records.clusters, pictures)
     if not maps:
         return MapParts(None, (), ())
     sprites = make_sprites(small, THUMBNAIL_BYTES)
-    data = page_data(test, shown, sprites, maps, near, params.index.metric)
+    data = page_data(test, shown, sprites, maps, near, records.clusters, params.index.metric)
     return MapParts(data, tuple(base64.b64encode(sheet).decode() for sheet in sprites.sheets), tuple(gaps))
 
 
@@ -160,7 +170,12 @@ def _neighborhood(
 def _charts(records: Records, project: Project) -> dict[str, Picture]:
     names = ["ap/ap", "ap/differences", "probe/few_shot"]
     names += [f"search/{layer}/pareto" for layer in records.indexes]
+    if records.label_issues:
+        names += [f"label_issues/{each.probe}/reliability" for each in records.label_issues.probes]
+    if records.outliers:
+        names += [f"outliers/{layer}/distances" for layer in records.outliers.by_layer]
     names += [f"tsne/{layer}/panels" for layer, record in records.maps.items() if record.by_class]
+    names += [f"maps/{layer}/clusters/maps" for layer, found in records.clusters.items() if found.clusters]
     paths = {name: project.report(f"{name}.png") for name in names}
     charts = {name: chart(path) for name, path in paths.items() if path.is_file()}
     for metric in METRICS:
@@ -180,6 +195,12 @@ def _sheets(records: Records, project: Project) -> dict[str, Picture]:
         names.append("neighbors/sheet")
     if records.duplicates and records.duplicates.pairs:
         names += ["duplicates/sheet", "duplicates/groups"]
+    if doubted := records.label_issues:
+        names += ["label_issues/conflicts"] * bool(doubted.conflicts)
+        names += [f"label_issues/{p.probe}/{kind}" for p in doubted.probes for kind in ("missing", "wrong")]
+    if records.outliers:
+        names += ["outliers/looks"] * any(look.beyond for look in records.outliers.looks)
+        names += [f"outliers/{of}/{name}" for of in records.outliers.by_layer for name in ("odd", "typical")]
     if records.hard:
         names += [f"hard/{Path(item.sheet).stem}" for item in records.hard.classes]
     paths = {name: project.report(f"{name}.png") for name in names}

@@ -10,6 +10,8 @@ from ..results.ap import ApResult
 from ..results.duplicates import DuplicatesResult
 from ..results.hard import HardResult
 from ..results.index_quality import IndexQuality
+from ..results.label_issues import LabelIssuesResult
+from ..results.outliers import OutliersResult
 from ..results.probe import ProbeResult
 from ..results.retrieval import RetrievalResult
 from ..results.tsne_map import TsneResult
@@ -54,7 +56,8 @@ def page_sections(params: Params, records: Records, map_gaps: Sequence[str] = ()
             found.append(Section(anchor, title, bool(shows), tuple(gaps)))
 
     precision = (*_gaps("ap", ap), *probed, *(ap.notes if ap else ()))
-    add(params.ap.of, "precision", "Average precision", ap and ap.has_values, precision)
+    precise = ap is not None and ap.has_values
+    add(params.ap.of, "precision", "Average precision", precise, precision)
     add(
         len(params.ap.of) > 1,
         "differences",
@@ -65,13 +68,17 @@ def page_sections(params: Params, records: Records, map_gaps: Sequence[str] = ()
     few = any(each.has_values for each in records.probe.few_shot) if records.probe else False
     shots = any(probe.shots for probe in params.probe.values())
     add(shots, "shots", "Few examples a class", few, undrawn)
-    maps = [*_layer_gaps("tsne", params.tsne.of, records.maps), *map_gaps]
-    mapped = any(record.ids for record in records.maps.values())
-    add(params.tsne.of, "map", "Map of the test images", mapped, maps)
+    add(params.ap.of and precise, "cost", "Cost and accuracy", True, ())
+    maps = [*_layer_gaps("tsne", params.tsne.of, records.maps), *_further_gaps(params, records), *map_gaps]
+    mapped = records.maps_by_layer or records.clusters
+    add(params.tsne.of or params.maps.of, "map", "Map of the test images", mapped, maps)
     add(params.ap.of, "hard", "Hard and easy classes", hard and hard.classes, _gaps("hard", hard))
     near = retrieval and (retrieval.queries or retrieval.groups)
     add(params.neighbors.of, "neighbors", "Nearest neighbors", near, _gaps("retrieval", retrieval))
     add(params.duplicates.of, "duplicates", "Near-duplicates", duplicates, _gaps("duplicates", duplicates))
+    doubted = records.label_issues
+    add(params.label_issues.of, "labels", "Labels in doubt", doubted, _gaps("label_issues", doubted))
+    add(*_outliers(params, records.outliers))
     search = _layer_gaps("index", params.index.of, records.indexes)
     add(params.index.of, "search", "Search quality", records.indexes, search)
     curves = any(record.history for record in records.trainings.values())
@@ -79,8 +86,25 @@ def page_sections(params: Params, records: Records, map_gaps: Sequence[str] = ()
     return (*found, Section("run", "What was run", gaps=records.dataset.gaps if records.dataset else ()))
 
 
+def _outliers(
+    params: Params, record: OutliersResult | None
+) -> tuple[object, str, str, object, Iterable[str]]:
+    """Odd pictures are shown also where no layer was asked."""
+    asked = params.outliers.of or (record and any(look.beyond for look in record.looks))
+    shows = record and (record.layers or record.looks)
+    gaps = ("The stage outliers has left no result.",) if record is None else record.gaps
+    return asked, "outliers", "Odd and typical images", shows, gaps
+
+
 def _gaps(
-    stage: str, record: ApResult | ProbeResult | HardResult | RetrievalResult | DuplicatesResult | None
+    stage: str,
+    record: ApResult
+    | ProbeResult
+    | HardResult
+    | RetrievalResult
+    | DuplicatesResult
+    | LabelIssuesResult
+    | None,
 ) -> tuple[str, ...]:
     return (f"The stage {stage} has left no result.",) if record is None else record.gaps
 
@@ -92,6 +116,18 @@ def _probe_gaps(record: ProbeResult | None) -> tuple[Sequence[str], Sequence[str
         return told, told
     undrawn = list(dict.fromkeys(gap for each in record.few_shot for gap in each.gaps))
     return [gap for gap in told if gap not in undrawn], undrawn
+
+
+def _further_gaps(params: Params, records: Records) -> list[str]:
+    """What further maps and clusters lack; each thing once, be it of every map of a layer."""
+    told = [
+        f"{layer}: {gap}"
+        for layer, found in records.further_maps.items()
+        for record in (*found.values(), *filter(None, [records.clusters.get(layer)]))
+        for gap in record.gaps
+    ]
+    there = {layer: found for layer, found in records.further_maps.items() if found} | records.clusters
+    return [*dict.fromkeys(told), *_missing("maps", params.maps.of, there)]
 
 
 def _layer_gaps(
