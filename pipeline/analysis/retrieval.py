@@ -77,7 +77,7 @@ def measure_retrieval(
     for layer, graph in graphs.items():
         rows, distances = graph.nearest(split, split)
         for (query, _), found in zip(chosen, shown, strict=True):
-            found[layer] = _near(features, rows[query, : asked.k], distances[query])
+            found[layer] = near(features, rows[query, : asked.k], distances[query])
         of_queries = measure_queries(labels, rows, measures)
         measured += summarize(layer, of_queries, groups, asked.bootstrap, asked.seed)
     lacking = {str(measure) for measure in measures} - {row.measure for row in measured}
@@ -224,7 +224,8 @@ def retrieval_metrics(result: RetrievalResult) -> dict[str, Any]:
     return metrics
 
 
-def _near(features: FeatureFile, rows: np.ndarray, distances: np.ndarray) -> tuple[Near, ...]:
+def near(features: FeatureFile, rows: np.ndarray, distances: np.ndarray) -> tuple[Near, ...]:
+    """Some neighbors of an image, nearest first, as a record has them."""
     return tuple(
         # by way of text: the shortest decimal that is this float32, not the longer one that is its double
         Near(rank=rank, id=str(features.ids[row]), distance=float(str(near)), labels=features.labels_of(row))

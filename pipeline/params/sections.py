@@ -292,7 +292,7 @@ class Compare(_Section, frozen=True, kw_only=True):
     of: LayerRefs = ()
     k: Count = 10  # neighbors of an image that are compared
     bootstrap: Count = 1000
-    permutations: Count = 200  # of the images of one layer: what independent layers would give
+    permutations: Count = 20  # of the images of one layer, for the one measure whose chance has no formula
     seed: Seed = 0
 
 
