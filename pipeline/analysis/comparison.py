@@ -17,7 +17,7 @@ from ..measures.neighbor_overlap import NeighborOverlap
 from ..measures.procrustes import Procrustes
 from ..measures.rsa import RSA
 from ..params import Compare, Metric
-from ..results.comparison import LABELS, Closest, ComparedPair, CompareResult, DifferingPair, Merge
+from ..results.comparison import DISTANCE, LABELS, Closest, ComparedPair, CompareResult, DifferingPair, Merge
 from ..store.feature_file import FeatureFile
 from .compared_pairs import Pair, compare_pairs
 from .comparison_intervals import interval, resampled
@@ -121,7 +121,7 @@ def _closest(layer: str, measure: str, pairs: Sequence[ComparedPair], draws: np.
     }
     if len(others) < 2:
         return None
-    sign = -1.0 if measure == Procrustes.name else 1.0
+    sign = -1.0 if measure == DISTANCE else 1.0
     best, second = sorted(others, key=lambda number: -sign * pairs[number].value)[:2]
     lo, hi = interval(sign * (draws[:, best] - draws[:, second]))
     return Closest(

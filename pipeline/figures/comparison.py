@@ -11,8 +11,7 @@ from matplotlib.axes import Axes
 
 from ..files.atomic import make_folders
 from ..images.address import Address
-from ..measures.procrustes import Procrustes
-from ..results.comparison import LABELS, CompareResult, DifferingPair
+from ..results.comparison import DISTANCE, LABELS, CompareResult, DifferingPair
 from ..results.retrieval import ShownQuery
 from .canvas import new_figure, save_figure
 from .neighbor_sheet import neighbor_sheet
@@ -56,7 +55,7 @@ def _heat_map(axes: Axes, result: CompareResult, measure: str) -> None:
     names = [*result.order]
     if any(pair.measure == measure and pair.second == LABELS for pair in result.pairs):
         names.append(LABELS)
-    distance = measure == Procrustes.name
+    distance = measure == DISTANCE
     values = np.full((len(names), len(names)), np.nan)
     np.fill_diagonal(values, 0.0 if distance else 1.0)
     for row, first in enumerate(names):

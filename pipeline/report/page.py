@@ -169,6 +169,8 @@ def _neighborhood(
 
 def _charts(records: Records, project: Project) -> dict[str, Picture]:
     names = ["ap/ap", "ap/differences", "probe/few_shot"]
+    if records.comparison:
+        names += ["compare/heatmap", "compare/tree"]
     names += [f"search/{layer}/pareto" for layer in records.indexes]
     if records.label_issues:
         names += [f"label_issues/{each.probe}/reliability" for each in records.label_issues.probes]
@@ -201,6 +203,8 @@ def _sheets(records: Records, project: Project) -> dict[str, Picture]:
     if records.outliers:
         names += ["outliers/looks"] * any(look.beyond for look in records.outliers.looks)
         names += [f"outliers/{of}/{name}" for of in records.outliers.by_layer for name in ("odd", "typical")]
+    if records.comparison:
+        names += [f"compare/{pair.sheet}" for pair in records.comparison.differing]
     if records.hard:
         names += [f"hard/{Path(item.sheet).stem}" for item in records.hard.classes]
     paths = {name: project.report(f"{name}.png") for name in names}

@@ -9,6 +9,7 @@ from ..params import Params
 from ..project import Project
 from ..results.ap import ApResult
 from ..results.clusters import ClustersResult
+from ..results.comparison import CompareResult
 from ..results.dataset import DatasetResult
 from ..results.duplicates import DuplicatesResult
 from ..results.hard import HardResult
@@ -43,6 +44,7 @@ class Records:
     duplicates: DuplicatesResult | None = None
     label_issues: LabelIssuesResult | None = None
     outliers: OutliersResult | None = None
+    comparison: CompareResult | None = None
     indexes: Mapping[str, IndexQuality] = dataclasses.field(default_factory=dict)
     maps: Mapping[str, TsneResult] = dataclasses.field(default_factory=dict)
     further_maps: Mapping[str, Mapping[str, MapResult]] = dataclasses.field(default_factory=dict)
@@ -83,6 +85,7 @@ def read_records(params: Params, project: Project) -> Records:
         duplicates=one(DuplicatesResult, "duplicates", params.duplicates.of),
         label_issues=one(LabelIssuesResult, "label_issues", params.label_issues.of),
         outliers=one(OutliersResult, "outliers", True),  # of looks it tells unasked
+        comparison=one(CompareResult, "compare", params.compare.of),
         indexes=each(IndexQuality, "index", params.index.of),
         maps=each(TsneResult, "tsne", params.tsne.of),
         further_maps={layer: each(MapResult, f"maps/{layer}", names) for layer in params.maps.of},

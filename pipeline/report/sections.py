@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ..params import Params
 from ..results.ap import ApResult
+from ..results.comparison import CompareResult
 from ..results.duplicates import DuplicatesResult
 from ..results.hard import HardResult
 from ..results.index_quality import IndexQuality
@@ -75,6 +76,8 @@ def page_sections(params: Params, records: Records, map_gaps: Sequence[str] = ()
     add(params.ap.of, "hard", "Hard and easy classes", hard and hard.classes, _gaps("hard", hard))
     near = retrieval and (retrieval.queries or retrieval.groups)
     add(params.neighbors.of, "neighbors", "Nearest neighbors", near, _gaps("retrieval", retrieval))
+    alike = records.comparison
+    add(params.compare.of, "alike", "How alike layers are", alike and alike.pairs, _gaps("compare", alike))
     add(params.duplicates.of, "duplicates", "Near-duplicates", duplicates, _gaps("duplicates", duplicates))
     doubted = records.label_issues
     add(params.label_issues.of, "labels", "Labels in doubt", doubted, _gaps("label_issues", doubted))
@@ -104,6 +107,7 @@ def _gaps(
     | RetrievalResult
     | DuplicatesResult
     | LabelIssuesResult
+    | CompareResult
     | None,
 ) -> tuple[str, ...]:
     return (f"The stage {stage} has left no result.",) if record is None else record.gaps

@@ -7,6 +7,7 @@ from typing import ClassVar
 from .record import Part, Record
 from .retrieval import Near
 
+DISTANCE = "Procrustes"  # the measure that falls with likeness
 LABELS = "labels"  # what stands in the place of a layer where the labels themselves are compared
 
 
@@ -127,6 +128,13 @@ class CompareResult(Record, frozen=True):
         wanted = {first, second}
         found = (p for p in self.pairs if p.measure == measure and {p.first, p.second} == wanted)
         return next(found, None)
+
+    @property
+    def by_measure(self) -> dict[str, list[ComparedPair]]:
+        """The pairs of each measure, the most alike first."""
+        found = {m: [pair for pair in self.pairs if pair.measure == m] for m in self.measures}
+        sign = {m: 1 if m == DISTANCE else -1 for m in found}
+        return {m: sorted(of, key=lambda p: sign[m] * p.value) for m, of in found.items() if of}
 
     @property
     def order(self) -> tuple[str, ...]:
