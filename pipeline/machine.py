@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import platform
 import tempfile
+from pathlib import Path
 
 
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor() -> str:
+    """What the processor is called."""
+    with contextlib.suppress(OSError), Path("/proc/cpuinfo").open(encoding="utf-8") as told:
+        named = (line.partition(":")[2].strip() for line in told if line.startswith("model name"))
+        if name := next(named, ""):
+            return name
+    return platform.processor() or platform.machine() or "a CPU"
 
 
 def shared_memory(size: int) -> int:

@@ -14,7 +14,9 @@ from ..models.card import read_card
 from ..params import Extract, Layer, Params, Preprocess
 from ..project import Project
 from ..results.extraction import ExtractedSplit, ExtractionResult, Skipped
+from ..results.extraction_cost import ExtractionCost
 from ..results.record import save_record
+from ..store.extraction_cost import keep_cost
 from ..store.feature_writer import FileHead
 from ..store.layer_shape import LayerShape
 from ..store.publish import publish, publishing_to
@@ -24,7 +26,7 @@ from .extractor import check_kinds, compute_missing, rows_of
 from .job import Job, job_of, layer_of
 from .row_size import told_if_large
 from .runners import runner_of
-from .work import Network, Outcome
+from .work import Network, Outcome, Work, reading_of
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +80,9 @@ def extract_unit(model: str, params: Params, project: Project, number: int, coun
     for path, digest in zip(images.paths, images.digests, strict=True):
         if reason := outcome.failures.get(digest.tobytes()):
             _log.warning("skipped %s: %s", path, reason)
-    _tell(f"{model}, unit {number} of {count}", len(images), outcome, time.monotonic() - began)
+    seconds = time.monotonic() - began
+    _tell(f"{model}, unit {number} of {count}", len(images), outcome, seconds)
+    _keep_cost(job, work, outcome, seconds, project)
     return outcome
 
 
@@ -115,7 +119,9 @@ def extract_layers(
                 else:
                     save_record(result, record)
             outcome.write += time.monotonic() - publishing
-    _tell(job.model, len(images), outcome, time.monotonic() - began)
+    seconds = time.monotonic() - began
+    _tell(job.model, len(images), outcome, seconds)
+    _keep_cost(job, work, outcome, seconds, project)
     return result, outcome
 
 
@@ -154,6 +160,28 @@ def _publish(
         publish(project.features(job.model, manifest.split), head, by_layer)
         splits[manifest.split] = ExtractedSplit(rows=len(kept), skipped=skipped)
     return ExtractionResult(model=job.model, splits=splits)
+
+
+def _keep_cost(job: Job, work: Work, outcome: Outcome, seconds: float, project: Project) -> None:
+    """Keep what it took, for the figure of cost against accuracy."""
+    if not outcome.computed:
+        return
+    reading, timed = reading_of(work.extract, work.preprocess), outcome.timed
+    cost = ExtractionCost(
+        device=outcome.device,
+        precision=work.extract.precision,
+        batch_size=reading.batch_size,
+        workers=reading.workers,
+        machines=outcome.workers,
+        images=outcome.computed,
+        seconds=max(seconds - outcome.waited, 1e-3),
+        read=outcome.read,
+        infer=outcome.infer,
+        write=outcome.write,
+        bottleneck=outcome.bottleneck,
+        network_rate=timed.images / timed.seconds if timed.seconds > 0 else None,
+    )
+    keep_cost(cost, job.keys.values(), project)
 
 
 def _tell(model: str, images: int, outcome: Outcome, seconds: float) -> None:

@@ -18,7 +18,7 @@ from ..progress import progress
 from ..store.row_cache import CacheWriter, StoredRows
 from .decoding import Failure, ImageTask
 from .reader import Batch, read_batches
-from .work import ImageFiles, Network, Outcome, Wait, Work, reading_of, rounded_batch
+from .work import ImageFiles, Network, Outcome, Timed, Wait, Work, reading_of, rounded_batch
 
 FLUSH_SECONDS = 30.0  # of work that a kill may cost; half of the minute that is promised
 FLUSH_BYTES = 64 << 20
@@ -126,6 +126,7 @@ class _Run:
 
     def go(self, work: Work) -> None:
         network: Network | None = None
+        before = Timed()  # of a network that has been at work already
         with progress(total=len(self.pending), desc=work.label, unit="image") as bar:
             while True:
                 batches = read_batches(
@@ -139,7 +140,9 @@ class _Run:
                 try:
                     for batch in self._timed(batches):
                         self._note(batch.failures)
-                        network = network or self._loaded(work)
+                        if network is None:
+                            network = self._loaded(work)
+                            before = network.timed
                         self._infer(network, batch)
                         bar.update(len(batch.numbers))
                     self._collect(0)
@@ -148,6 +151,9 @@ class _Run:
                     self._flush()
                 if not self._waiting or not self.waits:
                     self.outcome.left = self._waiting
+                    if network is not None:
+                        self.outcome.timed, self.outcome.device = network.timed - before, network.device
+                        self._keep_shapes(network)
                     return
                 self._wait_for_others()
 
@@ -158,6 +164,12 @@ class _Run:
             check_kinds(self.stored, network.device_kind)
         return network
 
+    def _keep_shapes(self, network: Network) -> None:
+        """Here, where the network is; later it would have to be opened once more."""
+        for layer, rows in self.stored.items():
+            if layer in network.shapes and rows.shape is None:
+                self.writer.keep_shape(rows.key, network.shapes[layer])
+
     def _wait_for_others(self) -> None:
         """Wait a little for what other runs have claimed; after some time, say for whom."""
         self._waited += 1
@@ -167,7 +179,9 @@ class _Run:
                 self._waiting,
                 self.writer.who_is_at_work(),
             )
-        time.sleep(min(_WAIT_SECONDS * max(self._waited / 10, 1), _LONGEST_WAIT))
+        seconds = min(_WAIT_SECONDS * max(self._waited / 10, 1), _LONGEST_WAIT)
+        time.sleep(seconds)
+        self.outcome.waited += seconds
 
     def _tasks(self) -> Iterator[ImageTask]:
         """Images that nobody is at, claimed some seconds of work at a time as they are asked for."""

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import itertools
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import torch
 from torch import nn
 
 from ..errors import UserError
+from ..files.hints import counted
+from ..machine import cores, processor
 from ..models.card import read_card
 from ..models.device import choose_device
 from ..models.layers import check_layers, stored_shapes
@@ -22,6 +25,7 @@ from ..models.network import load_network
 from ..params import Extract, Layer, Model, Preprocess
 from ..store.layer_shape import LayerShape
 from .inference_graph import prepare
+from .work import Timed
 
 _NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -70,6 +74,12 @@ class Forward:
         Batches to start before the first is waited for: 0 on a CPU, where nothing would be gained.
     device_kind : str
         The GPU's name, or the instructions of the CPU that torch uses: `cpu AVX512`.
+    device : str
+        For people: the GPU's name or the processor's, and how many GPUs or cores.
+    timed : Timed
+        Images and seconds of the devices by themselves, copies to and from a GPU included; each device's
+        first batch, in which libraries are loaded and memory is taken, is left out.
+    shapes : {Layer: LayerShape}
     """
 
     def __init__(
@@ -100,7 +110,11 @@ class Forward:
         self._scales = [(scale.to(device), shift.to(device)) for device in self.devices]
         self._turns = itertools.cycle(range(len(self.devices)))
         self.device_kind = ", ".join(sorted(set(map(_kind_of, self.devices))))
+        self.device = _in_words(self.devices)
         self.in_flight = 0 if self.devices[0].type == "cpu" else 2 * len(self.devices)
+        self.timed = Timed()
+        self._warm: set[torch.device] = set()
+        self.shapes = shapes or {}
 
     def start(self, images: np.ndarray) -> Callable[[], Mapping[Layer, np.ndarray]]:
         """Start a batch of (B, crop, crop, 3) uint8; gives a function that waits for {layer: (B, D) array}.
@@ -114,6 +128,7 @@ class Forward:
         device, (scale, shift) = self.devices[turn], self._scales[turn]
         what = f"a batch of {len(images)} images"
         with torch.inference_mode(), self._arithmetic(device), _memory_for(what, "lower extract.batch_size"):
+            clock = _Clock(device)
             pixels = torch.from_numpy(images)
             if device.type == "cuda":
                 pixels = pixels.pin_memory().to(device, non_blocking=True)
@@ -124,23 +139,24 @@ class Forward:
                 for module in self._replicas[turn]:
                     values |= module(batch)
             values = {layer: value.to(self._dtype) for layer, value in values.items()}
-            return self._fetch(values, device)
+            return self._fetch(values, device, len(images), clock)
 
     def _fetch(
-        self, values: dict[Layer, torch.Tensor], device: torch.device
+        self, values: dict[Layer, torch.Tensor], device: torch.device, images: int, clock: _Clock
     ) -> Callable[[], Mapping[Layer, np.ndarray]]:
-        if device.type == "cpu":
-            arrays = {layer: value.numpy() for layer, value in values.items()}
-            return lambda: arrays
-        there = {k: torch.empty(v.shape, dtype=v.dtype, pin_memory=True) for k, v in values.items()}
-        for layer, value in values.items():
-            there[layer].copy_(value, non_blocking=True)
-        done = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        done.record(torch.cuda.current_stream(device))
+        if device.type == "cuda":
+            there = {k: torch.empty(v.shape, dtype=v.dtype, pin_memory=True) for k, v in values.items()}
+            for layer, value in values.items():
+                there[layer].copy_(value, non_blocking=True)
+            values = there
+        clock.stop()
 
         def wait() -> Mapping[Layer, np.ndarray]:
-            done.synchronize()
-            return {layer: value.numpy() for layer, value in there.items()}
+            seconds = clock.seconds()  # waits for a GPU
+            if device in self._warm:
+                self.timed += Timed(images, seconds / len(self.devices))
+            self._warm.add(device)
+            return {layer: value.numpy() for layer, value in values.items()}
 
         return wait
 
@@ -161,6 +177,32 @@ class Forward:
             yield
 
 
+class _Clock:
+    """How long a device is at what is asked of it between now and `stop`; a GPU does that later."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._began = self._now()
+        self._stopped = self._began
+
+    def _now(self) -> Any:
+        if self._device.type == "cpu":
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record(torch.cuda.current_stream(self._device))
+        return event
+
+    def stop(self) -> None:
+        self._stopped = self._now()
+
+    def seconds(self) -> float:
+        """Waits until the device is done."""
+        if self._device.type == "cpu":
+            return float(self._stopped - self._began)
+        self._stopped.synchronize()
+        return float(self._began.elapsed_time(self._stopped)) / 1000
+
+
 @contextlib.contextmanager
 def _memory_for(what: str, remedy: str) -> Iterator[None]:
     try:
@@ -179,6 +221,13 @@ def _devices(setting: str) -> list[torch.device]:
     if device.type == "cuda" and device.index is None:
         return [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
     return [device]
+
+
+def _in_words(devices: Sequence[torch.device]) -> str:
+    if devices[0].type == "cpu":
+        return f"{processor()}, {counted(cores(), 'core')}"
+    name = torch.cuda.get_device_name(devices[0])
+    return name if len(devices) == 1 else f"{len(devices)} × {name}"
 
 
 def _kind_of(device: torch.device) -> str:

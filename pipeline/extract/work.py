@@ -11,6 +11,7 @@ import numpy as np
 
 from ..params import Extract, Layer, Preprocess
 from ..store.feature_key import FeatureKey
+from ..store.layer_shape import LayerShape
 from .reader import available_workers
 
 _BATCH_STEP = 16
@@ -18,16 +19,35 @@ _NICENESS = 5  # on few cores the network goes first: decoding only has to keep 
 Wait = Callable[[], Mapping[Layer, np.ndarray]]
 
 
+@dataclasses.dataclass(frozen=True)
+class Timed:
+    """How many images a network took, and the seconds in which it did nothing else."""
+
+    images: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Timed) -> Timed:
+        return Timed(self.images + other.images, self.seconds + other.seconds)
+
+    def __sub__(self, other: Timed) -> Timed:
+        return Timed(self.images - other.images, self.seconds - other.seconds)
+
+
 class Network(Protocol):
     """What an extraction asks of a network.
 
     `start` takes (B, crop, crop, 3) uint8 images, which may be overwritten once it returns, and gives a
     function that waits for {layer: (B, D) array in the storage dtype}. Up to `in_flight` batches may be
-    started before the first is waited for. `device_kind` names what computes, as far as it may decide bits.
+    started before the first is waited for. `device_kind` names what computes, as far as it may decide bits,
+    and `device` for people. `timed` is of the batches that have been waited for, the first left out. `shapes`
+    tells what a row is, of the layers of which the network knows it.
     """
 
     in_flight: int
     device_kind: str
+    device: str
+    timed: Timed
+    shapes: Mapping[Layer, LayerShape]
 
     def start(self, images: np.ndarray) -> Wait:
         """Start a batch."""
@@ -127,6 +147,12 @@ class Outcome:
         Images that were left to other runs, which are at them.
     workers : int
         How many did it.
+    timed : Timed
+        What the networks took by themselves, of all workers together.
+    waited : float
+        Seconds spent waiting for other runs.
+    device : str
+        What computed; empty if nothing was to be computed.
     """
 
     computed: int = 0
@@ -136,6 +162,9 @@ class Outcome:
     write: float = 0.0
     left: int = 0
     workers: int = 1
+    timed: Timed = Timed()
+    waited: float = 0.0
+    device: str = ""
 
     def add(self, other: Outcome) -> None:
         """Count what was done besides."""
@@ -146,6 +175,9 @@ class Outcome:
         self.write += other.write
         self.left += other.left
         self.workers = max(self.workers, other.workers)
+        self.timed += other.timed
+        self.waited += other.waited
+        self.device = self.device or other.device
 
     @property
     def seconds(self) -> float:

@@ -28,10 +28,11 @@ from pool5.datasets.manifest import Manifest
 from pool5.extract import extractor
 from pool5.extract.extract_layers import extract_layers
 from pool5.extract.job import Job
-from pool5.extract.work import Outcome
+from pool5.extract.work import Outcome, Timed
 from pool5.params import Extract, Layer, Preprocess
 from pool5.project import Project
 from pool5.store.feature_key import FeatureKey
+from pool5.store.layer_shape import LayerShape
 from pool5.store.row_cache import RowCache
 from pool5.store.verify import shards_of, verify_feature_file, verify_shard
 
@@ -43,7 +44,9 @@ class PixelNetwork:
     """A network whose nodes are pixels; `log` is told how many images it saw, `pace` is seconds a batch."""
 
     in_flight = 0
-    device_kind = "pixels"
+    device_kind = device = "pixels"
+    shapes: Mapping[Layer, LayerShape] = {}
+    timed = Timed()
 
     def __init__(
         self, nodes: Mapping[str, int], dtype: str = "float32", log: Path | None = None, pace: float = 0
