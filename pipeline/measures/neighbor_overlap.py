@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from typing import ClassVar, Self
 
 import numpy as np
+from scipy import sparse
 
 from .permutations import PairSums, permuted_product
 from .representation import Likeness, Representation, RepresentationMeasure
@@ -17,7 +19,8 @@ class NeighborOverlap(RepresentationMeasure):
     """The mutual k-nearest-neighbor measure (Huh et al. 2024).
 
     An image has influence by its own neighbors and as one of others: left out, the next one comes into each
-    list that it was in. So `neighbors` must go one beyond k. The influences are those of the jackknife.
+    list that it was in. So `neighbors` must go one beyond k. The influences are those of the jackknife,
+    shrunk by one factor: what pairs of images do only together would count twice in their spread.
     """
 
     name: ClassVar[str] = "overlap"
@@ -48,15 +51,32 @@ class NeighborOverlap(RepresentationMeasure):
         count, k = len(first), self.k
         a, b, next_a, next_b = first[:, :k], second[:, :k], first[:, k:], second[:, k:]
         both = shared_neighbors(a, b)
-        enters_a, enters_b = shared_neighbors(next_a, b), shared_neighbors(next_b, a)
-        change = np.bincount(a.ravel(), np.repeat(enters_a, k), count)
-        change += np.bincount(b.ravel(), np.repeat(enters_b, k), count)
-        lost = np.broadcast_to((next_a == next_b).astype(float) - 1, a.shape)
-        change += np.bincount(a[both], lost[both], count)
-        without = (both.sum() - both.sum(axis=1) + change) / ((count - 1) * k)
-        influences = (count - 1) * (without.mean() - without)
+        # by how much what i shares rises when j is left out, who stands in one of its lists or in both
+        enters_a, enters_b = (shared_neighbors(*each) for each in ((next_a, b), (next_b, a)))
+        gain = _by_pair(a, enters_a + both * ((next_a == next_b) - 1.0))
+        gain = gain + _by_pair(b, np.broadcast_to(enters_b, b.shape))
+        lost = both.sum(axis=1) - np.asarray(gain.sum(axis=0)).ravel()
+        influences = (lost - lost.mean()) / k
         mean, spread = permuted_product(_sums(a), _sums(b), count)
-        return Likeness(float(both.mean()), influences, mean / a.size, spread / a.size)
+        shrunk = influences * _shrinkage(gain, lost)
+        return Likeness(float(both.mean()), shrunk, mean / a.size, spread / a.size)
+
+
+def _by_pair(neighbors: np.ndarray, values: np.ndarray) -> sparse.csr_array:
+    count, k = neighbors.shape
+    bounds = np.arange(count + 1) * k
+    return sparse.csr_array((values.astype(float).ravel(), neighbors.ravel(), bounds), (count, count))
+
+
+def _shrinkage(gain: sparse.csr_array, lost: np.ndarray) -> float:
+    """What makes the spread of influences that of the value.
+
+    What two images do only together is in the influences of both, and counts twice in the sum of their
+    squares (Efron and Stein 1981); of few neighbors that is much.
+    """
+    together = gain + gain.T
+    twice, whole = together.multiply(together).sum() / 2, float(((lost - lost.mean()) ** 2).sum())
+    return math.sqrt(max(1 - twice / whole, 0.0)) if whole > 0 else 1.0
 
 
 def shared_neighbors(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -67,13 +87,13 @@ def shared_neighbors(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def _sums(neighbors: np.ndarray) -> PairSums:
     """Of the matrix that has a 1 where j is a neighbor of i."""
     count, k = neighbors.shape
-    mutual = shared_neighbors_back(neighbors)
+    mutual = _mutual(neighbors)
     named = np.bincount(neighbors.ravel(), minlength=count).astype(float)
     entries = float(count * k)
     return PairSums(entries, entries, mutual, entries * k, float((named**2).sum()), entries * k)
 
 
-def shared_neighbors_back(neighbors: np.ndarray) -> float:
+def _mutual(neighbors: np.ndarray) -> float:
     """How many entries are mutual: j is a neighbor of i, and i one of j."""
     own = np.arange(len(neighbors))[:, None]
     return float(sum((neighbors[column] == own).any(axis=1).sum() for column in neighbors.T))

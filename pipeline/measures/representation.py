@@ -37,7 +37,8 @@ class Likeness:
         NaN where there is none: one of the two gives all images the same vector.
     influences : (N,) float64
         By how much the value rises with an image's weight (Hampel 1974), of mean 0: with weights w of mean 1
-        it is `value + mean((w - 1) * influences)`, to first order.
+        it is `value + mean((w - 1) * influences)`, to first order. Their spread over the square root of N is
+        the value's standard error.
     chance, chance_sd : float
         The mean and the standard deviation of the value over permutations of the images of one of the two:
         what independent representations would give.
@@ -55,8 +56,9 @@ class RepresentationMeasure(abc.ABC):
     What holds for every measure, and `tests/measures/representation_tests.py` asks of each: the order of the
     two, the numbering of the images, a rotation or another scale of all vectors change nothing; a
     representation and itself have `same`, the value of what cannot be more alike; chance is what
-    permutations give on average; and influences foretell what becomes of the value when images are left out.
-    No image is ever compared with itself as one of a pair, so an interval from influences needs no copies.
+    permutations give on average; and influences foretell, but for one factor, what becomes of the value when
+    images are left out. In a bootstrap's resample an image may stand twice, and its copies would be at
+    distance 0: an interval from influences weighs the image instead.
 
     Attributes
     ----------
