@@ -33,6 +33,7 @@ def render(page: object) -> str:
         "percent": lambda share: f"{100 * share:.0f} %",
         "short": lambda value: "–" if value is None else minus(f"{value:.4g}"),
         "prose": minus,
+        "millions": lambda count: "–" if count is None else f"{count / 1e6:.3g} M",
         "brief": lambda name: name if len(name) <= 80 else f"{name[:40]}…{name[-39:]}",
         "counted": counted,
         "meaning": meaning_of,
