@@ -52,6 +52,10 @@ PARAMS: dict[str, Any] = {
         "plain": NETWORK | {"weights": "random", "preprocess": SMALL},
     },
     "extract": {"device": "cpu", "batch_size": 8, "workers": 0},
+    "derive": {
+        "small": {"of": "tuned/fc7", "steps": ["l2", {"pca": 8}, "whiten"]},
+        "centred": {"of": "small/fc7", "steps": ["center", "l2"]},
+    },
     "index": {"of": ["caffenet/pool5", "tuned/fc7"], "queries": 10},
     "neighbors": {"of": ["caffenet/pool5", "tuned/fc7"], "queries": 2, "depth": 12, "bootstrap": 20},
     "duplicates": {"of": "tuned/fc7", "threshold": 0.9},
@@ -120,4 +124,4 @@ if __name__ == "__main__":
     from audited import run_all
 
     write_project(Path(sys.argv[1]))
-    run_all(Path(sys.argv[1]), {"neighbors": put_known_features})
+    run_all(Path(sys.argv[1]), {"derive": put_known_features})

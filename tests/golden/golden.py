@@ -22,7 +22,7 @@ _DIGEST = re.compile(r"[0-9a-f]{32}|[0-9a-f]{64}")
 _KEPT = 8  # of a list
 
 # how far another processor may be off; all but networks and maps compute on small integers
-TOLERANCE = {"model": 1e-4, "extract": 1e-3, "tsne": 5e-2, "probe": 1e-3}
+TOLERANCE = {"model": 1e-4, "extract": 1e-3, "derive": 1e-4, "tsne": 5e-2, "probe": 1e-3}
 
 
 def thin(value: Any) -> Any:
@@ -160,10 +160,9 @@ def _extract(folder: Path) -> dict[str, Any]:
     return values
 
 
-def _neighbors(folder: Path) -> dict[str, Any]:
-    return {
-        str(path.relative_to(folder)): _hdf5(path)
-        for path in sorted((folder / "data/neighbors").rglob("*.h5"))
+def _hdf5_below(place: str) -> Callable[[Path], dict[str, Any]]:
+    return lambda folder: {
+        str(path.relative_to(folder)): _hdf5(path) for path in sorted((folder / place).rglob("*.h5"))
     }
 
 
@@ -199,7 +198,8 @@ VALUES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "dataset": _dataset,
     "model": _model,
     "extract": _extract,
-    "neighbors": _neighbors,
+    "derive": _hdf5_below("data/derived"),
+    "neighbors": _hdf5_below("data/neighbors"),
     "probe": _probe,
     "report": _report,
     **{name: _records_of(name) for name in ("index", "retrieval", "duplicates", "tsne", "ap", "hard")},
