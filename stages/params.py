@@ -39,6 +39,10 @@ def main() -> None:
             if "dataset.lists" in recipe.params and (files := params.dataset.list_files):
                 key = "dataset.lists and exclude"
                 decided["list_sha256"] = {file: _digest(project, key, file) for file in files}
+            if stage == "maps" and (points := params.maps.points):
+                decided["points_sha256"] = {
+                    name: _digest(project, f"maps.points.{name}", file) for name, file in points.items()
+                }
             write_json(project.resolved(stage, item), decided)
     for origin, told in ORIGINS.items():
         folder = "Nothing is stored here; the folder stands for that origin in the pipeline's graph.\n"

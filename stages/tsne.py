@@ -12,8 +12,8 @@ import numpy as np
 
 from ..analysis.kept_map import EarlierMap, decides_places, is_of, save_rows
 from ..analysis.layer_map import map_layer
+from ..figures.layer_map import draw_map, draw_panels
 from ..figures.map_table import write_map_table
-from ..figures.tsne import draw_map, draw_panels
 from ..files.atomic import make_folders
 from ..files.json_file import write_json
 from ..params import Tsne, load_params

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import logging
 from collections.abc import Sequence
 
@@ -15,8 +14,9 @@ from ..results.tsne_map import KeptMap, TsneResult
 from ..search.vectors import check_finite
 from ..store.feature_file import FeatureFile
 from .kept_map import EarlierMap, as_made, keep_points, lasting_sample
+from .map_methods import METHODS, other_starts
 from .map_trust import Trust, knn_preservation, measure_trust
-from .tsne import choose_backend, draw_sample, make_map
+from .tsne import choose_backend, draw_sample
 
 _FEWEST = 4  # images, of which two have a neighbor and a stranger
 _LARGEST = 1e15  # openTSNE ends the process where distances overflow
@@ -48,15 +48,14 @@ def map_layer(file: FeatureFile, layer: str, settings: Tsne, earlier: EarlierMap
     result = TsneResult(
         layer=name, split=file.split, images=len(rows), perplexity=perplexity, seed=settings.seed
     )
-    if reason := _unmappable(features):
+    if reason := unmappable(features):
         return replace(result, gaps=(f"no map: {reason}",))
     backend, why = choose_backend(len(rows), settings.backend)
     _log.info("tsne %s: %d of %d images of %s, %s", name, len(rows), len(file), file.split, why)
-    draw = functools.partial(make_map, features, perplexity=perplexity, backend=backend)
+    tsne, decided = METHODS["tsne"], {"perplexity": perplexity, "backend": backend}
     kept = _keep(settings, earlier, ids, features)
-    found = kept if isinstance(kept, _Kept) else draw(seed=settings.seed)
-    starts = [settings.seed + 1 + i for i in range(settings.stability_seeds)]
-    others = [draw(seed=seed, start="random").points for seed in starts]
+    found = kept if isinstance(kept, _Kept) else tsne.lay_out(features, decided, settings.seed, "informed")
+    others = other_starts(tsne, features, decided, settings.seed, settings.stability_seeds)
     trust = measure_trust(features, labels, file.classes, found.points, others, seed=settings.seed)
     result = replace(
         result,
@@ -64,7 +63,7 @@ def map_layer(file: FeatureFile, layer: str, settings: Tsne, earlier: EarlierMap
         ids=tuple(ids.tolist()),
         points=tuple((round(x, 5), round(y, 5)) for x, y in found.points.tolist()),
         neighbors=trust.neighbors,
-        kl=found.kl,
+        kl=found.kl if isinstance(found, _Kept) else found.told["kl"],
         trustworthiness=trust.trustworthiness,
         knn_preservation=trust.knn_preservation,
         stability=trust.stability,
@@ -74,7 +73,7 @@ def map_layer(file: FeatureFile, layer: str, settings: Tsne, earlier: EarlierMap
         result, gaps = replace(result, perplexity=kept.perplexity, kept=kept.told), kept.gaps
     elif settings.keep:
         result, gaps = replace(result, kept=as_made(result.ids, result.points)), [*kept, *gaps]
-    return replace(result, gaps=(*gaps, *_class_gaps(file.classes, trust)))
+    return replace(result, gaps=(*gaps, *class_gaps(file.classes, trust)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,9 +120,10 @@ def _perplexity(wanted: float, count: int) -> tuple[float, list[str]]:
     ]
 
 
-def _unmappable(features: np.ndarray) -> str | None:
-    if (count := len(features)) < _FEWEST:
-        return f"it needs {_FEWEST} images or more, and there are {count}"
+def unmappable(features: np.ndarray, fewest: int = _FEWEST) -> str | None:
+    """Why there can be no map of some rows; None where there can."""
+    if (count := len(features)) < fewest:
+        return f"it needs {fewest} images or more, and there are {count}"
     if (features == features[0]).all():
         return f"all {count} images have the same values"
     if (largest := float(np.abs(features).max())) > _LARGEST:
@@ -131,7 +131,8 @@ def _unmappable(features: np.ndarray) -> str | None:
     return None
 
 
-def _class_gaps(classes: Sequence[str], trust: Trust) -> list[str]:
+def class_gaps(classes: Sequence[str], trust: Trust) -> list[str]:
+    """The classes that the measures by class lack, and why."""
     if not classes:
         return ["no purity by class: the images have no labels"]
     measured = {part.class_name for part in trust.by_class}

@@ -9,8 +9,9 @@ Euclidean in the whole layer, not in its first principal components.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import Literal
+from typing import Any, Literal
 
 import faiss
 import numpy as np
@@ -23,6 +24,8 @@ from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 from ..machine import cores
+from ..params.sections import Maps
+from .map_method import Places, Start
 
 Backend = Literal["sklearn", "opentsne"]
 
@@ -49,6 +52,17 @@ class TsneMap:
 
     points: np.ndarray
     kl: float
+
+
+def decided_by(settings: Maps, count: int) -> dict[str, Any]:
+    """What `make_map` goes by where the section `tsne` says nothing."""
+    return {"perplexity": min(30.0, max(count - 1, 0) / 3), "backend": "auto"}
+
+
+def lay_out(features: np.ndarray, decided: Mapping[str, Any], seed: int, start: Start) -> Places:
+    """`make_map` on the door of all methods."""
+    made = make_map(features, **decided, seed=seed, start="pca" if start == "informed" else "random")
+    return Places(made.points, {"kl": made.kl})
 
 
 def draw_sample(count: int, size: int, seed: int) -> np.ndarray:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..datasets.manifest import Manifest
 from ..errors import UserError
-from ..figures.palette import class_colours, hex_colours, mean_colour
+from ..figures.palette import NO_CLASS, class_colours, hex_colours, mean_colour
 from ..params import Metric
+from ..results.clusters import NOISE, ClustersResult
+from ..results.layer_map import MapResult
 from ..results.tsne_map import TsneResult
 from ..store.neighbor_file import NeighborFile
 from .thumbnails import PER_ROW, PER_SHEET, Sprites
@@ -22,19 +24,28 @@ NEIGHBORS = 6
 
 @dataclasses.dataclass(frozen=True)
 class PointMap:
-    """A t-SNE map by rows of the test split's manifest.
+    """A map by rows of the test split's manifest.
 
     Attributes
     ----------
-    name : str
+    layer : str
         <model>/<layer>
+    method, title : str
+        `tsne`, and as people write it.
     rows : (n,) int64
     places : (n, 2) float64
     """
 
-    name: str
+    layer: str
+    method: str
+    title: str
     rows: np.ndarray
     places: np.ndarray
+
+    @property
+    def name(self) -> str:
+        """That of its columns in the parquet file: t-SNE's have the layer's alone."""
+        return self.layer if self.method == "tsne" else f"{self.layer} {self.method}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,14 +69,15 @@ class Neighborhood:
     search: str = "exact search"
 
 
-def point_map(result: TsneResult, test: Manifest) -> PointMap:
+def point_map(result: TsneResult | MapResult, test: Manifest) -> PointMap:
     """The map of a record; `UserError` for an image that the test split does not have."""
     row_of = {image: row for row, image in enumerate(test.ids.tolist())}
     if strange := next((image for image in result.ids if image not in row_of), None):
         problem = f"the map of {result.layer}: image {strange} is not in the split {test.split}"
-        raise UserError(problem, rerun="tsne", force=True)
+        raise UserError(problem, rerun=result.stage, force=True)
     rows = np.array([row_of[image] for image in result.ids], np.int64)
-    return PointMap(result.layer, rows, np.array(result.points, np.float64).reshape(-1, 2))
+    places = np.array(result.points, np.float64).reshape(-1, 2)
+    return PointMap(result.layer, result.method, result.title, rows, places)
 
 
 def neighborhood(graph: NeighborFile, ids: np.ndarray, test: Manifest) -> Neighborhood:
@@ -100,6 +112,7 @@ def page_data(
     sprites: Sprites,
     maps: Sequence[PointMap],
     neighborhoods: Sequence[Neighborhood],
+    clusters: Mapping[str, ClustersResult],
     metric: Metric,
 ) -> dict[str, Any]:
     """The map's data in the plain types of JSON; images are numbered by their place in `images`.
@@ -130,6 +143,7 @@ def page_data(
             "sizes": sprites.sizes.tolist(),
         },
         "maps": [_points(m, number, len(shown)) for m in maps],
+        "clusters": {layer: _clusters(found, test, number) for layer, found in clusters.items()},
         "neighborhoods": [
             {
                 "name": n.name,
@@ -153,8 +167,36 @@ def _points(point_map: PointMap, number: np.ndarray, with_thumbnail: int) -> dic
     scaled = (places - (low + high) / 2) / max(float((high - low).max()), 1e-9) + 0.5
     return {
         "name": point_map.name,
+        "layer": point_map.layer,
+        "method": point_map.method,
+        "title": point_map.title,
         "images": images[kept].tolist(),
         "x": np.round(scaled[:, 0], 4).tolist(),
         "y": np.round(1 - scaled[:, 1], 4).tolist(),
         "points": len(point_map.rows),
+    }
+
+
+def cluster_colours(found: ClustersResult) -> list[str]:
+    """As #rrggbb, by the clusters' numbers; the first is that of noise."""
+    numbers = [str(each.number) for each in found.clusters]
+    return hex_colours(np.vstack([NO_CLASS, class_colours(numbers)]))
+
+
+def _clusters(found: ClustersResult, test: Manifest, number: np.ndarray) -> dict[str, Any]:
+    """The images of each cluster by their numbers on the page, and the typical ones among them."""
+    row_of = {image: row for row, image in enumerate(test.ids.tolist())}
+
+    def numbers(ids: Iterable[str]) -> list[int]:
+        on_page = [int(number[row_of[image]]) for image in ids if image in row_of]
+        return [image for image in on_page if image >= 0]
+
+    members = zip(found.ids, found.cluster, strict=True)
+    by_number: dict[int, list[str]] = {}
+    for image, cluster in members:
+        by_number.setdefault(cluster, []).append(image)
+    return {
+        "colours": cluster_colours(found),
+        "images": [numbers(by_number.get(n, ())) for n in range(NOISE, len(found.clusters) + 1)],
+        "typical": [[], *(numbers(each.typical) for each in found.clusters)],
     }

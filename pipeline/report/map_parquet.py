@@ -15,6 +15,7 @@ from PIL import Image
 from ..datasets.manifest import Manifest
 from ..files.atomic import atomic_write
 from ..files.csv_file import joined
+from ..results.clusters import ClustersResult
 from .map_data import NEIGHBORS, Neighborhood, PointMap
 
 _THUMBNAIL = (96, 96)
@@ -26,18 +27,21 @@ def write_map_parquet(
     test: Manifest,
     maps: Sequence[PointMap],
     neighborhoods: Sequence[Neighborhood],
+    clusters: Mapping[str, ClustersResult],
     pictures: Mapping[int, Image.Image],
 ) -> None:
     """Write one row an image that is on a map: id, labels, a small picture, its places, its neighbors.
 
     Without maps, every image gets a row. The columns of a layer are `x <model>/<layer>`, `y <model>/<layer>`
-    and `neighbors <model>/<layer>`. A neighbor is given by its row in this file, as embedding-atlas wants it;
+    of its t-SNE, `x <model>/<layer> umap` and so on of its further maps, `cluster <model>/<layer>` and
+    `neighbors <model>/<layer>`. A neighbor is given by its row in this file, as embedding-atlas wants it;
     one that is not in it is left out.
 
     Parameters
     ----------
     neighborhoods : sequence of Neighborhood
         Written for the layers of `maps` only.
+    clusters : {<model>/<layer>: record}
     pictures : {row of the split: small image}
         Rows without one have none in the file.
     """
@@ -57,8 +61,12 @@ def write_map_parquet(
         places[point_map.rows] = point_map.places
         for axis, name in enumerate("xy"):
             columns[f"{name} {point_map.name}"] = pa.array(places[rows, axis], from_pandas=True)
-    for point_map in maps:
-        if near := near_of.get(point_map.name):
+    for layer, found in clusters.items():
+        cluster_of = dict(zip(found.ids, found.cluster, strict=True))
+        numbers = [cluster_of.get(image) for image in test.ids[rows].tolist()]
+        columns[f"cluster {layer}"] = pa.array(numbers, pa.int64())
+    for layer in dict.fromkeys(point_map.layer for point_map in maps):
+        if near := near_of.get(layer):
             columns[f"neighbors {near.name}"] = pa.array(_within(near, rows), _NEIGHBORS)
     with atomic_write(path) as temporary:
         pq.write_table(pa.table(columns), temporary, compression="zstd")

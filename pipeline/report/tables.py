@@ -90,6 +90,12 @@ def first(cells: Iterable[P | None]) -> P:
     return next(cell for cell in cells if cell is not None)
 
 
+def map_by_lot(images: int, neighbors: int) -> tuple[float, float]:
+    """The trustworthiness, and the share of neighbors kept, of points placed by lot, as expected."""
+    n, k = images, neighbors
+    return 1 - (n - 1 - k) * (n - k) / ((n - 1) * (2 * n - 3 * k - 1)), k / (n - 1)
+
+
 def _tables(parts: Iterable[P], place: Callable[[P], tuple[str, str | None, str]]) -> tuple[Table[P], ...]:
     """Lay out `parts` by what `place` gives of each: its table, row and column, in the order they come."""
     found: dict[str, dict[tuple[str | None, str], P]] = {}

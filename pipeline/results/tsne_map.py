@@ -83,6 +83,8 @@ class TsneResult(Record, frozen=True):
     """
 
     stage: ClassVar[str] = "tsne"
+    method: ClassVar[str] = "tsne"
+    title: ClassVar[str] = "t-SNE"
 
     layer: str
     split: str

@@ -1,4 +1,5 @@
-// What stands around the map: layers, classes, the card under the pointer, neighbors, and the selection.
+// What stands around the map: layers and methods, classes and clusters, the card under the pointer, neighbors,
+// and the selection.
 
 const data = JSON.parse(document.getElementById("map-data").textContent);
 const thumbnails = new Thumbnails(data.sprites);
@@ -74,7 +75,18 @@ const plot = new ScatterPlot(part("stage"), thumbnails, {
 });
 part("stage").plot = plot; // for the console, and for tests
 plot.visible = (image) => chosenClasses.size === 0 || present[image].some((number) => chosenClasses.has(number));
-plot.looks = (image) => [colours[image], present[image].length > 1];
+plot.looks = (image) => {
+  if (!byCluster) return [colours[image], present[image].length > 1];
+  const found = data.clusters[data.maps[currentMap].layer];
+  return [found.colours[clusterOf(image) ?? 0], false];
+};
+
+// the number of an image's cluster in the layer that the map shows; 0 in none, null where it was not clustered
+let byCluster = false;
+const clusters = new Map(Object.entries(data.clusters).map(([layer, { images }]) => [
+  layer, new Map(images.flatMap((own, cluster) => own.map((image) => [image, cluster]))),
+]));
+const clusterOf = (image) => clusters.get(data.maps[currentMap].layer)?.get(image) ?? null;
 
 function say(text) {
   part("live").textContent = text;
@@ -87,6 +99,8 @@ function showCard(point) {
   if (point === null) return;
   const image = imageOf(point);
   card.replaceChildren(thumbnails.canvas(image, ids[image]), element("div", { class: "id" }, ids[image]), labels(image));
+  const cluster = clusterOf(image);
+  if (cluster !== null) card.append(element("div", { class: "note" }, cluster ? `cluster ${cluster}` : "in no cluster"));
   const [x, y] = plot.screen(point);
   const left = x + 18 + card.offsetWidth > plot.width ? x - 18 - card.offsetWidth : x + 18;
   card.style.left = `${Math.max(left, 4)}px`;
@@ -143,7 +157,7 @@ function showNeighbors(image) {
 // rings on the map: the neighbors in the layer that it shows
 function markNeighbors() {
   const { chosen } = plot.marks;
-  const own = data.neighborhoods.find(({ name }) => name === data.maps[currentMap].name);
+  const own = data.neighborhoods.find(({ name }) => name === data.maps[currentMap].layer);
   plot.marks.neighbors = chosen === null || !own ? [] : own.images[chosen].map((image) => {
     const hit = !labelled || shareLabel(chosen, image);
     return { image, hit, colour: hit ? "--hit" : "--miss" };
@@ -224,35 +238,109 @@ part("all").addEventListener("click", () => {
 });
 
 let currentMap = 0;
+const layers = [...new Set(data.maps.map(({ layer }) => layer))];
+const mapsOf = (layer) => data.maps.flatMap((map, number) => (map.layer === layer ? [number] : []));
+
 function showMap(number) {
   currentMap = number;
   const map = data.maps[number];
-  part("stage").setAttribute("aria-label", `t-SNE map of ${map.images.length} test images, ${map.name}`);
-  for (const [i, button] of [...part("layers").children].entries()) {
-    button.ariaChecked = String(i === number);
-    button.tabIndex = i === number ? 0 : -1;
-  }
-  const trust = document.querySelector(`template[data-trust="${CSS.escape(map.name)}"]`);
+  part("stage").setAttribute("aria-label", `${map.title} map of ${map.images.length} test images, ${map.layer}`);
+  mark(part("layers"), layers.indexOf(map.layer));
+  showMethods(map);
+  const trust = document.querySelector(`template[data-layer="${CSS.escape(map.layer)}"][data-method="${CSS.escape(map.method)}"]`);
   part("trust").replaceChildren(...(trust ? [trust.content.cloneNode(true)] : []));
   plot.setPoints(map);
+  colourBy(byCluster);
   showCard(null);
   showClasses();
   filterChanged();
   markNeighbors();
 }
 
-data.maps.forEach((map, number) => {
-  const button = element("button", { type: "button", role: "radio" }, map.name);
-  button.addEventListener("click", () => showMap(number));
-  button.addEventListener("keydown", (event) => {
-    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-    if (!step) return;
-    event.preventDefault();
-    showMap((currentMap + step + data.maps.length) % data.maps.length);
-    part("layers").children[currentMap].focus();
+// a group of buttons of which one is chosen, by the mouse or by the arrows
+function radios(group, names, choose) {
+  group.replaceChildren(...names.map((name, place) => {
+    const button = element("button", { type: "button", role: "radio" }, name);
+    button.addEventListener("click", () => choose(place));
+    button.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      const next = (place + step + names.length) % names.length;
+      choose(next);
+      group.children[next].focus();
+    });
+    return button;
+  }));
+}
+
+function mark(group, chosen) {
+  for (const [place, button] of [...group.children].entries()) {
+    button.ariaChecked = String(place === chosen);
+    button.tabIndex = place === chosen ? 0 : -1;
+  }
+}
+
+// another layer by the same method, where it has such a map
+function showLayer(layer) {
+  const { method } = data.maps[currentMap];
+  const numbers = mapsOf(layer);
+  showMap(numbers.find((number) => data.maps[number].method === method) ?? numbers[0]);
+}
+
+function showMethods(map) {
+  const numbers = mapsOf(map.layer);
+  const titles = numbers.map((number) => data.maps[number].title);
+  const group = part("methods");
+  if ([...group.children].map((button) => button.textContent).join("\n") !== titles.join("\n")) {
+    radios(group, titles, (place) => showMap(mapsOf(data.maps[currentMap].layer)[place]));
+  }
+  group.hidden = data.maps.every(({ method }) => method === "tsne");
+  mark(group, numbers.indexOf(currentMap));
+}
+
+function colourBy(cluster) {
+  const there = clusters.has(data.maps[currentMap].layer);
+  byCluster = cluster && there;
+  part("colours").hidden = !there;
+  part("by-class").ariaPressed = String(!byCluster);
+  part("by-cluster").ariaPressed = String(byCluster);
+  plot.draw();
+}
+
+part("by-class").addEventListener("click", () => colourBy(false));
+part("by-cluster").addEventListener("click", () => colourBy(true));
+radios(part("layers"), layers, (place) => showLayer(layers[place]));
+
+for (const button of document.querySelectorAll("button.cluster")) {
+  button.addEventListener("click", () => {
+    const { layer, cluster } = button.dataset;
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (mapsOf(layer).length && layer !== data.maps[currentMap].layer) showLayer(layer);
+    colourBy(true);
+    select(data.clusters[layer].images[cluster]);
+    document.getElementById("map-root").scrollIntoView({ behavior: still ? "auto" : "smooth" });
   });
-  part("layers").append(button);
-});
+}
+
+// the ids of typical images become pictures when they come near the window: a sheet is decoded for them
+const nearby = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (!isIntersecting) continue;
+    nearby.unobserve(target);
+    const { layer, cluster } = target.dataset;
+    const pictures = data.clusters[layer].typical[cluster].filter((image) => thumbnails.has(image)).map((image) => {
+      const button = element("button", { type: "button", "aria-label": inWords(image), title: inWords(image) }, thumbnails.canvas(image, ids[image]));
+      button.addEventListener("click", () => {
+        showNeighbors(image);
+        part("neighbors").scrollIntoView({ block: "nearest" });
+      });
+      return button;
+    });
+    if (pictures.length) target.replaceChildren(...pictures);
+  }
+}, { rootMargin: "400px" });
+for (const cell of document.querySelectorAll(".typical")) nearby.observe(cell);
 
 for (const [button, lasso] of [[part("pan"), false], [part("lasso"), true]]) {
   button.addEventListener("click", () => {

@@ -1,11 +1,9 @@
-"""The two figures of a t-SNE map: all classes in mean colours, and one small panel a class."""
+"""The two figures of a map: all classes in mean colours, and one small panel a class."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,14 +11,15 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ..results.layer_map import MapResult
 from ..results.tsne_map import ClassOnMap, TsneResult
 from .canvas import new_figure, save_figure
 from .lettering import shortened
 from .palette import NO_CLASS, class_colours, mean_colour
+from .scatter import VECTORS_UP_TO, add_axes, draw_words, frame, marker_size, scatter, shape
 
 _MOST_CLASSES = 40  # shown in the legend and as panels; the most frequent where there are more
 _LEGEND_ROWS = 24
-_VECTORS_UP_TO = 5000  # points; beyond it they are one picture inside the SVG
 _SEVERAL = "several: mean colour"
 _RING = "#111111"
 _RIM = (0.0, 0.0, 0.0, 0.4)  # so that light colours stand out from the paper
@@ -28,7 +27,12 @@ _FAINT = "#dcdcdc"
 
 
 def draw_map(
-    result: TsneResult, labels: np.ndarray, classes: Sequence[str], stem: Path | str, *, title: str
+    result: TsneResult | MapResult,
+    labels: np.ndarray,
+    classes: Sequence[str],
+    stem: Path | str,
+    *,
+    title: str,
 ) -> None:
     """Draw every image in the mean of its classes' colours; write `stem`.png and `stem`.svg.
 
@@ -37,7 +41,7 @@ def draw_map(
 
     Parameters
     ----------
-    result : TsneResult
+    result : TsneResult or MapResult
     labels : (N, C) int8 array
         Of the map's images, in their order.
     classes : C str
@@ -45,25 +49,25 @@ def draw_map(
     title : str
     """
     if not result.points:
-        _draw_words(title, result.gaps, stem)
+        draw_words(title, result.gaps, stem)
         return
     points = np.array(result.points)
     colours = class_colours(classes)
     several = (labels == 1).sum(axis=1) > 1
     handles = _legend_entries(labels, classes, colours)
-    ratio = _shape(points)
+    ratio = shape(points)
     height = (40 / ratio) ** 0.5
     width = height * ratio
     columns = -(-len(handles) // _LEGEND_ROWS)
     letters = max([len(_SEVERAL), *(len(str(handle.get_label())) - 6 for handle in handles)])
     figure = new_figure(width + (0.4 + 0.068 * (letters + 6)) * columns + 0.2, height + 0.95)
-    axes = _add_axes(figure, 0.1, 0.5, width, height)
-    size = _marker_size(len(points), 24)
+    axes = add_axes(figure, 0.1, 0.5, width, height)
+    size = marker_size(len(points), 24)
     line = 0.9 * (size / 24) ** 0.5
     found = mean_colour(labels, colours)
     for rows, edge, thickness in ((~several, _RIM, 0.4 * line), (several, _RING, line)):
-        _scatter(axes, points[rows], size, found[rows], edge, thickness, len(points) > _VECTORS_UP_TO)
-    _frame(axes, points)
+        scatter(axes, points[rows], size, found[rows], edge, thickness, len(points) > VECTORS_UP_TO)
+    frame(axes, points)
     axes.set_title(title, fontsize=11, fontweight="bold", pad=10)
     axes.set_xlabel(_trust_text(result), fontsize=8, labelpad=5)
     axes.legend(
@@ -87,13 +91,13 @@ def draw_panels(
     As for `draw_map`.
     """
     if not result.points or not classes:
-        _draw_words(title, result.gaps, stem)
+        draw_words(title, result.gaps, stem)
         return
     points = np.array(result.points)
     shown = _most_frequent(labels)
     columns = min(5, len(shown))
     rows = -(-len(shown) // columns)
-    width, height = 1.9, 1.9 / _shape(points)
+    width, height = 1.9, 1.9 / shape(points)
     across, down = width + 0.12, height + 0.42
     figure = new_figure(max(across * columns + 0.12, 4.4), down * rows + 0.85)
     margin = (figure.get_figwidth() - across * columns + 0.12) / 2
@@ -101,22 +105,13 @@ def draw_panels(
     purity = {part.class_name: _purity_text(part) for part in result.by_class}
     for place, c in enumerate(shown):
         row, column = divmod(place, columns)
-        axes = _add_axes(figure, margin + column * across, 0.5 + (rows - 1 - row) * down, width, height)
-        _draw_panel(axes, points, labels, c, colours[c], len(points) * len(shown) > 8 * _VECTORS_UP_TO)
+        axes = add_axes(figure, margin + column * across, 0.5 + (rows - 1 - row) * down, width, height)
+        _draw_panel(axes, points, labels, c, colours[c], len(points) * len(shown) > 8 * VECTORS_UP_TO)
         name = f"{_panel_name(classes[c])} ({(labels[:, c] == 1).sum()})"
         axes.set_title(name, fontsize=8.5, fontweight="bold", loc="left", pad=12)
         told = purity.get(classes[c], "too few images for a purity")
         axes.text(0, 1.015, told, transform=axes.transAxes, fontsize=6.5, va="bottom")
     _caption(figure, title, result, omitted=len(classes) - len(shown))
-    save_figure(figure, stem)
-
-
-def _draw_words(title: str, lines: Sequence[str], stem: Path | str) -> None:
-    """A figure of words alone, where there is nothing to draw."""
-    figure = new_figure(6, 1.2)
-    text = textwrap.fill("; ".join(lines), 80)
-    figure.text(0.5, 0.75, title, fontsize=11, fontweight="bold", ha="center")
-    figure.text(0.5, 0.6, text, fontsize=8, ha="center", va="top")
     save_figure(figure, stem)
 
 
@@ -137,23 +132,14 @@ def _draw_panel(
     axes: Axes, points: np.ndarray, labels: np.ndarray, c: int, colour: np.ndarray, rasterized: bool
 ) -> None:
     """One class before all images in grey."""
-    size = _marker_size(len(points), 9)
+    size = marker_size(len(points), 9)
     several = (labels == 1).sum(axis=1) > 1
     present, difficult = labels[:, c] == 1, labels[:, c] == 0
-    _scatter(axes, points, size * 0.6, _FAINT, "none", 0, rasterized)
-    _scatter(axes, points[difficult], size, "white", [colour], 0.6, rasterized)
-    _scatter(axes, points[present & ~several], size * 1.4, [colour], _RIM, 0.25, rasterized)
-    _scatter(axes, points[present & several], size * 1.4, [colour], _RING, 0.6, rasterized)
-    _frame(axes, points)
-
-
-def _scatter(
-    axes: Axes, points: np.ndarray, size: float, faces: Any, edges: Any, width: float, rasterized: bool
-) -> None:
-    axes.scatter(
-        points[:, 0], points[:, 1], s=size, facecolors=faces, edgecolors=edges, linewidths=width,
-        rasterized=rasterized,
-    )  # fmt: skip
+    scatter(axes, points, size * 0.6, _FAINT, "none", 0, rasterized)
+    scatter(axes, points[difficult], size, "white", [colour], 0.6, rasterized)
+    scatter(axes, points[present & ~several], size * 1.4, [colour], _RIM, 0.25, rasterized)
+    scatter(axes, points[present & several], size * 1.4, [colour], _RING, 0.6, rasterized)
+    frame(axes, points)
 
 
 def _caption(figure: Figure, title: str, result: TsneResult, omitted: int) -> None:
@@ -178,40 +164,6 @@ def _panel_name(name: str) -> str:
     return shortened(name if len(name) <= 17 else f"{name[:16]}…", 1.6, 8.5, bold=True)
 
 
-def _marker_size(count: int, largest: float) -> float:
-    """In square points: so that many images do not cover each other, and few are seen."""
-    return float(np.clip(20_000 / max(count, 1), 1.0, largest))
-
-
-def _window(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The lower left and the upper right corner around all points, in a shape that suits a page."""
-    low, high = points.min(axis=0), points.max(axis=0)
-    sides = np.maximum(high - low, 1e-9) * 1.06
-    sides = np.maximum(sides, [sides[1] * 0.8, sides[0] / 1.5])
-    return (low + high - sides) / 2, (low + high + sides) / 2
-
-
-def _shape(points: np.ndarray) -> float:
-    """Width over height of the window."""
-    low, high = _window(points)
-    return float((high[0] - low[0]) / (high[1] - low[1]))
-
-
-def _add_axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """Axes placed in inches: windows of a fixed shape leave no gaps then."""
-    figure.set_layout_engine("none")
-    across, down = figure.get_size_inches()
-    return figure.add_axes((left / across, bottom / down, width / across, height / down))
-
-
-def _frame(axes: Axes, points: np.ndarray) -> None:
-    """A window around all points, without ticks: the axes of a t-SNE map mean nothing."""
-    (left, bottom), (right, top) = _window(points)
-    axes.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[], aspect="equal")
-    for spine in axes.spines.values():
-        spine.set(visible=True, color="#c8c8c8", linewidth=0.6)
-
-
 def _dot(colour: np.ndarray, label: str, edge: str | tuple[float, float, float, float] = _RIM) -> Line2D:
     return Line2D(
         [], [], linestyle="", marker="o", markersize=7, label=label,
@@ -220,11 +172,14 @@ def _dot(colour: np.ndarray, label: str, edge: str | tuple[float, float, float, 
     )  # fmt: skip
 
 
-def _trust_text(result: TsneResult) -> str:
+def _trust_text(result: TsneResult | MapResult) -> str:
     kept = f"{result.neighbors} nearest kept {result.knn_preservation:.0%}"
     if result.stability is not None:
         kept += f"   ·   the same from other starts {result.stability:.0%}"
     told = [f"trustworthiness {result.trustworthiness:.3f}"]
+    if isinstance(result, MapResult):
+        told += [f"{name} {value:.3g}" for name, value in result.told.items()]
+        return "   ·   ".join(told) + f"\n{kept}"
     if result.kl is not None:
         told.insert(0, f"KL divergence {result.kl:.3f}")
     if result.kept and result.kept.placed:

@@ -10,8 +10,8 @@ import pytest
 from msgspec.structs import replace
 from PIL import Image
 
+from pool5.figures.layer_map import draw_map, draw_panels
 from pool5.figures.map_table import write_map_table
-from pool5.figures.tsne import draw_map, draw_panels
 from pool5.files.csv_file import joined
 from pool5.results.tsne_map import ClassOnMap, TsneResult
 

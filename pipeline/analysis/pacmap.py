@@ -1,0 +1,50 @@
+"""PaCMAP maps (Wang, Huang, Rudin and Shaposhnik 2021), by their own library."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import faiss
+import numpy as np
+
+from ..params.sections import Maps
+from .map_method import Places, Start, two_columns
+from .tsne import centred
+
+_NEIGHBORS = 10  # as its authors begin with
+
+
+def decided_by(settings: Maps, count: int) -> dict[str, Any]:
+    """How many neighbors of an image are drawn to it."""
+    return {"n_neighbors": min(settings.neighbors or _NEIGHBORS, max(count - 1, 2))}
+
+
+def lay_out(features: np.ndarray, decided: Mapping[str, Any], seed: int, start: Start) -> Places:
+    """As its authors do it: from the first hundred principal components, or from all columns of fewer."""
+    from pacmap import PaCMAP  # not installed everywhere, and it compiles
+
+    with _one_quiet_thread():
+        pacmap = PaCMAP(**decided, random_state=seed)
+        rows = two_columns(centred(features))
+        points = pacmap.fit_transform(rows, init="pca" if start == "informed" else "random")
+    return Places(np.asarray(points, np.float64))
+
+
+@contextlib.contextmanager
+def _one_quiet_thread() -> Iterator[None]:
+    """One thread, on which sums come in one order; and no word of the seed, nor FAISS left on one thread."""
+    import numba
+
+    log = logging.getLogger("pacmap.pacmap")
+    before = numba.get_num_threads(), faiss.omp_get_max_threads(), log.level
+    numba.set_num_threads(1)
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before[0])
+        faiss.omp_set_num_threads(before[1])  # pacmap itself sets it to one
+        log.setLevel(before[2])

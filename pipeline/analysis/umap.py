@@ -1,0 +1,47 @@
+"""UMAP maps (McInnes, Healy and Melville 2018), by umap-learn from exact neighbors.
+
+Its neighbors are those that every measure of a map looks at: exact and Euclidean in the whole layer. That is
+also what makes a map the same in every process: umap-learn searches more than 4096 rows by random trees.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..params.sections import Maps
+from .map_method import Places, Start, two_columns
+from .tsne import centred, nearest_rows
+
+_NEIGHBORS = 15  # and the distance that its authors begin with
+_MIN_DIST = 0.1
+_SPECTRAL_FROM = 50  # images; below it the graph's eigenvectors are not worth a start, or are too few
+
+
+def decided_by(settings: Maps, count: int) -> dict[str, Any]:
+    """How many neighbors of an image, itself counted, and how near two may come."""
+    return {"n_neighbors": min(settings.neighbors or _NEIGHBORS, max(count - 1, 2)), "min_dist": _MIN_DIST}
+
+
+def lay_out(features: np.ndarray, decided: Mapping[str, Any], seed: int, start: Start) -> Places:
+    """By stochastic descent on one thread: on several, its steps come in another order at every run."""
+    from umap import UMAP  # not installed everywhere, and it compiles
+
+    rows = two_columns(centred(features))
+    near, distances = nearest_rows(rows, rows, decided["n_neighbors"] - 1, exclude_self=True)
+    near = np.column_stack([np.arange(len(rows)), near])
+    distances = np.column_stack([np.zeros(len(rows)), distances]).astype(np.float32)
+    informed = "spectral" if len(rows) >= _SPECTRAL_FROM else "pca"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that no new points can be placed with given neighbors
+        umap = UMAP(
+            **decided,
+            init=informed if start == "informed" else "random",
+            random_state=seed,
+            n_jobs=1,
+            precomputed_knn=(near, distances, None),
+        )
+        return Places(umap.fit_transform(rows).astype(np.float64))
