@@ -12,9 +12,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
-from threadpoolctl import threadpool_limits
 
 from ..errors import UserError
 from ..files.atomic import atomic_write
@@ -118,6 +115,8 @@ def derive_layer(name: str, files: Sequence[FeatureFile], layer: str, steps: Ste
     UserError
         If a step cannot be on such rows, or a value is not finite.
     """
+    from threadpoolctl import threadpool_limits
+
     train = files[0]
     for file in files:
         check_finite(file.layer(layer), file.ids, file.model, f"{file.model}/{layer} on {file.split}")
@@ -160,16 +159,16 @@ def read_fit(path: Path, derivation: Derivation) -> Fit:
     UserError
         If it is not there, or another one.
     """
+    from safetensors.numpy import load
+
     try:
         content = path.read_bytes()
-        tensors = load(content)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file", rerun="derive") from None
-    except SafetensorError:
-        tensors = None
-    if tensors is None or hashlib.sha256(content).hexdigest() != derivation.fit:
+    if hashlib.sha256(content).hexdigest() != derivation.fit:
         problem = f"{path}: damaged, or not that of the feature files beside it"
         raise UserError(problem, rerun="derive", force=True)
+    tensors = load(content)
     learned = [
         {name.partition(".")[2]: tensors[name] for name in tensors if name.partition(".")[0] == str(number)}
         for number in range(len(derivation.steps))
@@ -177,19 +176,10 @@ def read_fit(path: Path, derivation: Derivation) -> Fit:
     return Fit(msgspec.convert(derivation.steps, Steps), tuple(learned))
 
 
-def verify_fit(path: Path) -> list[str]:
-    """What is wrong with a fit, by the feature files beside it: one line, or none."""
-    try:
-        for file in map(FeatureFile.open, sorted(path.parent.glob("*.h5"))):
-            for layer in file.layers:
-                read_fit(path, file.feature_key(layer).derived[-1])
-    except (UserError, LookupError) as error:
-        return [str(error) or f"{path}: beside features that are not derived"]
-    return []
-
-
 def _write_fit(fit: Fit, source: FeatureKey, path: Path) -> str:
     """Write `<number of the step>.<tensor>`; gives the digest of the file."""
+    from safetensors.numpy import save
+
     tensors = {
         f"{number}.{name}": np.ascontiguousarray(tensor)
         for number, learned in enumerate(fit.learned)

@@ -60,7 +60,6 @@ def _given(files: Sequence[Path]) -> _Checked:
 
 def _stored(project: Project) -> _Checked:
     """What each stored file is, and what is wrong with it."""
-    from ..analysis.derived_layer import verify_fit
     from ..params import load_params
     from ..results.probe import verify_weights
     from ..results.record import verify_record
@@ -69,6 +68,7 @@ def _stored(project: Project) -> _Checked:
         shapes_of,
         shards_of,
         verify_feature_file,
+        verify_fit,
         verify_logits_file,
         verify_neighbor_file,
         verify_shape,

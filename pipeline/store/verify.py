@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import UserError
+from ..files.digests import sha256_of_file
 from .feature_file import FeatureFile, StoredArray
 from .logits_file import read_logits
 from .neighbor_file import NeighborFile
@@ -31,6 +32,17 @@ def verify_feature_file(path: Path | str) -> list[str]:
             for name, blocks in zip(file.arrays, found, strict=True)
             for start, stop in _joined(blocks)
         ]
+
+
+def verify_fit(path: Path) -> list[str]:
+    """What is wrong with what a derived layer was computed by, by the files beside it: one line, or none."""
+    try:
+        files = [FeatureFile.open(beside) for beside in sorted(path.parent.glob("*.h5"))]
+    except UserError as error:
+        return [f"{path}: nothing to check it by ({error})"]
+    keys = [file.feature_key(layer) for file in files for layer in file.layers]
+    noted = {key.derived[-1].fit for key in keys if key.derived}
+    return [] if noted == {sha256_of_file(path)} else [f"{path}: damaged, or not that of the files beside it"]
 
 
 def verify_neighbor_file(path: Path | str) -> list[str]:

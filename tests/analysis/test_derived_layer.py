@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from pool5.analysis.derived_layer import FIT, decides_layer, derive_layer, fit_steps, read_fit, verify_fit
+from pool5.analysis.derived_layer import FIT, decides_layer, derive_layer, fit_steps, read_fit
 from pool5.errors import UserError
 from pool5.store.feature_file import FeatureFile, write_feature_file
 from pool5.store.feature_key import FeatureKey
-from pool5.store.verify import verify_feature_file
+from pool5.store.verify import verify_feature_file, verify_fit
 
 STEPS = ("l2", {"pca": 6}, "whiten")
 KEY = FeatureKey("net", "0" * 64, "fc", {}, "fp32", "float32", 1, pool="mean")
@@ -120,18 +120,21 @@ def test_values_that_are_not_finite_and_too_many_components_are_told_in_a_line(f
 
 
 def test_a_damaged_fit_is_found(files, tmp_path):
-    derived(files, tmp_path / "small")
-    path = tmp_path / "small" / FIT
+    _, file = derived(files, tmp_path / "small")
+    path, (derivation,) = tmp_path / "small" / FIT, file.feature_key("fc").derived
     assert verify_fit(path) == []
     content = bytearray(path.read_bytes())
     content[-3] ^= 1
     path.write_bytes(content)
     (told,) = verify_fit(path)
-    assert "damaged, or not that of the feature files beside it" in told
-    path.write_bytes(b"")
-    assert verify_fit(path)
+    assert told.endswith("damaged, or not that of the files beside it")
+    with pytest.raises(UserError, match="damaged, or not that of the feature files beside it"):
+        read_fit(path, derivation)
+    file.path.write_bytes(b"")
+    assert "nothing to check it by" in verify_fit(path)[0]
     path.unlink()
-    assert "no such file" in verify_fit(path)[0]
+    with pytest.raises(UserError, match=r"fit.safetensors: no such file"):
+        read_fit(path, derivation)
 
 
 @pytest.mark.parametrize("change", ["name", "steps", "digests", "labels"])
