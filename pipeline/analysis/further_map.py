@@ -18,7 +18,6 @@ from .map_methods import METHODS, other_starts
 from .map_trust import measure_trust
 from .tsne import draw_sample
 
-INSTALL = "pip install 'pool5[maps]'"
 _log = logging.getLogger(__name__)
 
 
@@ -44,7 +43,7 @@ def map_by(method_name: str, file: FeatureFile, layer: str, settings: Maps) -> M
     try:
         found = method.lay_out(features, decided, settings.seed, "informed")
     except ImportError as error:
-        return replace(result, gaps=(f"no map by {method.title}: {_not_there(error)}",))
+        return replace(result, gaps=(f"no map by {method.title}: {_not_there(error, method.install)}",))
     others = other_starts(method, features, decided, settings.seed, settings.stability_seeds)
     result = replace(result, told=dict(found.told))
     return _measured(result, file, rows, features, found.points, others)
@@ -108,8 +107,8 @@ def _measured(
     )
 
 
-def _not_there(error: ImportError) -> str:
-    again = f"{INSTALL}, then run the stage maps again"
+def _not_there(error: ImportError, install: str) -> str:
+    again = f"{install}, and run the stage maps again"
     if isinstance(error, ModuleNotFoundError):
         return f"{error.name} is not installed; {again}"
     return f"{error.name or 'its library'} cannot be imported ({error}); {again}"

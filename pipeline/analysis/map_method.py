@@ -35,7 +35,7 @@ class MapMethod:
     The same rows, numbers, seed and start give the same bits on one machine, in whichever process and on
     however many threads. Rows that are equal or lie on a line are no errors, and a row more or less does not
     change the form of anything. The rows are left as they are. A library that is not there is an
-    `ImportError` of `lay_out`; importing the method's own file needs none.
+    `ImportError` of `lay_out`; the method's own file can be imported without it.
 
     Attributes
     ----------
@@ -50,6 +50,8 @@ class MapMethod:
         lowered where the images are too few for what is set.
     lay_out : function
         Of (N, D) features as they are stored, finite; what `decided_by` gave; a seed; and a start.
+    install : str
+        The command that brings its library, where the pipeline does not.
     """
 
     title: str
@@ -57,6 +59,7 @@ class MapMethod:
     packages: tuple[str, ...]
     decided_by: Callable[[Maps, int], dict[str, Any]]
     lay_out: Callable[[np.ndarray, Mapping[str, Any], int, Start], Places]
+    install: str = "pip install 'pool5[pipeline]'"
 
 
 def two_columns(rows: np.ndarray) -> np.ndarray:

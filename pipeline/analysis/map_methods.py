@@ -13,9 +13,16 @@ from .map_method import MapMethod
 METHODS: Mapping[str, MapMethod] = {
     "tsne": MapMethod("t-SNE", 4, ("openTSNE", "scikit-learn"), tsne.decided_by, tsne.lay_out),
     "pca": MapMethod("PCA", 4, ("scikit-learn",), pca.decided_by, pca.lay_out),
-    "umap": MapMethod("UMAP", 4, ("umap-learn", "numba", "scikit-learn"), umap.decided_by, umap.lay_out),
-    "pacmap": MapMethod("PaCMAP", 16, ("pacmap", "numba"), pacmap.decided_by, pacmap.lay_out),
-}
+    "umap": MapMethod(
+        "UMAP", 4, ("umap-learn", "numba", "scikit-learn"), umap.decided_by, umap.lay_out,
+        install="pip install 'pool5[maps]'",
+    ),
+    # its own requirement is faiss-cpu, whose files would take the place of faiss-gpu's
+    "pacmap": MapMethod(
+        "PaCMAP", 16, ("pacmap", "numba", "scikit-learn"), pacmap.decided_by, pacmap.lay_out,
+        install="pip install 'pool5[maps-cpu]', or beside faiss-gpu 'pool5[maps]' and then --no-deps pacmap",
+    ),
+}  # fmt: skip
 
 
 def other_starts(
