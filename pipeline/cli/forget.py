@@ -92,7 +92,7 @@ def _manifests(project: Project) -> list[Manifest]:
     from ..datasets.manifest import read_manifest
 
     paths = sorted(project.manifests.glob("*.csv")) if project.manifests.is_dir() else []
-    return [read_manifest(path) for path in paths if path != project.objects]
+    return [read_manifest(path) for path in paths if path not in (project.objects, project.looks)]
 
 
 def _of_id(manifests: Sequence[Manifest], name: str, split: str | None, root: str) -> list[_Image]:

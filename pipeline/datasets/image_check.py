@@ -19,6 +19,7 @@ from ..images.budget import Budget, TooLarge, UnreadableImage
 from ..images.image_bytes import digest_of
 from ..images.image_file import decode_whole
 from ..images.jpeg_damage import START, check_jpeg
+from ..images.looks import look_at
 from ..images.read_ahead import ReadAhead
 from ..machine import cores
 from ..progress import progress
@@ -155,4 +156,5 @@ def _check(task: tuple[str, str], budget: Budget) -> ImageFact | BadImage:
     except UnreadableImage as error:
         return BadImage(path, error.reason, isinstance(error, TooLarge))
     turned = decoded.image.size != decoded.size
-    return ImageFact(digest_of(data, address), decoded.size, doubt, turned, decoded.note)
+    looks = look_at(decoded.image)
+    return ImageFact(digest_of(data, address), decoded.size, looks, doubt, turned, decoded.note)

@@ -1,4 +1,4 @@
-"""What is known of many images, packed: forty bytes an image instead of some objects."""
+"""What is known of many images, packed: fifty-five bytes an image instead of some objects."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ from typing import Literal
 
 import numpy as np
 
+from ..images.looks import Looks
+
 ROW = np.dtype(
     [
         ("digest", "V16"), ("size", np.int32, 2), ("turned", bool),
         ("doubt", np.int32), ("note", np.int32), ("reason", np.int32),
+        ("brightness", np.float32), ("contrast", np.float32), ("sharpness", np.float32),
+        ("plain", np.float32), ("low", np.uint8), ("high", np.uint8),
     ]
 )  # fmt: skip
+
+_NOT_SEEN = (0,) * len(Looks._fields)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +32,7 @@ class ImageFact:
         BLAKE2b-128 of the file's bytes.
     size : (width, height)
         As stored.
+    looks : Looks
     doubt : str
         What may be wrong with it; '' where nothing is.
     turned : bool
@@ -36,6 +43,7 @@ class ImageFact:
 
     digest: bytes
     size: tuple[int, int]
+    looks: Looks
     doubt: str = ""
     turned: bool = False
     note: str = ""
@@ -83,14 +91,17 @@ class Facts(Mapping[str, ImageFact | BadImage]):
 
     def _packed(self, fact: ImageFact | BadImage) -> tuple[object, ...]:
         if isinstance(fact, BadImage):
-            return bytes(16), (0, 0), False, 0, 0, self.place(fact.reason)
-        return fact.digest, fact.size, fact.turned, self.place(fact.doubt), self.place(fact.note), 0
+            return bytes(16), (0, 0), False, 0, 0, self.place(fact.reason), *_NOT_SEEN
+        texts = self.place(fact.doubt), self.place(fact.note)
+        return fact.digest, fact.size, fact.turned, *texts, 0, *fact.looks
 
     def __getitem__(self, path: str) -> ImageFact | BadImage:
-        digest, size, turned, doubt, note, reason = self.table[self._row_of[path]].item()
+        digest, size, turned, doubt, note, reason, *looks = self.table[self._row_of[path]].item()
         if reason:
             return BadImage(path, self.texts[reason])
-        return ImageFact(digest, tuple(size.tolist()), self.texts[doubt], turned, self.texts[note])
+        return ImageFact(
+            digest, tuple(size.tolist()), Looks(*looks), self.texts[doubt], turned, self.texts[note]
+        )
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.paths)

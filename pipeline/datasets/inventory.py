@@ -27,6 +27,7 @@ from .image_facts import Facts
 from .kinds import list_splits
 from .known_images import know_images
 from .listing import Listing, ObjectBox
+from .looks import write_looks
 from .manifest import TEXT, Manifest, write_manifest
 from .objects import object_rows
 from .oddities import oddities, reasons
@@ -47,8 +48,9 @@ def take_inventory(
     """Read the data set's lists and every image, and write what was found.
 
     Into data/manifest, which appears whole or not at all: `<split>.csv` for every split (see `manifest`);
-    `objects.csv`, the annotated boxes; `training.json`, a digest of what a training learns from in each split
-    but the test split. Beside it the record, and DVC's metrics. What the record says in `gaps` is told.
+    `objects.csv`, the annotated boxes; `looks.csv` (see `looks`); `training.json`, a digest of what a
+    training learns from in each split but the test split. Beside it the record, and DVC's metrics. What the
+    record says in `gaps` is told.
 
     Parameters
     ----------
@@ -66,9 +68,9 @@ def take_inventory(
     tree = open_tree(root)
     tree.kept = project.known_shards
     listings = list_splits(dataset, tree, project.root, also)
-    if "objects" in listings:
+    for name in listings.keys() & {"objects", "looks"}:
         raise UserError(
-            f"{dataset.root}: the split objects: that name is taken by objects.csv; rename the split"
+            f"{dataset.root}: the split {name}: that name is taken by {name}.csv; rename the split"
         )
     paths = [path for listing in listings.values() for path in listing.paths]
     facts = know_images(tree, paths, project.known_images, memory_gb)
@@ -87,6 +89,7 @@ def take_inventory(
         for split, manifest in rows.items():
             write_manifest(manifest, folder / f"{split}.csv")
         _write_objects(folder / "objects.csv", listings.values(), manifests.values())
+        write_looks(folder / "looks.csv", manifests.values(), facts)
         write_json(folder / "training.json", {split: _digest(rows[split]) for split in learned})
     result = _result(dataset, listings, manifests, facts, tree)
     result = msgspec.structs.replace(result, gaps=(*of_objects, *result.gaps))

@@ -27,7 +27,7 @@ from .image_check import checked_by, find_facts, refuse_large
 from .image_facts import BadImage, Facts
 from .tree import Tree
 
-_FORMAT = 1
+_FORMAT = 2  # which brought what the pictures look like
 _SAVE_SECONDS = 60.0  # of work that a kill may cost
 _BLOCK = 1024
 _log = logging.getLogger(__name__)

@@ -66,9 +66,9 @@ def test_a_manifest_says_what_each_split_consists_of(root):
 
 
 def test_every_split_that_is_named_has_a_manifest_and_no_other(root):
-    assert {path.stem for path in take(root).manifests.glob("*.csv")} == {"train", "test", "objects"}
+    assert {path.stem for path in take(root).manifests.glob("*.csv")} == {"train", "test", "objects", "looks"}
     named = {path.stem for path in take(root, also=["source"]).manifests.glob("*.csv")}
-    assert named == {"train", "test", "source", "objects"}
+    assert named == {"train", "test", "source", "objects", "looks"}
 
 
 def test_the_objects_are_listed_with_their_boxes(root):

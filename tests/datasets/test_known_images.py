@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from pathlib import Path
@@ -102,7 +103,11 @@ def test_doubts_are_kept_with_their_images(folder, monkeypatch):
 
     def doubted(*arguments):
         for fact in found(*arguments):
-            yield fact if fact.digest[0] % 2 else type(fact)(fact.digest, fact.size, "odd", True, "noted")
+            yield (
+                fact
+                if fact.digest[0] % 2
+                else dataclasses.replace(fact, doubt="odd", turned=True, note="noted")
+            )
 
     monkeypatch.setattr(known_images, "find_facts", doubted)
     first, _ = folder.know()
