@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from ..errors import UserError
 from .card import WEIGHTS_FILE
 
 # what batch normalisation keeps of its batches: stored beside the parameters, learned by no gradient
@@ -12,16 +13,26 @@ _STATISTICS = ("running_mean", "running_var")
 
 
 def count_parameters(model_dir: Path | str) -> int | None:
-    """The parameters of a model's network, buffers left out; None where its folder has no weights."""
-    from safetensors import safe_open
+    """The parameters of a model's network, buffers left out; None where its folder has no weights.
+
+    Raises
+    ------
+    UserError
+        If the file is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
 
     path = Path(model_dir) / WEIGHTS_FILE
     if not path.is_file():
         return None
-    with safe_open(path, framework="numpy") as file:
-        arrays = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        return sum(
-            math.prod(array.get_shape())
-            for name, array in arrays.items()
-            if "F" in array.get_dtype() and not name.endswith(_STATISTICS)
-        )
+    try:
+        with safe_open(path, framework="numpy") as file:
+            arrays = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            return sum(
+                math.prod(array.get_shape())
+                for name, array in arrays.items()
+                if "F" in array.get_dtype() and not name.endswith(_STATISTICS)
+            )
+    except SafetensorError as error:
+        problem = f"{path}: not a safetensors file ({error})"
+        raise UserError(problem, rerun=f"model@{path.parent.name}", force=True) from None

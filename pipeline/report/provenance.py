@@ -9,6 +9,7 @@ import yaml
 
 from ..datasets.manifest import Manifest, read_manifest
 from ..models.card import ModelCard, read_card
+from ..models.weights_header import count_parameters
 from ..params import Params
 from ..params.recipes import without_how
 from ..project import Project
@@ -25,6 +26,7 @@ class Provenance:
     splits : (train, test)
     cards : {model: card}
     features : {model or derived layer: its feature file of the test split}
+    parameters : {model: how many its network has, or None}
     row : str
         What a row of them is called: an image or, where the data set asks for it, an object.
     params : str
@@ -35,6 +37,7 @@ class Provenance:
     splits: tuple[Manifest, Manifest]
     cards: Mapping[str, ModelCard]
     features: Mapping[str, FeatureFile]
+    parameters: Mapping[str, int | None]
     row: str
     params: str
 
@@ -58,6 +61,7 @@ def read_provenance(params: Params, test: Manifest, project: Project) -> Provena
         splits=(read_manifest(project.manifest(params.dataset.train)), test),
         cards={model: read_card(folder) for model, folder in folders.items() if folder.is_dir()},
         features={name: FeatureFile.open(path) for name, path in paths.items() if path.is_file()},
+        parameters={model: count_parameters(folder) for model, folder in folders.items()},
         row="object" if params.dataset.objects else "image",
         params=_as_yaml(params),
     )

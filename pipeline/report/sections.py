@@ -69,7 +69,8 @@ def page_sections(params: Params, records: Records, map_gaps: Sequence[str] = ()
     few = any(each.has_values for each in records.probe.few_shot) if records.probe else False
     shots = any(probe.shots for probe in params.probe.values())
     add(shots, "shots", "Few examples a class", few, undrawn)
-    add(params.ap.of and precise, "cost", "Cost and accuracy", True, ())
+    unknown = () if precise else ("No model has an average precision to set beside its cost.",)
+    add(params.ap.of, "cost", "Cost and accuracy", precise, unknown)
     maps = [*_layer_gaps("tsne", params.tsne.of, records.maps), *_further_gaps(params, records), *map_gaps]
     mapped = records.maps_by_layer or records.clusters
     add(params.tsne.of or params.maps.of, "map", "Map of the test images", mapped, maps)

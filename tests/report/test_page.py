@@ -188,6 +188,7 @@ def test_rows_that_are_objects_are_counted_as_such(copy):
         ("tsne", "map"),
         ("ap.json", "precision"),
         ("ap.json", "differences"),
+        ("ap.json", "cost"),
         ("hard.json", "hard"),
         ("duplicates.json", "duplicates"),
         ("training", "training"),
@@ -200,7 +201,7 @@ def test_a_record_that_is_not_there_is_a_gap(copy, missing, anchor):
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     write_report(copy.params, copy.project)
     html = copy.page.read_text()
-    assert len(anchors(html)) == 9
+    assert len(anchors(html)) == 10
     assert 'class="gaps"' in section(html, anchor)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import functools
 import io
 import json
@@ -15,8 +16,11 @@ import pytest
 from PIL import Image
 
 from pool5.report.page import write_report
+from pool5.store.extraction_cost import keep_cost
+from pool5.store.feature_file import FeatureFile
 
 from .conftest import CLASSES, cosine_distances
+from .test_cost import COST
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -312,6 +316,36 @@ def test_one_protocol_is_shown_at_a_time(reader):
     reader.page.locator("[data-switches=precision] button", has_text="area").click()
     assert not reader.page.locator("#precision-0").is_visible()
     assert reader.page.locator("#precision-1").is_visible()
+
+
+def test_cost_is_drawn_against_accuracy_with_the_speeds_beside_the_page(browser, run, tmp_path):
+    copy = dataclasses.replace(run, folder=tmp_path)
+    shutil.copytree(run.folder, tmp_path, dirs_exist_ok=True)
+    file = FeatureFile.open(copy.project.features("resnet18", "test"))
+    keep_cost(COST, map(file.feature_key, file.layers), copy.project)
+    write_report(copy.params, copy.project)
+    for there in (True, False):
+        reader = Reader(browser, copy, viewport={"width": 390, "height": 844})
+        cost = reader.page.locator("#cost")
+        rates = cost.locator("td[data-cost=network_rate]").all_inner_texts()
+        assert rates == (["–", "600"] if there else ["–", "–"])
+        assert cost.locator("#cost-missing").is_visible() != there
+        assert ("caffenet" in cost.locator("#cost-unknown").inner_text()) == there
+        kinds = cost.locator("#cost-kinds button")
+        assert [kind.is_enabled() for kind in kinds.all()] == [there, there, True]
+        kinds.last.click()
+        told = cost.get_by_role("img").get_attribute("aria-label")
+        assert "against gigabytes" in told
+        assert "0.024" in told
+        assert cost.locator("circle").count() == 2
+        assert cost.locator("g.best circle").count() >= 1
+        cost.get_by_role("button", name="AP(area)", exact=True).click()
+        assert "AP(area)" in cost.get_by_role("img").get_attribute("aria-label")
+        assert reader.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        # of a missing script a browser complains by itself
+        assert [line for line in reader.complaints if "FILE_NOT_FOUND" not in line] == []
+        reader.context.close()
+        copy.project.report("cost.js").unlink(missing_ok=True)
 
 
 def test_images_take_the_place_of_points_where_asked(reader):

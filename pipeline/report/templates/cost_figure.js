@@ -2,7 +2,7 @@
 
 const COST_KINDS = {
   network_rate: { name: "images a second, network alone", better: 1 },
-  rate: { name: "images a second, reading and writing included", better: 1 },
+  rate: { name: "images a second, from file to file", better: 1 },
   gigabytes: { name: "gigabytes a million images", better: -1 },
 };
 const COST_EDGE = { left: 44, right: 14, top: 12, bottom: 44 };
@@ -110,7 +110,8 @@ class CostFigure {
       drawing.append(svgElement("text", { x: across(value), y: foot + 16, "text-anchor": "middle" }, String(value)));
     }
     const middle = (COST_EDGE.left + width - COST_EDGE.right) / 2;
-    drawing.append(svgElement("text", { x: middle, y: COST_HEIGHT - 8, "text-anchor": "middle" }, name));
+    drawing.append(svgElement("text", { x: middle, y: COST_HEIGHT - 8, "text-anchor": "middle" }, `${name} (log scale)`));
+    drawing.append(svgElement("text", { class: "name", x: COST_EDGE.left + 4, y: COST_EDGE.top + 10 }, "mAP"));
   }
 
   // what can be had at a cost: a step from each of the best to the next
@@ -129,7 +130,8 @@ class CostFigure {
 
   // beside the point where no other name or point is, else where the least is covered
   label(drawing, points, width) {
-    const taken = points.map(({ x, y }) => [x - 6, y - 6, x + 6, y + 6]);
+    const axis = [COST_EDGE.left, 0, COST_EDGE.left + 36, COST_EDGE.top + 14];
+    const taken = [axis].concat(points.map(({ x, y }) => [x - 6, y - 6, x + 6, y + 6]));
     for (const point of points) {
       const text = svgElement("text", { class: "name" }, point.name.length > 28 ? `${point.name.slice(0, 27)}…` : point.name);
       drawing.append(text);
