@@ -94,16 +94,17 @@ def ap_markdown(result: ApResult) -> str:
     parts = ["# Average precision", ""]
     for measure in result.measures if result.rows else ():
         parts += [f"## Protocol `{protocol_of(measure)}`: {meaning_of(measure)}", ""]
-        header = ["class", "positives", "chance", *map(_md, result.models)]
-        parts += [_markdown_line(header), "|---|" + "---:|" * (len(header) - 1)]
+        header = ["class", "positives", "chance", *map(escaped, result.models)]
+        parts += [table_line(header), "|---|" + "---:|" * (len(header) - 1)]
         for name, rows in result.by_class(measure).items():
-            about = [_md(result.called(name)), str(rows[0].positives), _short(rows[0].chance)]
-            parts.append(_markdown_line([*about, *map(_markdown_cell, _marked(rows))]))
+            about = [escaped(result.called(name)), str(rows[0].positives), _short(rows[0].chance)]
+            parts.append(table_line([*about, *map(_markdown_cell, _marked(rows))]))
         parts.append("")
         for (model, baseline), pair in result.pairs(measure).items():
             parts.append(f"- {_sentence(model, baseline, pair)}")
         parts.append("")
-    return "\n".join([*parts, _footnote(result) if result.rows else "\n\n".join(map(_md, result.gaps)), ""])
+    told = _footnote(result) if result.rows else "\n\n".join(map(escaped, result.gaps))
+    return "\n".join([*parts, told, ""])
 
 
 def ap_latex(result: ApResult) -> str:
@@ -153,16 +154,16 @@ def _sentence(model: str, baseline: str, rows: Sequence[ApDifference]) -> str:
     up, down = gains(rows), losses(rows)
     undecided = sum(row.difference is not None for row in rows[:-1]) - len(up) - len(down)
     parts = [
-        f"gain beyond noise: {', '.join(map(_md, up)) or 'none'}",
-        f"loss beyond noise: {', '.join(map(_md, down)) or 'none'}",
+        f"gain beyond noise: {', '.join(map(escaped, up)) or 'none'}",
+        f"loss beyond noise: {', '.join(map(escaped, down)) or 'none'}",
         f"not told apart: {undecided}",
     ]
     mean = rows[-1]
     if mean.difference is None:
-        return f"**{_md(model)}** over **{_md(baseline)}**: no class has an AP"
+        return f"**{escaped(model)}** over **{escaped(baseline)}**: no class has an AP"
     interval = "" if mean.lo is None else f" [{mean.lo:+.3f}, {mean.hi:+.3f}]"
     difference = f"{mean.difference:+.3f}{interval}"
-    return f"**{_md(model)}** over **{_md(baseline)}**: mAP {difference}; {'; '.join(parts)}"
+    return f"**{escaped(model)}** over **{escaped(baseline)}**: mAP {difference}; {'; '.join(parts)}"
 
 
 def _footnote(result: ApResult) -> str:
@@ -182,7 +183,7 @@ def _footnote(result: ApResult) -> str:
             f"Among {len(result.classes)} classes, about {by_chance:.1f} would seem to gain or lose "
             "beyond noise even between equal models."
         )
-    lines += map(_md, result.notes)
+    lines += map(escaped, result.notes)
     return "\n\n".join(lines)
 
 
@@ -212,11 +213,12 @@ def _latex_cell(marked: tuple[ApRow, bool]) -> str:
     return ap if row.lo is None else rf"{ap} {{\scriptsize [{row.lo:.3f}, {row.hi:.3f}]}}"
 
 
-def _markdown_line(cells: Iterable[str]) -> str:
+def table_line(cells: Iterable[str]) -> str:
+    """A row of a table in Markdown."""
     return "| " + " | ".join(cells) + " |"
 
 
-def _md(text: str) -> str:
+def escaped(text: str) -> str:
     """A name in Markdown: no line end, no cell, no emphasis, no HTML."""
     return re.sub(r"[\\`*_\[\]<>|&$~#]", r"\\\g<0>", " ".join(text.split()))
 

@@ -19,6 +19,7 @@ from .telling import told_in_one_line
 _MODULE_OF = {
     "cache": "pool5.cli.cache",
     "check": "pool5.cli.check",
+    "compare": "pool5.cli.compare",
     "export": "pool5.cli.features",
     "extract": "pool5.cli.extract",
     "forget": "pool5.cli.forget",
