@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,8 @@ def gaps_ahead(params: Params, listings: Mapping[str, Listing], root: str) -> It
     needed = int(np.ceil(3 * params.tsne.perplexity)) + 1
     if params.tsne.of and min(count, params.tsne.sample) < needed:
         yield f"tsne.perplexity: {params.tsne.perplexity:g} needs {needed} images, but {found}"
+    if params.maps.of:
+        yield from _maps_ahead(params.maps.methods, min(count, params.maps.sample))
     if params.ap.of and not shown:
         yield f"ap.of: no image of {listing.split} shows a class: there is no average precision"
     paths = [] if params.dataset.objects else [Path(root, path) for path in listing.paths]
@@ -109,6 +112,25 @@ def gaps_ahead(params: Params, listings: Mapping[str, Listing], root: str) -> It
             told = counted(len(shared), "image")
             yield f"{split} and {listing.split} share {told}: what is measured on them has been trained on"
     yield from dict.fromkeys(remark for part in listings.values() for remark in part.remarks)
+
+
+def _maps_ahead(methods: Iterable[str], count: int) -> Iterator[str]:
+    """Maps whose library is not installed, or that need more images."""
+    from ..analysis.map_methods import METHODS  # with openTSNE and scikit-learn
+
+    for name in methods:
+        method = METHODS[name]
+        if missing := [each for each in method.packages if not _is_installed(each)]:
+            yield f"maps.methods: {name}: {missing[0]} is not installed; {method.install}"
+        if count < method.fewest:
+            yield f"maps.methods: {name}: it needs {method.fewest} images, and there are {count}"
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return bool(version(package))
+    except PackageNotFoundError:
+        return False
 
 
 def _all_the_same(paths: list[Path]) -> bool:
