@@ -22,7 +22,7 @@ def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
     """The parts of the CPU run, in order; about 20 minutes on two cores together."""
     from benchmarks.approximate import approximate_rows
     from benchmarks.extraction import again_rows, extraction_rows, extractor_rows, timm_rows
-    from benchmarks.maps import map_rows
+    from benchmarks.maps import further_map_rows, map_rows
     from benchmarks.neighbors import euclidean_rows, neighbor_rows
     from benchmarks.overhead import overhead_rows
     from benchmarks.precision import precision_rows
@@ -45,6 +45,7 @@ def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
         "neighbors-1m": lambda: neighbor_rows(scratch, 1_000_000, 512, batch=64, runs=1),
         "approximate": lambda: approximate_rows(scratch, 60_000, 512, asked=1000, runs=3),
         "maps": lambda: [*map_rows(1000, 4096, runs=3), *map_rows(10_000, 512, runs=1)],
+        "further maps": lambda: further_map_rows(1000, 4096, 3) + further_map_rows(10_000, 512, 1),
         "precision": precision_rows,
         "probing": probing_rows,
         "overhead": lambda: overhead_rows(scratch, runs=2),
