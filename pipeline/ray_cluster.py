@@ -21,6 +21,7 @@ _HOST = re.compile(r"([^/:]+):(\d+)")
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # or it warns that this will come
+    "RAY_worker_niceness": "0",  # as without Ray; it would be 15, last of all that run on this machine
 }
 
 

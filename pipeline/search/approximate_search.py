@@ -10,6 +10,8 @@ import numpy as np
 
 from .exact import ExactSearch
 
+SHORTLISTS = (1, 4, 16)  # how many times k candidates are worth measuring
+
 
 class ApproximateSearch(abc.ABC):
     """What finds the nearest rows through an index.
@@ -50,10 +52,13 @@ class ApproximateSearch(abc.ABC):
         """The settings worth measuring; one, empty, for an index that has nothing to set."""
 
     @abc.abstractmethod
-    def shortlist(self, queries: np.ndarray, k: int, classes: Sequence[str] = ()) -> np.ndarray:
+    def shortlist(
+        self, queries: np.ndarray, k: int, classes: Sequence[str] = (), share: float = 1.0
+    ) -> np.ndarray:
         """The (n, c) int64 rows that the index finds for k neighbors and the query itself; -1: no more.
 
-        With `classes`, of images that show one of them, if the index `filters`.
+        With `classes`, of images that show one of them, if the index `filters`; `share` of all rows may be
+        found.
         """
 
     @abc.abstractmethod
@@ -83,7 +88,8 @@ class ApproximateSearch(abc.ABC):
         """
         self.exact.check_enough(k, exclude, allowed)
         own = np.full(len(queries), -1) if exclude is None else np.asarray(exclude)
-        found = self.shortlist(queries, k, classes)
+        share = 1.0 if allowed is None else float(np.mean(allowed))
+        found = self.shortlist(queries, k, classes, share)
         valid = (found >= 0) & (found != own[:, None])
         if allowed is not None:
             valid &= allowed[found]

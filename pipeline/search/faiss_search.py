@@ -13,7 +13,7 @@ import faiss
 import numpy as np
 
 from ..files.atomic import atomic_write
-from .approximate_search import ApproximateSearch
+from .approximate_search import SHORTLISTS, ApproximateSearch
 from .exact import ExactSearch
 from .gpu_shortlist import device_is_there
 from .vectors import as_float32, unit_rows
@@ -21,7 +21,6 @@ from .vectors import as_float32, unit_rows
 _log = logging.getLogger(__name__)
 
 GPU_LIMIT = 2048  # of k and of nprobe
-SHORTLISTS = (1, 4, 16)
 _SWEPT_WHOLE = 100_000
 _EF_SEARCH = (16, 32, 64, 128, 256, 512)
 
@@ -48,7 +47,9 @@ class IndexSearch(ApproximateSearch):
         """As `settings_of` the index."""
         return settings_of(self.index)
 
-    def shortlist(self, queries: np.ndarray, k: int, classes: Sequence[str] = ()) -> np.ndarray:
+    def shortlist(
+        self, queries: np.ndarray, k: int, classes: Sequence[str] = (), share: float = 1.0
+    ) -> np.ndarray:
         """The (n, c) int64 rows that the index finds; it knows no classes."""
         asked = as_float32(queries)
         if self.exact.metric == "cosine":

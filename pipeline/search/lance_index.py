@@ -7,6 +7,7 @@ build, and those that FAISS would give, though the files are not: Lance names th
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from ..errors import UserError
 from ..params import Metric
 from ..store.feature_file import FeatureFile
 from ..store.lance_table import cause, column_of, open_table, write_table
-from .approximate_search import ApproximateSearch
+from .approximate_search import SHORTLISTS, ApproximateSearch
 from .exact import ExactSearch
 from .index_card import check_file, read_card_of
 from .lance_segments import index_through_ray, nearest_centres
@@ -57,7 +58,7 @@ class LanceSearch(ApproximateSearch):
 
     def settings(self) -> list[dict[str, int]]:
         """The lists to look into, and how much of what is found there to rank."""
-        from .faiss_search import SHORTLISTS, probe_counts
+        from .faiss_search import probe_counts
 
         if not self._lists:
             return [{}]
@@ -66,13 +67,15 @@ class LanceSearch(ApproximateSearch):
             return [{"nprobe": probe} for probe in probes]
         return [{"nprobe": probe, "shortlist": times} for probe in probes for times in SHORTLISTS]
 
-    def shortlist(self, queries: np.ndarray, k: int, classes: Sequence[str] = ()) -> np.ndarray:
+    def shortlist(
+        self, queries: np.ndarray, k: int, classes: Sequence[str] = (), share: float = 1.0
+    ) -> np.ndarray:
         """The (n, c) int64 rows that Lance finds, in no order; of images of those classes alone."""
-        return self._found(queries, k, classes)[0]
+        return self._found(queries, k, classes, share)[0]
 
     def counted(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, float]:
         """A shortlist, and the comparisons with centroids, codes and vectors that Lance counts."""
-        found, statistics = self._found(queries, k, ())
+        found, statistics = self._found(queries, k)
         if not self._lists:
             return found, len(self.exact.vectors)
         return found, self._lists + statistics.index_comparisons / len(queries) + self.ranked(found)
@@ -82,10 +85,17 @@ class LanceSearch(ApproximateSearch):
         Path(self.table.uri).rename(path)
         self.table = open_table(str(path))
 
-    def _found(self, queries: np.ndarray, k: int, classes: Sequence[str]) -> tuple[np.ndarray, Any]:
-        count = self.candidates(k)
-        # fewer may show the classes in these lists than are asked for: then Lance looks into more
-        probe = {"minimum_nprobes" if classes else "nprobes": self.setting.get("nprobe", 1)}
+    def _found(
+        self, queries: np.ndarray, k: int, classes: Sequence[str] = (), share: float = 1.0
+    ) -> tuple[np.ndarray, Any]:
+        count, probe = self.candidates(k), {"nprobes": self.setting.get("nprobe", 1)}
+        if classes:
+            # the nearest of some classes are farther, and codes tell them apart less well; and so many lists
+            # as have as many rows of the classes as those of the setting have rows. Where there are still
+            # fewer than are asked for, Lance looks into more
+            count = min(max(k, 10) * max(SHORTLISTS) + 1, len(self.exact.vectors)) if self._codes else count
+            lists = math.ceil(probe["nprobes"] / max(share, 1e-9))
+            probe = {"minimum_nprobes": max(1, min(lists, self._lists))}
         nearest = {"column": self.column, "q": np.asarray(queries), "k": count, **probe}
         told: list[Any] = []
         try:

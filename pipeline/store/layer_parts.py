@@ -148,13 +148,16 @@ def map_parts(
 
 
 def _opened(beside: Path, name: str) -> BinaryIO:
-    """A part, which is no link, in a folder that is none."""
+    """A part, in a folder that is no link.
+
+    The part may be one, as DVC's cache makes them: what it leads to has to be this part all the same.
+    """
     folder, name = name.split("/")
     with contextlib.ExitStack() as at_last:
         try:
             inside = os.open(beside / folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             at_last.callback(os.close, inside)
-            part = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=inside)
+            part = os.open(name, os.O_RDONLY | os.O_NONBLOCK, dir_fd=inside)
         except PermissionError:
             raise
         except OSError as error:

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 
 from pool5.errors import UserError
 from pool5.store.feature_file import FeatureFile
 from pool5.store.header import FEATURES, PARTED
 from pool5.store.layer_parts import PART
+from pool5.store.verify import verify_feature_file
 from tests.store.parted_file import (
     WIDTH,
     Piece,
@@ -178,9 +180,9 @@ def empty(parts: list[Path]) -> None:
     parts[-1].write_bytes(b"")
 
 
-def a_link(parts: list[Path]) -> None:
-    shutil.move(parts[-1], parts[-1].parents[1] / "elsewhere")
-    parts[-1].symlink_to("../elsewhere")
+def a_link_to_another(parts: list[Path]) -> None:
+    parts[-1].unlink()
+    parts[-1].symlink_to(parts[0])
 
 
 def a_linked_folder(parts: list[Path]) -> None:
@@ -264,8 +266,8 @@ def changed(part: Path, change: Callable[[h5py.File], object]) -> None:
 
 
 DAMAGE = [
-    missing, truncated, empty, a_link, a_linked_folder, no_folder, a_folder, a_pipe, two_that_changed_places,
-    those_of_another_file, a_feature_file, of_another_place, of_another_model, with_other_checksums,
+    missing, truncated, empty, a_link_to_another, a_linked_folder, no_folder, a_folder, a_pipe,
+    two_that_changed_places, those_of_another_file, a_feature_file, of_another_place, of_another_model, with_other_checksums,
     with_a_link, with_rows_between_pages, with_virtual_rows,
 ]  # fmt: skip
 
@@ -277,6 +279,15 @@ def test_parts_that_are_not_the_files_own_are_refused(path: Path, damage: Callab
     told = refusal(path)
     if damage is missing:
         assert told == f"{path}: damaged (its part test.parts/{parts[-1].name}: no such file or directory)"
+
+
+def test_a_part_may_be_a_link_to_itself_elsewhere(path: Path) -> None:
+    expected = FeatureFile.open(path).layer("wide")[:]
+    for part in parts_beside(path):
+        shutil.move(part, path.parent / f"elsewhere-{part.name}")
+        part.symlink_to(path.parent / f"elsewhere-{part.name}")
+    np.testing.assert_array_equal(FeatureFile.open(path).layer("wide"), expected)
+    assert verify_feature_file(path) == []
 
 
 def test_a_feature_file_of_an_older_version_has_no_virtual_layer(path: Path) -> None:
