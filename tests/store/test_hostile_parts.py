@@ -267,8 +267,8 @@ def changed(part: Path, change: Callable[[h5py.File], object]) -> None:
 
 DAMAGE = [
     missing, truncated, empty, a_link_to_another, a_linked_folder, no_folder, a_folder, a_pipe,
-    two_that_changed_places, those_of_another_file, a_feature_file, of_another_place, of_another_model, with_other_checksums,
-    with_a_link, with_rows_between_pages, with_virtual_rows,
+    two_that_changed_places, those_of_another_file, a_feature_file, of_another_place, of_another_model,
+    with_other_checksums, with_a_link, with_rows_between_pages, with_virtual_rows,
 ]  # fmt: skip
 
 
