@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import open_clip
@@ -18,6 +20,7 @@ from pool5.models.text import load_text_tower
 from pool5.models.weights import start_network, store_start
 from pool5.params import load_params
 from pool5.project import Project
+from pool5.stages import derive
 from pool5.store.feature_file import FeatureFile
 from tests.cli.small_project import CLASSES, images
 from tests.models.small_clip import SIGLIP, put_config
@@ -37,7 +40,11 @@ models:
     layers: {pooled: flatten}
     preprocess: {resize: 36, crop: 32}
 extract: {device: cpu, batch_size: 16, workers: 0}
+derive:
+  unit: {of: clip/image, steps: [l2]}
+  moved: {of: unit/image, steps: [center]}
 """
+RECIPES = Path(__file__).parents[2] / "recipes.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +60,10 @@ def project(tmp_path_factory) -> Project:
         start = start_network(name, spec, CLASSES, project.models, project.root)
         store_start(name, start, project.model(name))
         extract_model(name, params, project)
+    shutil.copy(RECIPES, project.recipes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project.root)
+        derive.main()
     return project
 
 
@@ -114,6 +125,12 @@ def test_a_text_finds_the_images_nearest_to_its_vector(ask, project, text_vector
     check(out, nearest(project, text_vector("a dog on a sofa")))
 
 
+def test_a_text_asks_a_layer_that_is_brought_to_length_one(ask, project, text_vector):
+    code, out, _ = ask("--text", "a dog on a sofa", "--json", model="unit")
+    assert code == 0
+    check(out, nearest(project, text_vector("a dog on a sofa")))
+
+
 def test_minus_is_the_arithmetic_by_hand(ask, project, text_vector):
     code, out, err = ask("000003", "--text", "a dog", "--minus", "a sofa", "--minus", "000009", "--json")
     question = stored(project, "000003") + text_vector("a dog")
@@ -172,6 +189,7 @@ def test_classes_splits_and_the_number_of_neighbors_go_with_words(ask):
             "mobilenet_v3_small has no text tower",
         ),
         (("--text", "a"), {"layer": "block"}, "space of node image alone; take layer image"),
+        (("--text", "a"), {"model": "moved"}, "derived by center, fitted on images; take clip/image"),
         (
             ("000003", "--minus", "x"),
             {"layer": "block"},
