@@ -39,7 +39,8 @@ def compare_runs(baseline: RecordedRun, others: Sequence[RecordedRun]) -> RunCom
         If a run has no results, or a record is damaged.
     """
     values = {run.name: list(recorded_values(run)) for run in (baseline, *others)}
-    told, differences, remarks = [_told(baseline)], [], []
+    told, remarks = [_told(baseline)], []
+    differences: list[RunDifference] = []
     for run in others:
         order, comparable, why = _order(baseline, run)
         told.append(_told(run, comparable, why))
@@ -50,7 +51,6 @@ def compare_runs(baseline: RecordedRun, others: Sequence[RecordedRun]) -> RunCom
         if comparable:
             differences += _differences(values[baseline.name], values[run.name], paired)
     known = {run.name: run.params for run in (baseline, *others)}
-    remarks += [f"{name}: its parameters are not there" for name, params in known.items() if params is None]
     return RunComparison(
         baseline=baseline.name,
         runs=tuple(told),
@@ -127,6 +127,7 @@ def _told(run: RecordedRun, comparable: bool = True, why: str | None = None) -> 
         classes=len(run.images.classes) if run.images else len(run.ap.classes) if run.ap else None,
         comparable=comparable,
         why=why,
+        has_params=run.params is not None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -71,7 +72,7 @@ def _precision(
 
     for name in ap.models:
         if name in other.models:
-            yield f"{run.name}: {name}", lambda name=name: measured(name)
+            yield f"{run.name}: {name}", functools.partial(measured, name)
 
 
 def _scores(run: RecordedRun, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -102,7 +103,7 @@ def _retrieval(
 
     for layer in retrieval.layers:
         if layer in other.layers:
-            yield f"{run.name}: {layer}", lambda layer=layer: measured(layer)
+            yield f"{run.name}: {layer}", functools.partial(measured, layer)
 
 
 def _by_query(run: RecordedRun, layer: str, measures: list[RetrievalMeasure]) -> dict[str, np.ndarray]:
@@ -136,7 +137,7 @@ def _likeness(
     for pair in compared.pairs:
         if pair.measure == CKA.name and other.pair(pair.first, pair.second, pair.measure):
             what = f"{run.name}: {pair_name(pair.first, pair.second)}"
-            yield what, lambda pair=pair: measured(pair.first, pair.second)
+            yield what, functools.partial(measured, pair.first, pair.second)
 
 
 def pair_name(first: str, second: str) -> str:

@@ -47,11 +47,15 @@ def _why(run: ComparedRun) -> str:
 def _parameters(found: RunComparison) -> Iterator[str]:
     yield "## Parameters that differ"
     yield ""
+    names = [run.name for run in found.runs if run.has_params]
+    if len(names) < len(found.runs):
+        unknown = ", ".join(escaped(run.name) for run in found.runs if not run.has_params)
+        yield f"Not known of {unknown}: there is no params.yaml."
+        yield ""
     if not found.parameters:
-        yield "None that decides a result."
+        yield "None that decides a result." if len(names) > 1 else ""
         yield ""
         return
-    names = [run.name for run in found.runs]
     yield table_line(["parameter", *map(escaped, names)])
     yield "|---|" + "---|" * len(names)
     for changed in found.parameters:

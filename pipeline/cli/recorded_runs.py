@@ -66,6 +66,9 @@ def _link_revision(name: str, project: Project, view: Project) -> str:
                 raise UserError(f"{told}; `dvc exp list --all-commits` tells which there are") from None
         with Repo(str(project.root), rev=revision) as recorded:
             _link_outputs(recorded, view)
+        if not view.results.is_dir():
+            told = f"{name}: the results of commit {revision[:7]} are not in DVC's cache"
+            raise UserError(f"{told}; get them with `dvc fetch --all-commits` or `dvc exp pull`, or run it")
     except (DvcException, SCMError) as error:
         raise UserError(f"{name}: {there}, and {' '.join(str(error).split())}") from None
     return revision

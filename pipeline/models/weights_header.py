@@ -28,11 +28,12 @@ def count_parameters(model_dir: Path | str) -> int | None:
     try:
         with safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-            return sum(
-                math.prod(array.get_shape())
+            counted = (
+                int(math.prod(array.get_shape()))
                 for name, array in arrays.items()
                 if "F" in array.get_dtype() and not name.endswith(_STATISTICS)
             )
+            return sum(counted)
     except SafetensorError as error:
         problem = f"{path}: not a safetensors file ({error})"
         raise UserError(problem, rerun=f"model@{path.parent.name}", force=True) from None

@@ -20,6 +20,8 @@ class ComparedRun(Part, frozen=True):
         Whether that is the same as the baseline's, as far as is known.
     why : str or None
         Why it is not, or why it cannot be paired.
+    has_params : bool
+        Whether its parameters are known.
     """
 
     name: str
@@ -29,6 +31,7 @@ class ComparedRun(Part, frozen=True):
     classes: int | None
     comparable: bool = True
     why: str | None = None
+    has_params: bool = True
 
 
 class ChangedParameter(Part, frozen=True):
