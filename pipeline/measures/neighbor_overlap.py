@@ -19,8 +19,8 @@ class NeighborOverlap(RepresentationMeasure):
     """The mutual k-nearest-neighbor measure (Huh et al. 2024).
 
     An image has influence by its own neighbors and as one of others: left out, the next one comes into each
-    list that it was in. So `neighbors` must go one beyond k. The influences are those of the jackknife,
-    shrunk by one factor: what pairs of images do only together would count twice in their spread.
+    list that it was in. So `neighbors` must go one beyond k. The influences are those of the jackknife, with
+    luck averaged out and shrunk by one factor: what two images do only together would count twice.
     """
 
     name: ClassVar[str] = "overlap"
@@ -49,17 +49,29 @@ class NeighborOverlap(RepresentationMeasure):
     def compare(self, first: np.ndarray, second: np.ndarray) -> Likeness:
         """See `RepresentationMeasure`."""
         count, k = len(first), self.k
-        a, b, next_a, next_b = first[:, :k], second[:, :k], first[:, k:], second[:, k:]
+        a, b = first[:, :k], second[:, :k]
         both = shared_neighbors(a, b)
+        shared = both.sum(axis=1)
         # by how much what i shares rises when j is left out, who stands in one of its lists or in both
-        enters_a, enters_b = (shared_neighbors(*each) for each in ((next_a, b), (next_b, a)))
-        gain = _by_pair(a, enters_a + both * ((next_a == next_b) - 1.0))
-        gain = gain + _by_pair(b, np.broadcast_to(enters_b, b.shape))
-        lost = both.sum(axis=1) - np.asarray(gain.sum(axis=0)).ravel()
+        gain = _by_pair(a, _entering(first, b, shared) - both) + _by_pair(b, _entering(second, a, shared))
+        lost = shared - np.asarray(gain.sum(axis=0)).ravel()
         influences = (lost - lost.mean()) / k
         mean, spread = permuted_product(_sums(a), _sums(b), count)
         shrunk = influences * _shrinkage(gain, lost)
         return Likeness(float(both.mean()), shrunk, mean / a.size, spread / a.size)
+
+
+def _entering(lists: np.ndarray, others: np.ndarray, shared: np.ndarray) -> np.ndarray:
+    """(N, k): the share of the next to come into each list that stands in the other one, for each place.
+
+    It is that of the last one in the list and the first one behind it, over all images that share as many:
+    whether the very next one stands there is a matter of luck.
+    """
+    k = others.shape[1]
+    there = shared_neighbors(lists[:, k - 1 :], others).mean(axis=1)
+    counts = np.maximum(np.bincount(shared, minlength=k + 1), 1)
+    means = np.bincount(shared, there, k + 1) / counts
+    return np.broadcast_to(means[shared, None], others.shape)
 
 
 def _by_pair(neighbors: np.ndarray, values: np.ndarray) -> sparse.csr_array:
@@ -74,9 +86,10 @@ def _shrinkage(gain: sparse.csr_array, lost: np.ndarray) -> float:
     What two images do only together is in the influences of both, and counts twice in the sum of their
     squares (Efron and Stein 1981); of few neighbors that is much.
     """
-    together = gain + gain.T
-    twice, whole = together.multiply(together).sum() / 2, float(((lost - lost.mean()) ** 2).sum())
-    return math.sqrt(max(1 - twice / whole, 0.0)) if whole > 0 else 1.0
+    together, count = gain + gain.T, len(lost)
+    squares = together.multiply(together).sum() - together.sum() ** 2 / (count * (count - 1))
+    whole = float(((lost - lost.mean()) ** 2).sum())
+    return math.sqrt(max(1 - squares / 2 / whole, 0.0)) if whole > 0 else 1.0
 
 
 def shared_neighbors(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -25,8 +25,10 @@ class PairRanks:
     ----------
     count : int
         N.
-    twice : (M,) int32
-        Twice the rank of each pair, from 1; of equal distances the mean rank.
+    group : (M,) int32
+        Which distance each pair has, from the smallest: of G different ones.
+    levels : (G,) float64
+        The mean rank of the pairs at that distance over M, less the mean of all.
     variance : float
         Of the ranks over M.
     influences : (N,) float64
@@ -34,37 +36,47 @@ class PairRanks:
     """
 
     count: int
-    twice: np.ndarray
+    group: np.ndarray
+    levels: np.ndarray
     variance: float
     influences: np.ndarray
 
     @classmethod
     def of(cls, distances: np.ndarray) -> PairRanks:
-        """Of an (N, N) matrix of distances, of which what is above the diagonal counts."""
-        from scipy.stats import rankdata
-
+        """Of an (N, N) float32 matrix of distances, of which what is above the diagonal counts."""
         count = len(distances)
-        pairs = np.concatenate([distances[i, i + 1 :] for i in range(count)])
-        twice = np.rint(2 * rankdata(pairs)).astype(np.int32)
-        bare = cls(count, twice, 0.0, np.zeros(count))
-        ranks = bare.centred
-        variance = float(np.dot(ranks, ranks) / len(ranks))
-        return cls(count, twice, variance, _influences(ranks * ranks + 2 * bare.above(ranks), count))
+        group, sizes = _grouped(np.concatenate([distances[i, i + 1 :] for i in range(count)]))
+        levels = (np.cumsum(sizes) - sizes / 2) / len(group) - 0.5
+        bare = cls(count, group, levels, float(sizes @ levels**2) / len(group), np.zeros(count))
+        moved = levels**2 + 2 * bare.above_levels(sizes * levels)
+        return dataclasses.replace(bare, influences=_influences(moved[group], count))
 
     @property
     def centred(self) -> np.ndarray:
         """The ranks over M, less their mean: (M,) float64."""
-        pairs = len(self.twice)
-        ranks: np.ndarray = self.twice / (2 * pairs)
-        ranks -= (pairs + 1) / (2 * pairs)
-        return ranks
+        return self.levels[self.group]
 
     def above(self, values: np.ndarray) -> np.ndarray:
         """For each pair the sum over M of the values of those that are further apart; of equal ones half."""
-        sums = np.bincount(self.twice, weights=values, minlength=2 * len(values) + 1)
-        sums = sums.sum() - np.cumsum(sums) + sums / 2
-        sums /= len(values)
-        return sums[self.twice]
+        return self.above_levels(np.bincount(self.group, values, len(self.levels)))[self.group]
+
+    def above_levels(self, sums: np.ndarray) -> np.ndarray:
+        """The same for each distance, of the (G,) sums of the values at each."""
+        found: np.ndarray = (sums.sum() - np.cumsum(sums) + sums / 2) / len(self.group)
+        return found
+
+
+def _grouped(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which of the different values each is, from the smallest, and how often each value stands there."""
+    # floats that are not negative are ordered as their bits: sorted with their places in one word
+    bits = np.abs(np.maximum(values, 0, dtype=np.float32)).view(np.uint32).astype(np.uint64)
+    words = np.sort((bits << np.uint64(32)) | np.arange(len(bits), dtype=np.uint64))
+    keys = words >> np.uint64(32)
+    starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
+    sizes = np.diff(starts, append=len(keys))
+    group = np.empty(len(keys), np.int32)
+    group[words & np.uint64(0xFFFFFFFF)] = np.repeat(np.arange(len(starts), dtype=np.int32), sizes)
+    return group, sizes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,8 +115,8 @@ class RSA(RepresentationMeasure):
         for side in (first, second):
             influences -= value / 2 * side.influences / side.variance
         sums = [
-            PairSums.symmetric(2 * len(r) * s.variance, float((_row_sums(r, count) ** 2).sum()))
-            for r, s in ((u, first), (v, second))
+            PairSums.symmetric(2 * len(ranks) * side.variance, float((_row_sums(ranks, count) ** 2).sum()))
+            for ranks, side in ((u, first), (v, second))
         ]
         _, spread = permuted_product(*sums, count)
         return Likeness(value, influences, 0.0, spread / (2 * len(u) * size))

@@ -47,11 +47,13 @@ class TestRSA(RepresentationMeasureTests):
 
 class TestOverlapAt5(RepresentationMeasureTests):
     measure = NeighborOverlap(5)
-    slack = 0.8  # they are shrunk
+    slack, sure = 0.6, 0.7  # they are shrunk, and luck is averaged out
 
     def expected(self, first, second):
         lists = [represented(each).neighbors[:, :5] for each in (first, second)]
-        return np.mean([len(set(a) & set(b)) / 5 for a, b in zip(*map(np.ndarray.tolist, lists), strict=True)])
+        return np.mean(
+            [len(set(a) & set(b)) / 5 for a, b in zip(*map(np.ndarray.tolist, lists), strict=True)]
+        )
 
 
 class TestProcrustes(RepresentationMeasureTests):
