@@ -51,6 +51,9 @@ class Fit:
         UserError
             If a value is too large for float16.
         """
+        return np.concatenate([self._stored(block, dtype) for block in _blocks(rows)])
+
+    def _stored(self, rows: np.ndarray, dtype: str) -> np.ndarray:
         made = self.apply(rows)
         with np.errstate(over="ignore"):
             stored = made.astype(dtype)
@@ -75,9 +78,13 @@ class _Rows:
         return len(self.stored)
 
     def blocks(self) -> Iterator[np.ndarray]:
-        step = max(_BLOCK_VALUES // self.stored.shape[1], 1)
-        for start in range(0, self.count, step):
-            yield self.fit.apply(self.stored[start : start + step])
+        return map(self.fit.apply, _blocks(self.stored))
+
+
+def _blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
+    """At least one."""
+    step = max(_BLOCK_VALUES // rows.shape[1], 1)
+    return (rows[start : start + step] for start in range(0, max(len(rows), 1), step))
 
 
 def decides_layer(name: str, files: Sequence[FeatureFile], layer: str, steps: Steps) -> dict[str, Any]:

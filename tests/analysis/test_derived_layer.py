@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors import safe_open
 
+from pool5.analysis import derived_layer
 from pool5.analysis.derived_layer import FIT, decides_layer, derive_layer, fit_steps, read_fit
 from pool5.errors import UserError
 from pool5.store.feature_file import FeatureFile, write_feature_file
@@ -103,6 +105,18 @@ def test_half_precision_stays_and_what_it_cannot_hold_is_told(tmp_path):
     assert derived(large, tmp_path / "flat", ({"pca": 1},))
     with pytest.raises(UserError, match=r"too large for float16; put l2 first, or set extract.dtype"):
         derived(rising, tmp_path / "steep", ({"pca": 1},))
+
+
+def test_no_more_than_some_rows_are_held_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(derived_layer, "_BLOCK_VALUES", 1 << 14)
+    rows = np.random.default_rng(0).standard_normal((20_000, 128)).astype(np.float32)
+    files = [put(tmp_path / "net", "train", rows)]
+    files[0].ids, files[0].labels, files[0].digests  # they are held
+    tracemalloc.start()
+    derived(files, tmp_path / "small", ("l2", {"pca": 2}, "whiten"))
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert held < rows.nbytes // 2
 
 
 def test_a_layer_without_an_image_of_one_split_is_written(files, tmp_path):
