@@ -60,6 +60,21 @@ PARAMS: dict[str, Any] = {
     "neighbors": {"of": ["caffenet/pool5", "tuned/fc7"], "queries": 2, "depth": 12, "bootstrap": 20},
     "duplicates": {"of": "tuned/fc7", "threshold": 0.9},
     "tsne": {"of": ["tuned/fc7"], "sample": 20, "perplexity": 4, "stability_seeds": 1},
+    "maps": {
+        "of": ["tuned/fc7"],
+        "methods": ["pca"],
+        "clusters": "kmeans",
+        "k": 3,
+        "sample": 20,
+        "stability_seeds": 1,
+    },
+    "compare": {
+        "of": ["caffenet/pool5", "tuned/fc7", "plain/fc7"],
+        "k": 4,
+        "bootstrap": 20,
+        "permutations": 3,
+    },
+    "outliers": {"of": ["tuned/fc7"], "k": 4, "listed": 6},
     "probe": {
         "frozen": {"of": "plain/fc7", "C": [0.1, 1.0], "folds": 2},
         "near": {"of": "plain/fc7", "kind": "knn", "k": 5, "shots": [1, 2], "repeats": 2},

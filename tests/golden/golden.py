@@ -22,7 +22,15 @@ _DIGEST = re.compile(r"[0-9a-f]{32}|[0-9a-f]{64}")
 _KEPT = 8  # of a list
 
 # how far another processor may be off; all but networks and maps compute on small integers
-TOLERANCE = {"model": 1e-4, "extract": 1e-3, "derive": 1e-4, "tsne": 5e-2, "probe": 1e-3}
+TOLERANCE = {
+    "model": 1e-4,
+    "extract": 1e-3,
+    "derive": 1e-4,
+    "tsne": 5e-2,
+    "maps": 1e-3,
+    "compare": 1e-5,
+    "probe": 1e-3,
+}
 
 
 def thin(value: Any) -> Any:
@@ -202,5 +210,8 @@ VALUES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "neighbors": _hdf5_below("data/neighbors"),
     "probe": _probe,
     "report": _report,
-    **{name: _records_of(name) for name in ("index", "retrieval", "duplicates", "tsne", "ap", "hard")},
+    **{
+        name: _records_of(name)
+        for name in ("index", "retrieval", "duplicates", "tsne", "maps", "compare", "outliers", "ap", "hard")
+    },
 }
