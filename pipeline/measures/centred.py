@@ -53,7 +53,7 @@ class CentredRows:
 
     def rows(self, chosen: slice | np.ndarray) -> np.ndarray:
         """Some of them, (n, D) float32."""
-        rows = np.asarray(self.vectors[chosen], np.float32) - self.mean
+        rows: np.ndarray = np.asarray(self.vectors[chosen], np.float32) - self.mean
         rows *= np.float32(1 / self.scale if self.scale > 0 else 1.0)
         return rows
 

@@ -60,7 +60,7 @@ def hsic_by_image(x: CentredRows, y: CentredRows) -> np.ndarray:
     a, b = d / (count - 2), e / (count - 2)
     # A_ij = x_i x_j + a_i + a_j - const; as rows of B add up to 0, only x_i x_j + a_j matters of it
     level = b - e.sum() / ((count - 1) * (count - 2))
-    products = _products(x, y) - d * e
+    products: np.ndarray = _products(x, y) - d * e
     products += x.dot(x.sum(b)) - d * b + y.dot(y.sum(a)) - e * a
     products += (a @ b) - a * b + level * (a.sum() - a - d)
     return products
@@ -83,4 +83,5 @@ def _products(x: CentredRows, y: CentredRows) -> np.ndarray:
 
 def _gram(x: CentredRows, some: slice, others: slice) -> np.ndarray:
     rows = x.rows(some)
-    return rows @ (rows if some == others else x.rows(others)).T
+    found: np.ndarray = rows @ (rows if some == others else x.rows(others)).T
+    return found

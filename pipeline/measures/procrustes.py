@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -40,8 +40,8 @@ class Procrustes(RepresentationMeasure):
         if len(rows) > min(rows.width, _MOST_DIMENSIONS) or rows.scale == 0:
             return rows
         # the images span no more than N dimensions: the same, turned into these
-        spanned = np.linalg.qr(rows.rows(slice(None)).T.astype(np.float64), mode="r").T
-        return CentredRows.of(spanned)
+        spanned: Any = np.linalg.qr(rows.rows(slice(None)).T.astype(np.float64), mode="r")
+        return CentredRows.of(spanned.T)
 
     def compare(self, first: CentredRows, second: CentredRows) -> Likeness:
         """See `RepresentationMeasure`."""

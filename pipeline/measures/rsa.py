@@ -54,11 +54,13 @@ class PairRanks:
     @property
     def centred(self) -> np.ndarray:
         """The ranks over M, less their mean: (M,) float64."""
-        return self.levels[self.group]
+        ranks: np.ndarray = self.levels[self.group]
+        return ranks
 
     def above(self, values: np.ndarray) -> np.ndarray:
         """For each pair the sum over M of the values of those that are further apart; of equal ones half."""
-        return self.above_levels(np.bincount(self.group, values, len(self.levels)))[self.group]
+        found: np.ndarray = self.above_levels(np.bincount(self.group, values, len(self.levels)))[self.group]
+        return found
 
     def above_levels(self, sums: np.ndarray) -> np.ndarray:
         """The same for each distance, of the (G,) sums of the values at each."""
@@ -114,11 +116,11 @@ class RSA(RepresentationMeasure):
         influences = _influences(u * v + first.above(v) + second.above(u), count) / size
         for side in (first, second):
             influences -= value / 2 * side.influences / side.variance
-        sums = [
+        one, other = (
             PairSums.symmetric(2 * len(ranks) * side.variance, float((_row_sums(ranks, count) ** 2).sum()))
             for ranks, side in ((u, first), (v, second))
-        ]
-        _, spread = permuted_product(*sums, count)
+        )
+        _, spread = permuted_product(one, other, count)
         return Likeness(value, influences, 0.0, spread / (2 * len(u) * size))
 
 
@@ -138,13 +140,15 @@ def jaccard_distances(labels: Labels) -> np.ndarray:
     sizes = np.asarray(present.sum(axis=1)).ravel().astype(np.float32)
     shared = (present @ present.T).toarray()
     united = sizes[:, None] + sizes - shared
-    return 1 - np.divide(shared, united, out=np.ones_like(shared), where=united > 0)
+    found: np.ndarray = 1 - np.divide(shared, united, out=np.ones_like(shared), where=united > 0)
+    return found
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     rows = np.asarray(vectors, np.float32)
     lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))[:, None]
-    return np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+    found: np.ndarray = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+    return found
 
 
 def _row_sums(pairs: np.ndarray, count: int) -> np.ndarray:
@@ -160,5 +164,5 @@ def _row_sums(pairs: np.ndarray, count: int) -> np.ndarray:
 
 def _influences(pairs: np.ndarray, count: int) -> np.ndarray:
     """Of each image on the mean over all pairs."""
-    means = _row_sums(pairs, count) / (count - 1)
-    return 2 * (means - means.mean())
+    means: np.ndarray = _row_sums(pairs, count) / (count - 1)
+    return 2.0 * (means - means.mean())

@@ -139,7 +139,7 @@ class CompareResult(Record, frozen=True):
     @property
     def order(self) -> tuple[str, ...]:
         """The layers as the leaves of the tree stand, so that alike ones are beside each other."""
-        branches = [(layer,) for layer in self.layers]
+        branches: list[tuple[str, ...]] = [(layer,) for layer in self.layers]
         for merge in self.tree:
             branches.append(branches[merge.left] + branches[merge.right])
         return branches[-1] if self.tree else self.layers
