@@ -78,6 +78,10 @@ class ClustersResult(Record, frozen=True):
     clusters : tuple of Cluster
     noise : int
         Images in no cluster; HDBSCAN leaves those out that lie where images are few.
+    clustered_by_chance : int
+        Images in clusters where all are one normal cloud of the same variances, in which there are no groups.
+    silhouette, silhouette_by_chance : float or None
+        The mean of all images in clusters, and that of those.
     sharing, sharing_by_chance : float or None
         Of the pairs of images in one cluster, those that share a class; and of all pairs of clustered images.
     gaps : tuple of str
@@ -96,12 +100,15 @@ class ClustersResult(Record, frozen=True):
     cluster: tuple[int, ...] = ()
     clusters: tuple[Cluster, ...] = ()
     noise: int = 0
+    clustered_by_chance: int = 0
+    silhouette: float | None = None
+    silhouette_by_chance: float | None = None
     sharing: float | None = None
     sharing_by_chance: float | None = None
     gaps: tuple[str, ...] = ()
 
     def metrics(self) -> dict[str, Any]:
         """What `dvc metrics` shows."""
-        shares = {"sharing": self.sharing, "sharing_by_chance": self.sharing_by_chance}
-        found = {name: round(value, 6) for name, value in shares.items() if value is not None}
+        names = ("silhouette", "silhouette_by_chance", "sharing", "sharing_by_chance")
+        found = {name: round(value, 6) for name in names if (value := getattr(self, name)) is not None}
         return {"clusters": len(self.clusters), "noise": self.noise} | found
