@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..analysis.label_conflicts import find_conflicts, in_order
+from ..analysis.label_conflicts import find_conflicts, in_order, too_many
 from ..analysis.label_issue_tables import write_conflicts, write_issues
 from ..analysis.label_issues import doubt_labels, examine_probe, gaps_of, has_one_label
 from ..analysis.neighbor_graph import how_searched, open_graph
@@ -36,7 +36,8 @@ def main() -> None:
     params = load_params(project.params)
     settings = params.label_issues
     make_folders(project.report("label_issues"), filled=bool(settings.of))
-    result = LabelIssuesResult(threshold=settings.threshold, gaps=("label_issues.of names no probe",))
+    nothing = ("label_issues.of names no probe",)
+    result = LabelIssuesResult(threshold=settings.threshold, least=settings.least, gaps=nothing)
     if settings.of:
         with unit_cache(project, "label_issues") as units:
             result = _find(project, params, units)
@@ -58,15 +59,20 @@ def _find(project: Project, params: Params, units: UnitCache) -> LabelIssuesResu
         task = ProbeTask(name, probe, train, test, project.models, project.root)
         graph, told = _graph(project, params, files, task)
         gaps += told
-        conflicts += find_conflicts(files, graph, settings.threshold)
+        alike = find_conflicts(files, graph, settings.threshold)
+        gaps += too_many(alike, files, probe.of, settings.threshold)
+        conflicts += alike
         held_out = _held_out(project, units, task)
         doubts = doubt_labels(files, held_out, read_logits(project.probe(name)).logits, settings.seed)
         gaps += [f"probe {name}: {gap}" for gap in gaps_of(doubts[0], held_out)]
-        probes.append(examine_probe(name, probe.of, probe.kind, doubts, graph, settings.listed))
+        probes.append(
+            examine_probe(name, probe.of, probe.kind, doubts, graph, settings.listed, settings.least)
+        )
         one_label = has_one_label(train.labels)
     conflicts = in_order(conflicts)
     return LabelIssuesResult(
         threshold=settings.threshold,
+        least=settings.least,
         one_label=one_label,
         all_conflicts=len(conflicts),
         conflicts=tuple(conflicts[: settings.listed]),

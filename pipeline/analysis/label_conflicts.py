@@ -45,6 +45,19 @@ def in_order(conflicts: Iterable[LabelConflict]) -> list[LabelConflict]:
     return [found[key] for key in sorted(found, key=place)]
 
 
+def too_many(
+    conflicts: Sequence[LabelConflict], files: Sequence[FeatureFile], layer: str, threshold: float
+) -> list[str]:
+    """A sentence where so many images seem alike that it is the layer which can hardly tell them apart."""
+    pairs, images = sum(not conflict.identical_bytes for conflict in conflicts), sum(map(len, files))
+    if pairs * 10 <= images:
+        return []
+    return [
+        f"{pairs} pairs of {images} images are labelled differently and have a similarity of at least "
+        f"{threshold} in {layer}: too low a threshold for this layer; raise label_issues.threshold"
+    ]
+
+
 def _near(files: Sequence[FeatureFile], graph: NeighborFile, threshold: float) -> Iterator[LabelConflict]:
     for pairs in near_pairs(graph, files, threshold):
         similarities = np.round(1 - pairs.distances.astype(np.float64), 6)
@@ -84,4 +97,4 @@ def _differing(
 
 def _only(labels: np.ndarray, others: np.ndarray, classes: Sequence[str]) -> tuple[str, ...]:
     """The classes that are present in the one and absent in the other."""
-    return tuple(classes[c] for c in np.flatnonzero((labels == 1) & (others == -1)))
+    return tuple(classes[c] for c in np.flatnonzero((labels == 1) & (others == -1)).tolist())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
 from ..files.hints import some_of
 from ..probe.calibration import cross_fitted, fit_sigmoids
 from ..probe.regularisation import assign_folds
-from ..results.ap import FEWEST_POSITIVES
+from ..results.ap import FEWEST_POSITIVES, or_none
 from ..results.label_issues import (
     Agreeing,
     Calibration,
@@ -23,12 +24,11 @@ from ..results.label_issues import (
 )
 from ..store.feature_file import FeatureFile
 from ..store.neighbor_file import NeighborFile
-from .label_noise import NoiseRates, estimate_rates, probably_wrong
+from .label_noise import NoiseRates, estimate_rates, probably_wrong, rate_bounds
 
-LIKELY = 0.5  # a label is listed if it is more likely not right than right
 _FOLDS = 5  # of the calibration
 _BINS = 10
-_TINY, _FLAT = 1e-6, 1e-9  # the least probability, and the least difference between two
+_TINY = 1e-6  # the least probability
 _NEAR, _SHOWN = 10, 3  # neighbors that are counted, and those of them that are named
 _KINDS: dict[Kind, int] = {"missing": -1, "wrong": 1}  # and the label that is doubted
 
@@ -56,11 +56,12 @@ class Doubts:
     probability: np.ndarray
 
     @classmethod
-    def of(cls, file: FeatureFile, labels: np.ndarray, shown: np.ndarray, rates: NoiseRates) -> Doubts:
-        """By the rates of this split for every class that it has enough images of, else by the given ones."""
-        own, enough = estimate_rates(shown, labels), judged_classes(labels)
-        missing = np.where(enough, own.missing, rates.missing)
-        rates = NoiseRates(missing, np.where(enough, own.wrong, rates.wrong))
+    def of(
+        cls, file: FeatureFile, labels: np.ndarray, shown: np.ndarray, else_rates: NoiseRates | None
+    ) -> Doubts:
+        """By the rates of the classes that the split has enough images of; without any, by the given ones."""
+        enough = judged_classes(labels)
+        rates = estimate_rates(shown[:, enough], labels[:, enough]) or else_rates or NoiseRates(0.0, 0.0)
         return cls(file, labels, shown, rates, probably_wrong(shown, labels, rates))
 
 
@@ -98,15 +99,15 @@ def doubt_labels(
     scores = np.where(judged, held_out, 0.0)
     folds = assign_folds(train, _FOLDS, seed)
     shown = _settled(cross_fitted(scores, train, folds), one_label)
-    of_train = Doubts.of(files[0], train, shown, estimate_rates(shown, train))
+    of_train = Doubts.of(files[0], train, shown, None)
     shown = _settled(fit_sigmoids(scores, train).probabilities(np.where(judged, logits, 0.0)), one_label)
     return of_train, Doubts.of(files[1], test, shown, of_train.rates)
 
 
 def list_issues(
-    doubts: Sequence[Doubts], graph: NeighborFile | None, listed: int
+    doubts: Sequence[Doubts], graph: NeighborFile | None, listed: int, least: float
 ) -> tuple[tuple[ListedCount, ...], tuple[LabelIssue, ...]]:
-    """The labels that are likely not right, with what may be expected of the lists; most probable first.
+    """The labels that are probably not right, with what may be expected of the lists; most probable first.
 
     Parameters
     ----------
@@ -116,6 +117,8 @@ def list_issues(
         Of the probe's layer.
     listed : int
         How many of each split and kind at most.
+    least : float
+        The probability from which a label is listed.
     """
     train = doubts[0]
     one_label = has_one_label(np.asarray(train.file.labels))
@@ -124,7 +127,7 @@ def list_issues(
         for kind, label in _KINDS.items():
             if one_label and kind == "missing":
                 continue
-            count, rows, columns = _likely(each, kind, label, listed)
+            count, rows, columns = _doubted(each, kind, label, listed, least)
             counts.append(count)
             near = _nearest(graph, each.file, train, rows, columns, -label)
             issues += [
@@ -165,16 +168,18 @@ def calibration_of(doubts: Doubts, train: np.ndarray) -> Calibration | None:
 
 
 def noise_of(doubts: Doubts) -> tuple[ClassNoise, ...]:
-    """The rates of wrong labels of the classes that are judged."""
+    """What bounds the rates of wrong labels, for the classes that are judged."""
     positives, negatives = ((doubts.labels == label).sum(axis=0).tolist() for label in (1, -1))
+    bounds = rate_bounds(doubts.shown, doubts.labels)
+    missing, wrong = ([or_none(bound) for bound in np.round(each, 6).tolist()] for each in bounds)
     return tuple(
         ClassNoise(
             split=doubts.file.split,
             class_name=name,
             positives=positives[c],
             negatives=negatives[c],
-            missing_rate=round(float(doubts.rates.missing[c]), 6),
-            wrong_rate=round(float(doubts.rates.wrong[c]), 6),
+            missing_at_most=missing[c],
+            wrong_at_most=wrong[c],
         )
         for c, name in enumerate(doubts.file.classes)
         if positives[c] or negatives[c]
@@ -184,18 +189,24 @@ def noise_of(doubts: Doubts) -> tuple[ClassNoise, ...]:
 def examine_probe(
     probe: str,
     of: str,
-    kind: str,
+    kind: Literal["linear", "knn", "zeroshot"],
     doubts: Sequence[Doubts],
     graph: NeighborFile | None,
     listed: int,
+    least: float,
 ) -> ProbeIssues:
     """All that is told of one probe; `doubts` are those of the training and of the test split."""
-    counts, issues = list_issues(doubts, graph, listed)
+    counts, issues = list_issues(doubts, graph, listed, least)
     calibration = [calibration_of(each, doubts[0].labels) for each in doubts]
     return ProbeIssues(
         probe=probe,
         of=of,
         kind=kind,
+        rates={
+            each.file.split: {"missing": round(each.rates.missing, 6), "wrong": round(each.rates.wrong, 6)}
+            for each in doubts
+            if (each.labels != 0).any()
+        },
         counts=counts,
         calibration=tuple(each for each in calibration if each is not None),
         classes=tuple(noise for each in doubts for noise in noise_of(each)),
@@ -211,7 +222,7 @@ def gaps_of(doubts: Doubts, held_out: np.ndarray) -> list[str]:
     enough = judged_classes(labels)
     few = [name for name, there in zip(classes, enough.tolist(), strict=True) if not there]
     unheld = enough & ~np.isfinite(held_out).all(axis=0)
-    flat = np.isfinite(held_out).all(axis=0) & enough & (np.ptp(doubts.shown, axis=0) < _FLAT)
+    blind = enough & (fit_sigmoids(held_out, labels).slope == 0)
     gaps = []
     if few:
         gaps.append(
@@ -221,8 +232,8 @@ def gaps_of(doubts: Doubts, held_out: np.ndarray) -> list[str]:
     if unheld.any():
         names = [classes[c] for c in np.flatnonzero(unheld)]
         gaps.append(f"{some_of(names)}: no held-out score; its labels are not judged")
-    if flat.any():
-        names = [classes[c] for c in np.flatnonzero(flat)]
+    if blind.any():
+        names = [classes[c] for c in np.flatnonzero(blind)]
         gaps.append(f"{some_of(names)}: its scores do not tell the class; none of its labels is doubted")
     return gaps
 
@@ -231,26 +242,28 @@ def _settled(shown: np.ndarray, one_label: bool) -> np.ndarray:
     """Probabilities that are neither 0 nor 1; where an image has one label, of all classes together 1."""
     if one_label:
         shown = shown / np.maximum(np.nansum(shown, axis=1, keepdims=True), _TINY)
-    return np.clip(shown, _TINY, 1 - _TINY)
+    settled: np.ndarray = np.clip(shown, _TINY, 1 - _TINY)
+    return settled
 
 
-def _likely(
-    doubts: Doubts, kind: Kind, label: int, listed: int
+def _doubted(
+    doubts: Doubts, kind: Kind, label: int, listed: int, least: float
 ) -> tuple[ListedCount, np.ndarray, np.ndarray]:
     """The count of a list, and the rows and columns in it, most probable first."""
     candidates = doubts.labels == label
     probability = np.where(candidates, doubts.probability, 0.0).ravel()
-    likely = np.flatnonzero(probability >= LIKELY)
-    order = likely[np.argsort(-probability[likely], kind="stable")][:listed]
-    everything = int(candidates.sum())
+    doubted = np.flatnonzero(candidates.ravel() & (probability >= least))
+    order = doubted[np.argsort(-probability[doubted], kind="stable")][:listed]
+    everything, total = int(candidates.sum()), float(probability.sum())
     count = ListedCount(
         split=doubts.file.split,
         kind=kind,
         labels=everything,
-        likely=len(likely),
+        estimated=round(total, 6),
+        doubted=len(doubted),
         listed=len(order),
         expected=round(float(probability[order].sum()), 6),
-        by_chance=round(float(len(order) * probability.sum() / max(everything, 1)), 6),
+        by_chance=round(len(order) * total / max(everything, 1), 6),
     )
     rows, columns = np.divmod(order, max(doubts.labels.shape[1], 1))
     return count, rows, columns

@@ -1,11 +1,15 @@
-"""Confident learning: how many labels are wrong, and how probably each is.
+"""How often labels are wrong, and how probably each one is.
 
-Northcutt, Jiang and Chuang 2021, "Confident learning: estimating uncertainty in dataset labels", for each
-class against the rest, as Thyagarajan et al. 2022, "Identifying incorrect annotations in multi-label
-classification data", have it for several labels an image. Counts are those of cleanlab's
-`compute_confident_joint(multi_label=True)`. What differs: a label of 0 (only difficult instances) counts
-nowhere, and there are probabilities, where cleanlab ranks by scores: those of the model that confident
-learning rests on, in which a label is wrong by a rate that depends on the class and not on the image.
+Confident learning for several labels an image: every class stands against the rest, and held-out
+probabilities speak (Northcutt, Jiang and Chuang 2021, "Confident learning: estimating uncertainty in dataset
+labels"; Thyagarajan et al. 2022, "Identifying incorrect annotations in multi-label classification data",
+whose ranking by self-confidence is cleanlab's). Its model is kept: a label is wrong by a rate that does not
+depend on the image. Two things differ. A label of 0 (only difficult instances) counts nowhere. And the rates
+are not taken from a joint of labels and guesses, which takes a class that is hard to tell for one that is
+labelled badly: of the drawn sample, 5 % of whose labels were turned, it held .5 to .85 of the labels of every
+class to be missing. Here the images that a probe is surest of bound the rates of each class from above, and
+the least bound of all classes is taken for all. So the labels of one kind come in the order of
+self-confidence.
 """
 
 from __future__ import annotations
@@ -14,31 +18,29 @@ import dataclasses
 
 import numpy as np
 
-_ROUNDING = 1e-6  # cleanlab's, below a threshold
-PRIOR_IMAGES = 10.0  # that a class's rates are drawn to those of all classes with
+# Of the images labelled so: that share counts as the surest, and at least so many. With half of the present
+# ones rates came out up to eight times too high, where 5 % of the labels of the drawn sample were turned.
+SUREST_PRESENT, SUREST_ABSENT, FEWEST_SUREST = 0.25, 0.5, 10
 
 
 @dataclasses.dataclass(frozen=True)
 class NoiseRates:
-    """How often the labels of each class are wrong; NaN for a class that nothing is known of.
+    """How often labels are wrong.
 
     Attributes
     ----------
-    missing : (K,) float64
-        Of the images that show the class, the share labelled absent.
-    wrong : (K,) float64
+    missing : float
+        Of the images that show a class, the share labelled absent.
+    wrong : float
         Of the images that do not, the share labelled present.
     """
 
-    missing: np.ndarray
-    wrong: np.ndarray
+    missing: float
+    wrong: float
 
 
-def confident_joint(shown: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """How many images have each label and, as far as can be told, each truth.
-
-    An image counts as showing a class if it is told with at least the mean probability of those that are
-    labelled with it, and likewise for absence; of both, the more probable. Counts are scaled to all images.
+def rate_bounds(shown: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What bounds the two rates of each class from above: how often the surest images are labelled otherwise.
 
     Parameters
     ----------
@@ -49,48 +51,42 @@ def confident_joint(shown: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    (K, 2, 2) float64 array
-        By class, label and truth, absent before present.
+    missing, wrong : (K,) float64
+        With half an image labelled otherwise added to what is counted; NaN for a class without labels.
     """
-    present, absent = labels == 1, labels == -1
-    images = np.stack([absent.sum(axis=0), present.sum(axis=0)], axis=1)  # (K, 2)
-    least_absent = np.where(absent, 1 - shown, 0).sum(axis=0) / np.maximum(images[:, 0], 1) - _ROUNDING
-    least_present = np.where(present, shown, 0).sum(axis=0) / np.maximum(images[:, 1], 1) - _ROUNDING
-    likely, unlikely = shown >= least_present, 1 - shown >= least_absent
-    truths = unlikely & (~likely | (shown <= 0.5)), likely & (~unlikely | (shown > 0.5))
-    counts = [[(given & truth).sum(axis=0) for truth in truths] for given in (absent, present)]
-    joint = np.array(counts, np.float64).transpose(2, 0, 1)
-    for place in (0, 1):  # at least one image is labelled rightly
-        joint[:, place, place] = np.maximum(joint[:, place, place], 1)
-    scaled: np.ndarray = joint / joint.sum(axis=2, keepdims=True) * images[:, :, None]
-    return scaled
+    columns = list(zip(shown.T, labels.T, strict=True))
+    missing = [_otherwise(-told, given, 1, SUREST_PRESENT) for told, given in columns]
+    wrong = [_otherwise(told, given, -1, SUREST_ABSENT) for told, given in columns]
+    return np.array(missing, np.float64), np.array(wrong, np.float64)
 
 
-def estimate_rates(shown: np.ndarray, labels: np.ndarray) -> NoiseRates:
-    """The rates of wrong labels; of few images they say little, and are drawn to those of all classes."""
-    joint = confident_joint(shown, labels)
-    missing = _drawn(joint[:, 0, 1], joint[:, :, 1].sum(axis=1))
-    wrong = _drawn(joint[:, 1, 0], joint[:, :, 0].sum(axis=1))
-    return NoiseRates(missing, wrong)
+def estimate_rates(shown: np.ndarray, labels: np.ndarray) -> NoiseRates | None:
+    """The rates of all classes: the least bound of any; None where no class has a label of each kind."""
+    known = ((labels == 1).any(axis=0)) & ((labels == -1).any(axis=0))
+    if not known.any():
+        return None
+    missing, wrong = rate_bounds(shown[:, known], labels[:, known])
+    return NoiseRates(float(missing.min()), float(wrong.min()))
 
 
 def probably_wrong(shown: np.ndarray, labels: np.ndarray, rates: NoiseRates) -> np.ndarray:
-    """The probability that each label is not right, (N, K) float64; NaN where it is 0 or nothing is known.
+    """The probability that each label is not right, (N, K) float64; NaN where it is 0 or nothing is told.
 
     With t the probability that an image shows the class, it is labelled with it in
     t (1 - missing) + (1 - t) wrong of all cases, which is what is told; that gives t, and Bayes the rest.
     """
-    room = np.maximum(1 - rates.missing - rates.wrong, 1e-3)
+    room = max(1 - rates.missing - rates.wrong, 1e-3)
     truth = np.clip((shown - rates.wrong) / room, 0, 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        of_absent = truth * rates.missing / (1 - shown)
-        of_present = (1 - truth) * rates.wrong / shown
-    doubt = np.where(labels == 1, of_present, of_absent)
+    doubt = np.where(labels == 1, (1 - truth) * rates.wrong / shown, truth * rates.missing / (1 - shown))
     return np.where(labels == 0, np.nan, np.clip(doubt, 0, 1))
 
 
-def _drawn(wrong: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """The share of each class, with `PRIOR_IMAGES` images more at the share of all classes."""
-    everything = images.sum()
-    mean = wrong.sum() / everything if everything else 0.0
-    return np.asarray((wrong + PRIOR_IMAGES * mean) / (images + PRIOR_IMAGES))
+def _otherwise(order: np.ndarray, labels: np.ndarray, label: int, share: float) -> float:
+    """Of the surest images of a label, those of the lowest `order`, the share that has the other one."""
+    known = np.flatnonzero(labels)
+    given = int((labels == label).sum())
+    if not given:
+        return float("nan")
+    count = min(max(FEWEST_SUREST, int(given * share)), given)
+    surest = known[np.argsort(order[known], kind="stable")][:count]
+    return float((labels[surest] == -label).sum() + 0.5) / (count + 1)

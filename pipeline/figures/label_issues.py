@@ -60,7 +60,7 @@ def draw_issues(probe: ProbeIssues, kind: Kind, images: Images, train: str, stem
         caption=f"The first {len(shown)}. Below each: the probability that the label is not right. Beside "
         f"it: the nearest images of {train} that are labelled as is suspected.",
         columns=[("", 1 + _BESIDE)] * min(len(shown), _ACROSS),
-        legend={"query": "the label in doubt", "hit": "labelled as is suspected"},
+        legend={"miss": "its label is in doubt", "hit": "labelled as is suspected"},
     )
     save_figure(sheet, stem)
 
@@ -71,7 +71,7 @@ def _issue_tiles(issue: LabelIssue, images: Images, train: str) -> list[Tile | N
     if issue.instead:
         doubted += f" rather {issue.instead}"
     note = f"{doubted}\n{100 * issue.probability:.0f} %, {issue.split}"
-    tiles: list[Tile | None] = [Tile(images[issue.split][issue.id], issue.id, note, "query")]
+    tiles: list[Tile | None] = [Tile(images[issue.split][issue.id], issue.id, note, "miss")]
     word = issue.class_name if issue.kind == "missing" else f"no {issue.class_name}"
     for near in issue.nearest[:_BESIDE]:
         tiles.append(Tile(images[train][near.id], near.id, f"{word}\ndistance {near.distance:.3f}", "hit"))
@@ -126,5 +126,5 @@ def draw_reliability(probe: ProbeIssues, stem: Path | str) -> None:
 def _points(axes: Axes, number: int, calibration: Calibration) -> None:
     colour, marker = mark_of(number)
     told, found = zip(*((each.told, each.found) for each in calibration.bins), strict=True)
-    style = {"color": colour, "marker": marker, "markersize": 4.5, "linewidth": 1.2}
-    axes.plot(told, found, label=calibration.split, **style)
+    (line,) = axes.plot(told, found, color=colour, marker=marker, label=calibration.split)
+    line.set(markersize=4.5, linewidth=1.2)

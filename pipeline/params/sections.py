@@ -301,6 +301,7 @@ class LabelIssues(_Section, frozen=True, kw_only=True):
 
     of: tuple[str, ...] = ()  # probes
     listed: Count = 200  # of each split and kind
+    least: Fraction = 0.2  # probability from which a label is listed
     threshold: Annotated[float, Meta(gt=-1, le=1)] = 0.95  # cosine similarity of near-duplicates
     seed: Seed = 0
 

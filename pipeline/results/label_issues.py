@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
+import msgspec
+
 from .record import Part, Record
 
 Kind = Literal["missing", "wrong"]
@@ -50,24 +52,24 @@ class LabelIssue(Part, frozen=True):
 
 
 class ClassNoise(Part, frozen=True):
-    """How often a class is labelled wrongly in a split, as confident learning estimates it.
+    """What the images that the probe is surest of say of the labels of a class.
 
     Attributes
     ----------
     positives, negatives : int
         Images that are labelled so.
-    missing_rate : float
-        Of the images that show the class, the share that is not labelled with it.
-    wrong_rate : float
-        Of those that do not show it, the share that is.
+    missing_at_most : float or None
+        Of those that most surely show the class, the share that is not labelled with it.
+    wrong_at_most : float or None
+        Of those that most surely do not, the share that is.
     """
 
     split: str
     class_name: str
     positives: int
     negatives: int
-    missing_rate: float
-    wrong_rate: float
+    missing_at_most: float | None
+    wrong_at_most: float | None
 
 
 class ListedCount(Part, frozen=True):
@@ -77,12 +79,14 @@ class ListedCount(Part, frozen=True):
     ----------
     labels : int
         That could stand in it: absent ones in `missing`, present ones in `wrong`.
-    likely : int
-        Of these, the ones that are more likely not right than right.
+    estimated : float
+        The sum of their probabilities: so many of them are not right, if the probabilities hold.
+    doubted : int
+        Those that are not right with at least the probability from which a label is listed.
     listed : int
         The most probable of these.
     expected : float
-        The sum of the listed probabilities: so many of them are not right, if the probabilities hold.
+        So many of the listed are not right, if the probabilities hold.
     by_chance : float
         So many would be not right among as many labels drawn at random.
     """
@@ -90,7 +94,8 @@ class ListedCount(Part, frozen=True):
     split: str
     kind: Kind
     labels: int
-    likely: int
+    estimated: float
+    doubted: int
     listed: int
     expected: float
     by_chance: float
@@ -130,13 +135,17 @@ class ProbeIssues(Part, frozen=True):
     """What one probe doubts.
 
     Its scores of the training images are held out: told by probes that did not learn from them. A sigmoid a
-    class makes them probabilities that an image is labelled with the class; rates of wrong labels, estimated
-    by confident learning, make of these the probability that a label is not right.
+    class makes them probabilities that an image is labelled with the class, which `calibration` checks; the
+    rates of wrong labels make of these the probability that a label is not right, which nothing here can
+    check: it holds if labels are wrong by chance, in all classes alike.
 
     Attributes
     ----------
     of : str
         The <model>/<layer> that it reads.
+    rates : {split: {kind: float}}
+        How often labels are missing where a class is shown, and wrong where it is not: bounds from above, the
+        least of any class.
     issues : tuple of LabelIssue
         The most probable first.
     """
@@ -144,6 +153,7 @@ class ProbeIssues(Part, frozen=True):
     probe: str
     of: str
     kind: Literal["linear", "knn", "zeroshot"]
+    rates: dict[str, dict[Kind, float]] = msgspec.field(default_factory=dict)
     counts: tuple[ListedCount, ...] = ()
     calibration: tuple[Calibration, ...] = ()
     classes: tuple[ClassNoise, ...] = ()
@@ -157,7 +167,7 @@ class ProbeIssues(Part, frozen=True):
         """What DVC compares."""
         found: dict[str, dict[str, Any]] = {each.split: {} for each in self.counts}
         for count in self.counts:
-            found[count.split][count.kind] = count.likely
+            found[count.split][count.kind] = count.doubted
         for each in self.calibration:
             found[each.split]["calibration_error"] = each.error
         return found
@@ -190,6 +200,10 @@ class LabelIssuesResult(Record, frozen=True):
 
     Attributes
     ----------
+    threshold : float
+        The cosine similarity from which two images are taken to be near-duplicates.
+    least : float
+        The probability from which a label is listed.
     one_label : bool
         Whether every training image has one label: one that is missing is then another that is wrong, and
         stands in one list.
@@ -200,6 +214,7 @@ class LabelIssuesResult(Record, frozen=True):
     stage: ClassVar[str] = "label_issues"
 
     threshold: float
+    least: float
     one_label: bool = False
     all_conflicts: int = 0
     conflicts: tuple[LabelConflict, ...] = ()
