@@ -22,12 +22,14 @@ def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
     """The parts of the CPU run, in order; about 20 minutes on two cores together."""
     from benchmarks.approximate import approximate_rows
     from benchmarks.extraction import again_rows, extraction_rows, extractor_rows, timm_rows
+    from benchmarks.looks import looks_rows
     from benchmarks.maps import further_map_rows, map_rows
     from benchmarks.neighbors import euclidean_rows, neighbor_rows
     from benchmarks.overhead import overhead_rows
     from benchmarks.precision import precision_rows
     from benchmarks.probing import probing_rows
     from benchmarks.publishing import publishing_rows
+    from benchmarks.representations import coverage_rows, representation_rows
     from benchmarks.runners import runner_rows
     from benchmarks.scaling import scaling_rows
     from benchmarks.storage import storage_rows
@@ -46,6 +48,9 @@ def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
         "approximate": lambda: approximate_rows(scratch, 60_000, 512, asked=1000, runs=3),
         "maps": lambda: [*map_rows(1000, 4096, runs=3), *map_rows(10_000, 512, runs=1)],
         "further maps": lambda: further_map_rows(1000, 4096, 3) + further_map_rows(10_000, 512, 1),
+        "looks": lambda: looks_rows(scratch),
+        "representations": lambda: representation_rows(scratch, 4952, (6400, 512), runs=2),
+        "likeness-intervals": lambda: coverage_rows(400),
         "precision": precision_rows,
         "probing": probing_rows,
         "overhead": lambda: overhead_rows(scratch, runs=2),

@@ -58,9 +58,12 @@ class PeerProcess:
         program, missing = python()
         self.version, self.missing, self._process = "", "", None
         self.prepared = 0.0  # seconds that it took to load or build what it searches
-        package = {"usearch_index": "usearch", "hnsw_index": "hnswlib", "img2vec": "img2vec-pytorch"}.get(
-            name, name
-        )
+        package = {
+            "usearch_index": "usearch",
+            "hnsw_index": "hnswlib",
+            "img2vec": "img2vec-pytorch",
+            "cleanvision_lab": "cleanvision",
+        }.get(name, name)
         if package in missing:
             self.missing = missing[package]
             return

@@ -25,7 +25,8 @@ def examine_layer(
     """What is odd and what is typical within one split, and what cannot be said.
 
     An image is odd by its distance to the k-th neighbor (Ramaswamy, Rastogi and Shim 2000), among those of
-    all images of the split. For groups see `isolated_groups`.
+    all images of the split. That tells no group of more than k images, which are near each other: for these
+    see `isolated_groups`.
 
     Parameters
     ----------
@@ -68,40 +69,47 @@ def isolated_groups(
 ) -> list[IsolatedGroup]:
     """Groups of at least two images that are far from all others, the most isolated first.
 
-    A group of more than k is near itself, so that no k-th neighbor tells it. Groups are components of the
-    mutual k-nearest-neighbor graph, in which two images are linked that have each other among their k
-    nearest (Brito, Chávez, Quiroz and Yukich 1997). One is isolated by the distance of its image that is
-    nearest to one outside, among the distances of all images to their nearest: copies of an image like any
-    other are a group, but no isolated one.
+    Groups are components of the mutual k-nearest-neighbor graph, in which two images are linked that have
+    each other among their k nearest (Brito, Chávez, Quiroz and Yukich 1997); a group of k images or fewer
+    has links to others there, so those of the k / 2 nearest are tried as well. A group is isolated by the
+    distance of its image that is nearest to one outside, among the distances of all images to their nearest:
+    copies of an image like any other are a group, but no isolated one.
 
     Parameters
     ----------
     rows, distances : (N, depth) int64 and float64
         The nearest of every row.
     """
-    groups = _mutual_groups(rows[:, :k])
+    near = Values(distances[:, 0])
+    taken = np.zeros(len(rows), bool)
+    found = []
+    for links in (k, max(k // 2, 1)):
+        groups = _mutual_groups(rows[:, :links])
+        nearest, gaps, outside = _nearest_outside(groups, rows, distances)
+        for at in np.flatnonzero((near.scores(gaps) > CUT) & ~taken[nearest]).tolist():
+            members = np.flatnonzero(groups == groups[nearest[at]])
+            taken[members] = True
+            (odd,) = near.told(
+                gaps[at : at + 1], [file.split], [str(file.ids[nearest[at]])], [str(file.ids[outside[at]])]
+            )
+            named = tuple(file.ids[members[:_NAMED]].tolist())
+            found.append(IsolatedGroup(ids=named, images=len(members), odd=odd))
+    return sorted(found, key=lambda group: -group.odd.value)
+
+
+def _nearest_outside(
+    groups: np.ndarray, rows: np.ndarray, distances: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """By small group its row that is nearest to one outside, that distance, and the row outside."""
     sizes = np.bincount(groups)[groups]
     small = np.flatnonzero((sizes > 1) & (sizes <= max(_LARGEST * len(rows), 2)))
-    outside = groups[rows[small]] != groups[small, None]
-    at = np.where(outside.any(axis=1), outside.argmax(axis=1), rows.shape[1] - 1)  # at least as far
-    gap = distances[small, at]
-    # by group its member that is nearest to one outside
-    order = np.lexsort((gap, groups[small]))
+    others = groups[rows[small]] != groups[small, None]
+    at = np.where(others.any(axis=1), others.argmax(axis=1), rows.shape[1] - 1)  # at least as far
+    gaps = distances[small, at]
+    order = np.lexsort((gaps, groups[small]))
     _, first = np.unique(groups[small][order], return_index=True)
     chosen = order[first]
-    near = Values(distances[:, 0])
-    scores = near.scores(gap[chosen])
-    beyond = np.flatnonzero(scores > CUT)
-    chosen = chosen[beyond[np.argsort(-scores[beyond], kind="stable")]]
-    ids, nearest = file.ids, rows[small[chosen], at[chosen]]
-    told = near.told(
-        gap[chosen], [file.split] * len(chosen), ids[small[chosen]].tolist(), ids[nearest].tolist()
-    )
-    members = (np.flatnonzero(groups == groups[row]) for row in small[chosen].tolist())
-    return [
-        IsolatedGroup(ids=tuple(ids[member[:_NAMED]].tolist()), images=len(member), odd=odd)
-        for member, odd in zip(members, told, strict=True)
-    ]
+    return small[chosen], gaps[chosen], rows[small[chosen], at[chosen]]
 
 
 def _mutual_groups(rows: np.ndarray) -> np.ndarray:
