@@ -79,6 +79,7 @@ PARAMS: dict[str, Any] = {
         "frozen": {"of": "plain/fc7", "C": [0.1, 1.0], "folds": 2},
         "near": {"of": "plain/fc7", "kind": "knn", "k": 5, "shots": [1, 2], "repeats": 2},
     },
+    "label_issues": {"of": ["frozen", "near"], "listed": 4, "least": 0.01, "threshold": 0.9},
     "ap": {
         "of": ["caffenet", "frozen", "tuned"],
         "protocols": ["voc2007", "area", "sklearn"],
