@@ -72,6 +72,7 @@ def page_sections(params: Params, records: Records, map_gaps: Sequence[str] = ()
     unknown = () if precise else ("No model has an average precision to set beside its cost.",)
     add(params.ap.of, "cost", "Cost and accuracy", precise, unknown)
     maps = [*_layer_gaps("tsne", params.tsne.of, records.maps), *_further_gaps(params, records), *map_gaps]
+    maps = list(dict.fromkeys(maps))  # of each map of a layer the same
     mapped = records.maps_by_layer or records.clusters
     add(params.tsne.of or params.maps.of, "map", "Map of the test images", mapped, maps)
     add(params.ap.of, "hard", "Hard and easy classes", hard and hard.classes, _gaps("hard", hard))
@@ -124,7 +125,7 @@ def _probe_gaps(record: ProbeResult | None) -> tuple[Sequence[str], Sequence[str
 
 
 def _further_gaps(params: Params, records: Records) -> list[str]:
-    """What further maps and clusters lack; each thing once, be it of every map of a layer."""
+    """What further maps and clusters lack."""
     told = [
         f"{layer}: {gap}"
         for layer, found in records.further_maps.items()
@@ -132,7 +133,7 @@ def _further_gaps(params: Params, records: Records) -> list[str]:
         for gap in record.gaps
     ]
     there = {layer: found for layer, found in records.further_maps.items() if found} | records.clusters
-    return [*dict.fromkeys(told), *_missing("maps", params.maps.of, there)]
+    return [*told, *_missing("maps", params.maps.of, there)]
 
 
 def _layer_gaps(
