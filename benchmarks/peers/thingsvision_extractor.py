@@ -1,42 +1,14 @@
 """thingsvision: its extractor over its own dataset and loader, features flattened and saved as .npy."""
 
-import importlib.abc
-import importlib.machinery
 import sys
-import types
 from importlib.metadata import version
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import torch
+from placeholders import Placeholders
 from preprocessing import imagenet_transform
 from serve import serve
-
-
-class Placeholders(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Stand in for TensorFlow and the model zoos that it imports and that this work does not use."""
-
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {
-            "tensorflow",
-            "keras",
-            "open_clip",
-            "timm",
-            "transformers",
-            "accelerate",
-            "clip",
-        }:
-            return importlib.machinery.ModuleSpec(name, self, is_package=True)
-        return None
-
-    def create_module(self, spec):
-        module = types.ModuleType(spec.name)
-        module.__getattr__ = lambda name: mock.MagicMock()
-        return module
-
-    def exec_module(self, module):
-        pass
 
 
 def prepare(arguments):

@@ -164,5 +164,6 @@ def _row_sums(pairs: np.ndarray, count: int) -> np.ndarray:
 
 def _influences(pairs: np.ndarray, count: int) -> np.ndarray:
     """Of each image on the mean over all pairs."""
-    means: np.ndarray = _row_sums(pairs, count) / (count - 1)
-    return 2.0 * (means - means.mean())
+    means = _row_sums(pairs, count) / (count - 1)
+    found: np.ndarray = 2 * (means - means.mean())
+    return found
