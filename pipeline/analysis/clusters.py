@@ -98,7 +98,8 @@ def _found(space: np.ndarray, settings: Maps) -> np.ndarray:
     )  # fmt: skip
     rows = np.ascontiguousarray(space, np.float32)
     kmeans.train(rows)
-    return kmeans.index.search(rows, 1)[1][:, 0]
+    nearest: np.ndarray = kmeans.index.search(rows, 1)[1]
+    return nearest[:, 0]
 
 
 def by_size(found: np.ndarray) -> np.ndarray:
