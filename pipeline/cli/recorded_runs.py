@@ -51,7 +51,7 @@ def _link_revision(name: str, project: Project, view: Project) -> str:
     """Put a revision's params.yaml, and links to what DVC recorded of it, into `view`; gives the commit."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
-    from dvc.scm import NoSCM, RevError, SCMError, resolve_rev
+    from dvc.scm import NoSCM, RevError, SCMError
 
     there = "a folder without params.yaml or results" if (project.root / name).is_dir() else "no such folder"
     try:
@@ -59,18 +59,17 @@ def _link_revision(name: str, project: Project, view: Project) -> str:
             if isinstance(repo.scm, NoSCM):
                 raise UserError(f"{name}: {there}, and this project is not under git; give a folder")
             try:
-                revision = str(resolve_rev(repo.scm, name))
+                with repo.switch(name) as revision:
+                    _link_outputs(repo, view)
             except RevError:
                 hint = did_you_mean(name, _names(repo))
                 told = f"{name}: {there}, and no experiment, branch, tag or commit of this project{hint}"
                 raise UserError(f"{told}; `dvc exp list --all-commits` tells which there are") from None
-        with Repo(str(project.root), rev=revision) as recorded:
-            _link_outputs(recorded, view)
-        if not view.results.is_dir():
-            told = f"{name}: the results of commit {revision[:7]} are not in DVC's cache"
-            raise UserError(f"{told}; get them with `dvc fetch --all-commits` or `dvc exp pull`, or run it")
     except (DvcException, SCMError) as error:
         raise UserError(f"{name}: {there}, and {' '.join(str(error).split())}") from None
+    if not view.results.is_dir():
+        told = f"{name}: the results of commit {revision[:7]} are not in DVC's cache"
+        raise UserError(f"{told}; get them with `dvc fetch --all-commits` or `dvc exp pull`, or run it")
     return revision
 
 

@@ -102,7 +102,7 @@ def test_results_that_dvc_does_not_keep_here_are_told(repository, tmp_path):
 
 def test_a_project_in_a_folder_of_a_repository_is_read_at_its_commits(repository, tmp_path):
     inner = tmp_path / "inner"
-    put_run(inner)
+    put_run(inner, extract={"precision": "fp32"})
     for name in ("dvc.yaml", ".gitignore"):
         shutil.copy(repository.root / name, inner / name)
     run(tmp_path, "git", "init", "--quiet", "--initial-branch=main")
