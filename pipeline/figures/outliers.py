@@ -40,7 +40,7 @@ def draw_odd(parts: Sequence[OddInLayer], images: Images, cut: float, stem: Path
         rows += _in_rows(f"{part.split}, farthest first", tiles)
         for number, group in enumerate(part.groups[:_GROUPS], 1):
             note = f"{part.split}, isolated group {number}: {group.images} images"
-            told = f"{_score(group.odd)} to the nearest other"
+            told = f"the group to others: {group.odd.value:.3f}\n{_score(group.odd)}"
             members = [Tile(images[part.split][name], name) for name in group.ids[:_ACROSS]]
             rows += _in_rows(note, [Tile(members[0].image, members[0].title, told), *members[1:]])
     first = parts[0]
@@ -99,11 +99,14 @@ def draw_distances(parts: Sequence[OddInLayer], cut: float, stem: Path | str) ->
         axes.bar(edges[:-1], among.counts, np.diff(edges), align="edge", color=colours)
         axes.axvline(among.median, color="#333333", linewidth=0.8)
         axes.axvline(line, color=_ODD, linewidth=1.2, linestyle="--")
-        axes.set_yscale("symlog", linthresh=1)
+        axes.set_yscale("symlog", linthresh=1)  # one odd image is seen beside a thousand others
         axes.set_ylim(0)
+        axes.yaxis.set_major_formatter(lambda count, _: f"{count:g}")
         axes.set_ylabel(f"images of\n{part.split}")
         axes.set_title(f"{part.beyond} of {among.images} beyond the dashed line", loc="right", fontsize=8)
-    every[-1].set_xlabel(f"line: median; dashed: {cut} spreads above it; images in powers of ten")
+    every[-1].set_xlabel(
+        f"line: the median; dashed: {cut} spreads above it, from where a distance is unusual"
+    )
     save_figure(figure, stem)
 
 
