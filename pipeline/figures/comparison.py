@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -62,8 +61,10 @@ def _heat_map(axes: Axes, result: CompareResult, measure: str) -> None:
         for column, second in enumerate(names):
             if pair := result.pair(first, second, measure):
                 values[row, column] = pair.value
-    limits: dict[str, Any] = {"vmin": 0, "vmax": 2} if distance else {"vmin": 0, "vmax": 1}
-    axes.imshow(values, cmap=f"{_COLOURS}_r" if distance else _COLOURS, **limits)
+    # of a distance the lightest is what independent layers have: where images are few, that is not far
+    chances = [pair.chance for pair in result.pairs if pair.measure == DISTANCE]
+    most = max([*chances, 1e-6]) if distance else 1.0
+    axes.imshow(values, cmap=f"{_COLOURS}_r" if distance else _COLOURS, vmin=0, vmax=most)
     axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(length=0)
@@ -71,7 +72,7 @@ def _heat_map(axes: Axes, result: CompareResult, measure: str) -> None:
     axes.set_title(f"{measure} (0 is the same)" if distance else measure, loc="left", fontsize=10)
     if len(names) <= _MOST_NUMBERS:
         for (row, column), value in np.ndenumerate(values):
-            dark = value < 0.9 if distance else value > 0.55
+            dark = (1 - value / most if distance else value) > 0.55
             text = "" if np.isnan(value) or row == column else f"{value:.2f}".replace("-", "−")
             axes.text(column, row, text, ha="center", va="center", color="white" if dark else "black")
 
