@@ -97,6 +97,11 @@ class RecordedRun:
                     return TestImages(logits.ids, logits.labels, logits.classes)
         return None
 
+    def check_images(self, ids: np.ndarray) -> None:
+        """Refuse rows that are not, one by one, those of `images`, by which runs are paired."""
+        if self.images is None or not np.array_equal(ids, self.images.ids):
+            raise UserError("its rows are of other images than those of the run's first model")
+
     @contextmanager
     def named(self) -> Iterator[None]:
         """Let an error name the run, and not where its files were put to be read."""

@@ -80,6 +80,7 @@ def _scores(run: RecordedRun, name: str) -> tuple[np.ndarray, np.ndarray]:
     assert run.params is not None  # its images are known from it
     with run.named():
         found = load_scores([name], run.params, run.project)
+        run.check_images(found.ids)
     return found.scores[name], found.labels
 
 
@@ -112,6 +113,7 @@ def _by_query(run: RecordedRun, layer: str, measures: list[RetrievalMeasure]) ->
     with run.named():
         split = run.params.dataset.test
         file, name = open_layer(layer, split, run.params, run.project)
+        run.check_images(file.ids)
         neighbors, _ = open_graph(run.project.neighbors(layer), [file], name).nearest(split, split)
         found = measure_queries(Labels.dense(file.labels), neighbors, measures)
     return {name: values for name, (values, _) in found.items()}
@@ -151,6 +153,7 @@ def _cka(run: RecordedRun, first: str, second: str, order: np.ndarray) -> Likene
     for layer in (first, second):
         with run.named():
             file, name = open_layer(layer, run.params.dataset.test, run.params, run.project)
+            run.check_images(file.ids)
             rows = file.layer(name)
         same = np.array_equal(order, np.arange(len(rows)))
         vectors = rows if same else rows[order]  # a memory map as long as it can be one

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 
@@ -17,6 +18,7 @@ from pool5.project import Project
 from pool5.results.ap import ApResult
 from pool5.results.comparison import ComparedPair, CompareResult
 from pool5.results.record import load_record, save_record
+from pool5.store.logits_file import read_logits, write_logits
 from tests.analysis.small_runs import CLASSES, COUNT, IDS, LABELS, MEASURES, NOISE, put_run
 
 
@@ -117,6 +119,16 @@ def test_a_graph_that_is_not_there_leaves_that_layer_alone_unpaired(base, tmp_pa
     assert not of(found, "P@4").paired
     (remark,) = found.remarks
     assert remark.startswith("other: net/fc: not paired: other: data/neighbors/net/fc.h5")
+
+
+def test_rows_of_other_images_than_the_rest_of_a_run_are_not_paired(base, tmp_path):
+    other = put_run(tmp_path / "other", 0.4)
+    logits = read_logits(other.project.probe("p"))
+    write_logits(other.project.probe("p"), dataclasses.replace(logits, ids=IDS[::-1]))
+    found = compare_runs(base, [other])
+    assert not of(found, "AP(area)").paired
+    assert of(found, "P@4").paired
+    assert "other: p: not paired: other: its rows are of other images" in found.remarks[0]
 
 
 def test_cka_is_paired_from_the_stored_layers(base, tmp_path):
