@@ -47,7 +47,7 @@ def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
         "neighbors-1m": lambda: neighbor_rows(scratch, 1_000_000, 512, batch=64, runs=1),
         "approximate": lambda: approximate_rows(scratch, 60_000, 512, asked=1000, runs=3),
         "maps": lambda: [*map_rows(1000, 4096, runs=3), *map_rows(10_000, 512, runs=1)],
-        "further maps": lambda: further_map_rows(1000, 4096, 3) + further_map_rows(10_000, 512, 1),
+        "further-maps": lambda: further_map_rows(1000, 4096, 3) + further_map_rows(5000, 512, 1),
         "looks": lambda: looks_rows(scratch),
         "representations": lambda: representation_rows(scratch, 4952, (6400, 512), runs=2),
         "likeness-intervals": lambda: coverage_rows(400),

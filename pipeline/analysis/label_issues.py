@@ -134,7 +134,7 @@ def list_issues(
                 _issue(each, kind, row, column, around, one_label)
                 for row, column, around in zip(rows.tolist(), columns.tolist(), near, strict=True)
             ]
-    issues.sort(key=lambda i: (-i.probability, i.split, i.id, i.class_name))
+    issues.sort(key=lambda i: (-i.probability, _KINDS[i.kind] * i.shown, i.split, i.id, i.class_name))
     return tuple(counts), tuple(issues)
 
 
@@ -253,7 +253,8 @@ def _doubted(
     candidates = doubts.labels == label
     probability = np.where(candidates, doubts.probability, 0.0).ravel()
     doubted = np.flatnonzero(candidates.ravel() & (probability >= least))
-    order = doubted[np.argsort(-probability[doubted], kind="stable")][:listed]
+    own = (label * doubts.shown).ravel()  # tells apart what is not right for certain
+    order = doubted[np.lexsort((own[doubted], -probability[doubted]))][:listed]
     everything, total = int(candidates.sum()), float(probability.sum())
     count = ListedCount(
         split=doubts.file.split,

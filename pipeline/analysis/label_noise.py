@@ -21,6 +21,7 @@ import numpy as np
 # Of the images labelled so: that share counts as the surest, and at least so many. With half of the present
 # ones rates came out up to eight times too high, where 5 % of the labels of the drawn sample were turned.
 SUREST_PRESENT, SUREST_ABSENT, FEWEST_SUREST = 0.25, 0.5, 10
+MOST = 0.1  # a rate; a bound above it says that the probe is weak, and not that the labels are
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,12 +62,12 @@ def rate_bounds(shown: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def estimate_rates(shown: np.ndarray, labels: np.ndarray) -> NoiseRates | None:
-    """The rates of all classes: the least bound of any; None where no class has a label of each kind."""
+    """The rates of all classes: the least bound of any, at most `MOST`; None without labels of both kinds."""
     known = ((labels == 1).any(axis=0)) & ((labels == -1).any(axis=0))
     if not known.any():
         return None
     missing, wrong = rate_bounds(shown[:, known], labels[:, known])
-    return NoiseRates(float(missing.min()), float(wrong.min()))
+    return NoiseRates(min(float(missing.min()), MOST), min(float(wrong.min()), MOST))
 
 
 def probably_wrong(shown: np.ndarray, labels: np.ndarray, rates: NoiseRates) -> np.ndarray:
