@@ -22,6 +22,7 @@ def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
     """The parts of the CPU run, in order; about 20 minutes on two cores together."""
     from benchmarks.approximate import approximate_rows
     from benchmarks.extraction import again_rows, extraction_rows, extractor_rows, timm_rows
+    from benchmarks.label_issues import label_rows
     from benchmarks.looks import looks_rows
     from benchmarks.maps import further_map_rows, map_rows
     from benchmarks.neighbors import euclidean_rows, neighbor_rows
@@ -53,6 +54,7 @@ def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
         "likeness-intervals": lambda: coverage_rows(400),
         "precision": precision_rows,
         "probing": probing_rows,
+        "labels": lambda: label_rows(scratch),
         "overhead": lambda: overhead_rows(scratch, runs=2),
         "runners": lambda: runner_rows(scratch),
         "scaling": lambda: scaling_rows(scratch),

@@ -53,10 +53,8 @@ def label_rows(scratch: Path, runs: int = 3, seed: int = 0) -> list[Row]:
         def check(ours: np.ndarray, theirs: np.ndarray, turned=turned, given=given) -> str:
             found = [recall(each, turned, given) for each in (ours, theirs)]
             images = [recall_of_images(each, turned, given) for each in (ours, theirs)]
-            said = (
-                f"of the turned labels {found[0]:.3f} are among as many first ones, {found[1]:.3f} the peer's"
-            )
-            said += f"; of the images with one {images[0]:.3f}, {images[1]:.3f}"
+            said = f"recall and precision {found[0]:.3f}, the peer's {found[1]:.3f}; of images "
+            said += f"{images[0]:.3f}, the peer's {images[1]:.3f}"
             return said if found[0] >= found[1] else DIFFERENT + said
 
         work = timed(lambda shown=shown, given=given: doubt(shown, given))

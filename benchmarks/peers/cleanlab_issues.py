@@ -1,4 +1,4 @@
-"""cleanlab: the confident joint, the scores of each label and image, and the labels that it takes for wrong."""
+"""cleanlab: the confident joint, the quality of each label and image, and the labels it takes for wrong."""
 
 import cleanlab
 import numpy as np

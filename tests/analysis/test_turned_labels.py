@@ -25,14 +25,16 @@ def judged(photos, how, seed):
     return doubt(shown, given), theirs, turned, given
 
 
-@pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize(("how", "least"), [("of all", 0.78), ("of present", 0.45)])
-def test_the_list_finds_what_was_turned_and_at_least_as_much_as_self_confidence(photos, how, least, seed):
-    ours, theirs, turned, given = judged(photos, how, seed)
-    found = recall(ours, turned, given)
-    assert found >= least
-    assert found >= recall(theirs, turned, given)
-    assert recall_of_images(ours, turned, given) >= recall_of_images(theirs, turned, given)
+def test_the_list_finds_what_was_turned_and_at_least_as_much_as_self_confidence(photos, how, least):
+    found, theirs = [], []
+    for seed in range(4):
+        doubts, peers, turned, given = judged(photos, how, seed)
+        for each, of in ((found, doubts), (theirs, peers)):
+            each.append([recall(of, turned, given), recall_of_images(of, turned, given)])
+    assert np.min(found, axis=0)[0] >= least
+    assert (np.mean(found, axis=0) >= np.mean(theirs, axis=0)).all()
+    assert (np.array(found) >= np.array(theirs) - 0.01).all()
 
 
 @pytest.mark.parametrize("how", ["of all", "of present"])
