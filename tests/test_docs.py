@@ -22,8 +22,9 @@ SECTIONS = {
     for kind in vars(sections).values()
     if isinstance(kind, type) and issubclass(kind, sections._Section) and not kind.__name__.startswith("_")
 }
+_NAMED = {"model": "models", "derived": "derive", "labelissues": "label_issues"}
 IN_PROSE = ("params", "sample", "layer")
-TITLES = {name: {"model": "models"}.get(name, name) for name in SECTIONS if name not in IN_PROSE}
+TITLES = {name: _NAMED.get(name, name) for name in SECTIONS if name not in IN_PROSE}
 
 
 def section(title: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tracemalloc
 from pathlib import Path
 
@@ -70,6 +71,21 @@ def test_the_key_names_the_sources_key_the_steps_and_the_fit(files, tmp_path):
     with safe_open(tmp_path / "small" / FIT, "numpy") as tensors:
         assert set(tensors.keys()) == {"1.components", "1.mean", "2.scale"}
     assert read_fit(tmp_path / "small" / FIT, derivation).steps == STEPS
+
+
+def test_the_example_of_the_specification_gives_the_rows_with_plain_readers(tmp_path, monkeypatch):
+    files = [put(tmp_path / "data/features/net", split, drawn(80, 0)) for split in ("train", "test")]
+    derive_layer("small", files, "fc", ("l2", {"pca": 4}, "whiten"), tmp_path / "data/derived/small")
+    page = (Path(__file__).parents[2] / "docs/file-format.md").read_text()
+    (example,) = (
+        text
+        for text in re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+        if "fit[" in text
+    )
+    monkeypatch.chdir(tmp_path)
+    exec(example.replace("layers/fc7", "layers/fc"), names := {})
+    stored = FeatureFile.open(tmp_path / "data/derived/small/test.h5").layer("fc")
+    np.testing.assert_allclose(names["rows"], stored, atol=1e-5)
 
 
 def test_the_same_bytes_come_again(files, tmp_path):

@@ -284,7 +284,7 @@ def test_a_file_of_version_1_is_read_and_its_digests_are_those_of_version_2(
 
 def test_the_example_of_the_specification_reads_shapes_with_h5py_alone(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs/file-format.md").read_text()
-    (example,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    example, *_ = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     layers = {"tokens": np.zeros((20, 197 * 4), "f4")}
     write_small(
         tmp_path / "data/features/vit/test.h5",
