@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib import patheffects
 from matplotlib.axes import Axes
 
 from ..results.clusters import NOISE, ClustersResult
@@ -18,7 +17,7 @@ from .scatter import VECTORS_UP_TO, add_axes, draw_words, frame, marker_size, sc
 _COLUMNS = 3
 _SIDE = 3.0  # inches, of a map
 _FAINT = "#d4d4d4"
-_HALO = [patheffects.withStroke(linewidth=2.2, foreground="white")]
+_BEHIND = {"boxstyle": "round,pad=0.12", "facecolor": "white", "edgecolor": "none", "alpha": 0.7}
 
 
 def draw_clusters(maps: Sequence[MapResult], found: ClustersResult, stem: Path | str, *, title: str) -> None:
@@ -56,9 +55,7 @@ def _draw_map(axes: Axes, points: np.ndarray, numbers: np.ndarray, count: int) -
     scatter(axes, points[inside], size, colours[numbers[inside] - 1], (0.0, 0.0, 0.0, 0.4), 0.3, many)
     for number in np.unique(numbers[inside]).tolist():
         x, y = np.median(points[numbers == number], axis=0).tolist()
-        axes.text(
-            x, y, str(number), fontsize=8, fontweight="bold", ha="center", va="center", path_effects=_HALO
-        )
+        axes.text(x, y, str(number), fontsize=8, fontweight="bold", ha="center", va="center", bbox=_BEHIND)
     axes.set_box_aspect(1)
     frame(axes, points)
     axes.set_aspect("auto")
