@@ -30,7 +30,7 @@ def compare(runs: tuple[str, ...], baseline: str | None, as_json: bool) -> None:
     from .recorded_runs import opened_runs
 
     names = list(dict.fromkeys([baseline, *runs] if baseline else runs))
-    if len(names) == 1:
+    if len(names) == 1 and not baseline:
         names.insert(0, _HERE)
     with opened_runs(names, Project()) as (first, *others):
         found = compare_runs(first, others)
