@@ -33,6 +33,11 @@ def another(value):
     return value + 1 if isinstance(value, int | float) and not isinstance(value, bool) else f"{value}-2"
 
 
+def as_hydra(value):
+    """JSON, but for the names in a mapping, which Hydra's grammar has without quotes."""
+    return re.sub(r'"(\w+)": ', r"\1: ", json.dumps(value))
+
+
 def test_setting_a_key_with_dvc_changes_that_key_and_no_other(tmp_path):
     from dvc.utils.hydra import apply_overrides
 
@@ -40,7 +45,7 @@ def test_setting_a_key_with_dvc_changes_that_key_and_no_other(tmp_path):
     assert len(before) > 80
     for key, value in before.items():
         path = shutil.copy(ROOT / "params.yaml", tmp_path)
-        apply_overrides(path, [f"{key}={json.dumps(another(value))}"])
+        apply_overrides(path, [f"{key}={as_hydra(another(value))}"])
         assert leaves(yaml.safe_load(Path(path).read_text())) == before | {key: another(value)}, key
 
 
