@@ -61,7 +61,7 @@ def examine_layer(
         isolated=len(groups),
         groups=tuple(groups[:listed]),
         typical=tuple(typical),
-    ), gaps + [f"{where}: {each}" for each in without]
+    ), gaps + without
 
 
 def isolated_groups(

@@ -65,12 +65,21 @@ KINDS = {
     "blank": Kind(
         "share of the pixels in the commonest 16 of 256 levels", lambda c: c["plain"], True, 0.98, 0
     ),
-    "dark": Kind("level below which 99 % of the pixels are", lambda c: c["high"] / 255, False, 0.32),
-    "bright": Kind("level below which 5 % of the pixels are", lambda c: c["low"] / 255, True, 0.8),
-    "blurred": Kind("variance of the Laplacian by that of the picture", _detail, False, 0.1, CUT, True),
-    "noisy": Kind("variance of the Laplacian by that of the picture", _detail, True, 17, 2, True),
+    "dark": Kind(
+        "level below which 99 % of the pixels are; 0 is black, 1 white",
+        lambda c: c["high"] / 255,
+        False,
+        0.32,
+    ),
+    "bright": Kind(
+        "level below which 5 % of the pixels are; 0 is black, 1 white", lambda c: c["low"] / 255, True, 0.8
+    ),
+    "blurred": Kind(
+        "fine detail: variance of the Laplacian by that of the levels", _detail, False, 0.1, CUT, True
+    ),
+    "noisy": Kind("fine detail: variance of the Laplacian by that of the levels", _detail, True, 17, 2, True),
     "long": Kind("longer side by shorter side", _longer_by_shorter, True, 2.5, CUT, True),
-    "small": Kind("root of the pixels", _size, False, 100, CUT, True),
+    "small": Kind("side of a square with as many pixels", _size, False, 100, CUT, True),
 }
 
 

@@ -31,7 +31,7 @@ def typical_of_classes(
     far : (N,) float64
         The distance of every row to its k-th neighbor.
     """
-    found, without = [], []
+    found, without = [], list[str]()
     for column, class_name in enumerate(file.classes):
         members = np.flatnonzero(file.labels[:, column] == 1)
         if len(members) < FEWEST:
@@ -54,5 +54,5 @@ def typical_of_classes(
         )
     if not file.classes:
         return [], ["there are no classes, so no image is typical of one"]
-    few = f"fewer than {FEWEST} images show {some_of(without)}: none is typical of it"
+    few = f"{file.split}: fewer than {FEWEST} images show {some_of(without)}: none is typical of it"
     return found, [few] if without else []

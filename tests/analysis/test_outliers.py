@@ -55,7 +55,7 @@ def test_planted_ones_are_the_farthest_and_their_places_and_scores_are_right(tmp
     assert found.beyond == ((far - np.median(far)) / spread > CUT).sum()
     assert sum(found.distances.counts) == found.distances.images == len(far)
     assert gaps == [
-        "net/fc, test: fewer than 3 images show dog, person: none is typical of it",
+        "test: fewer than 3 images show dog, person: none is typical of it",
     ]
 
 

@@ -24,7 +24,7 @@ def test_the_middle_of_each_class_is_typical_and_the_counts_are_those_of_a_loop(
     file = put_split(Project(tmp_path), "test", vectors, labels)
     rows, far = nearest(vectors, 10)
     found, gaps = typical_of_classes(rows, far, file)
-    assert gaps == ["fewer than 3 images show person: none is typical of it"]
+    assert gaps == ["test: fewer than 3 images show person: none is typical of it"]
     assert [(each.class_name, each.images) for each in found] == [("cat", 40), ("dog", 41)]
     for column, each in enumerate(found):
         members = np.flatnonzero(labels[:, column] == 1)
