@@ -26,6 +26,7 @@ class Provenance:
     splits : (train, test)
     cards : {model: card}
     features : {model or derived layer: its feature file of the test split}
+    derived : {derived layer: the layer that it is computed from}
     parameters : {model: how many its network has, or None}
     row : str
         What a row of them is called: an image or, where the data set asks for it, an object.
@@ -37,6 +38,7 @@ class Provenance:
     splits: tuple[Manifest, Manifest]
     cards: Mapping[str, ModelCard]
     features: Mapping[str, FeatureFile]
+    derived: Mapping[str, str]
     parameters: Mapping[str, int | None]
     row: str
     params: str
@@ -61,6 +63,7 @@ def read_provenance(params: Params, test: Manifest, project: Project) -> Provena
         splits=(read_manifest(project.manifest(params.dataset.train)), test),
         cards={model: read_card(folder) for model, folder in folders.items() if folder.is_dir()},
         features={name: FeatureFile.open(path) for name, path in paths.items() if path.is_file()},
+        derived={name: derived.of for name, derived in params.derive.items()},
         parameters={model: count_parameters(folder) for model, folder in folders.items()},
         row="object" if params.dataset.objects else "image",
         params=_as_yaml(params),

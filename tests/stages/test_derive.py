@@ -8,9 +8,11 @@ import shutil
 import numpy as np
 import pytest
 
+from pool5.datasets.manifest import read_manifest
 from pool5.errors import UserError
 from pool5.params import load_params
 from pool5.project import Project
+from pool5.report.provenance import read_provenance
 from pool5.results.duplicates import DuplicatesResult
 from pool5.results.probe import ProbeResult
 from pool5.results.record import load_record
@@ -80,6 +82,14 @@ def test_a_further_layer_costs_that_layer_alone(project, monkeypatch):
 def test_nothing_to_derive_leaves_a_folder_that_says_so(project):
     run(project)
     assert set(content(project)) == {"nothing.txt"}
+
+
+def test_the_page_says_what_a_layer_is_derived_from(project):
+    run(project, derive=TURNED | SMALL)
+    test = read_manifest(project.manifest("test"))
+    told = read_provenance(load_params(project.params), test, project)
+    assert told.derived == {"turned": "net/fc", "small": "turned/fc"}
+    assert str(told.features["small"].feature_key("fc").derived[-1]) == "l2, pca 4, whiten"
 
 
 def test_too_many_components_stop_the_stage_in_a_line(project):
