@@ -7,8 +7,8 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import faiss
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ..params.sections import Maps
 from .map_method import Places, Start, two_columns
@@ -35,16 +35,16 @@ def lay_out(features: np.ndarray, decided: Mapping[str, Any], seed: int, start: 
 
 @contextlib.contextmanager
 def _one_quiet_thread() -> Iterator[None]:
-    """One thread, on which sums come in one order; and no word of the seed, nor FAISS left on one thread."""
+    """One thread, on which sums come in one order; and no word of the seed, which is meant."""
     import numba
 
-    log = logging.getLogger("pacmap.pacmap")
-    before = numba.get_num_threads(), faiss.omp_get_max_threads(), log.level
-    numba.set_num_threads(1)
+    log, threads = logging.getLogger("pacmap.pacmap"), numba.get_num_threads()
+    level = log.level
     log.setLevel(logging.ERROR)
+    numba.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1):  # at the end as before: pacmap itself leaves FAISS with one
+            yield
     finally:
-        numba.set_num_threads(before[0])
-        faiss.omp_set_num_threads(before[1])  # pacmap itself sets it to one
-        log.setLevel(before[2])
+        numba.set_num_threads(threads)
+        log.setLevel(level)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.decomposition import PCA
+from threadpoolctl import threadpool_limits
 
 from ..params.sections import Maps
 from .map_method import Places, Start
@@ -33,7 +34,8 @@ def principal_components(features: np.ndarray, count: int) -> tuple[np.ndarray, 
     count = min(count, *rows.shape)
     pca = PCA(count, svd_solver="arpack" if count < min(rows.shape) else "full", random_state=0)
     largest = np.abs(rows).max()  # of values of its size the squares have a place in a float
-    found = pca.fit_transform(rows / largest)
+    with threadpool_limits(1):  # the same digits on any number of cores
+        found = pca.fit_transform(rows / largest)
     return found.astype(np.float64) * largest, pca.explained_variance_ratio_.astype(np.float64)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ..params.sections import Maps
 from .map_method import Places, Start, two_columns
@@ -27,15 +28,15 @@ def decided_by(settings: Maps, count: int) -> dict[str, Any]:
 
 
 def lay_out(features: np.ndarray, decided: Mapping[str, Any], seed: int, start: Start) -> Places:
-    """By stochastic descent on one thread: on several, its steps come in another order at every run."""
+    """On one thread: on several, the steps of its descent come in another order at every run."""
     from umap import UMAP  # not installed everywhere, and it compiles
 
     rows = two_columns(centred(features))
-    near, distances = nearest_rows(rows, rows, decided["n_neighbors"] - 1, exclude_self=True)
-    near = np.column_stack([np.arange(len(rows)), near])
-    distances = np.column_stack([np.zeros(len(rows)), distances]).astype(np.float32)
     informed = "spectral" if len(rows) >= _SPECTRAL_FROM else "pca"
-    with warnings.catch_warnings():
+    with threadpool_limits(1), warnings.catch_warnings():
+        near, distances = nearest_rows(rows, rows, decided["n_neighbors"] - 1, exclude_self=True)
+        near = np.column_stack([np.arange(len(rows)), near])
+        distances = np.column_stack([np.zeros(len(rows)), distances]).astype(np.float32)
         warnings.simplefilter("ignore")  # that no new points can be placed with given neighbors
         umap = UMAP(
             **decided,
