@@ -20,26 +20,27 @@ from pool5.measures.representation import Representation, RepresentationMeasure
 _K = 10
 _RESAMPLES = 1000
 _OF_COPIES = 60
-# images, values of a layer, noise beside what both layers see
-_WORLDS = ((200, 20, 1.0), (200, 20, 0.3), (100, 300, 1.0))
+# images, values of a layer, and of how many clusters the images are; none: of one cloud
+_WORLDS = ((200, 20, 0), (200, 20, 6), (100, 300, 0))
 
 
-def two_layers(count: int, widths: tuple[int, int], noise: float, seed: int = 0) -> list[np.ndarray]:
+def two_layers(
+    count: int, widths: tuple[int, int], noise: float, clusters: int, random: np.random.Generator
+) -> list[np.ndarray]:
     """What two networks make of the same images: not negative, with something in common."""
-    random = np.random.default_rng(seed)
-    centres = np.random.default_rng(7).standard_normal((20, 16), np.float32)
-    seen = centres[random.integers(20, size=count)] + random.standard_normal((count, 16), np.float32)
-    mixing = np.random.default_rng(99)
-    layers = []
-    for width in widths:
-        vectors = seen @ mixing.standard_normal((16, width), np.float32)
-        layers.append(np.maximum(vectors + noise * random.standard_normal(vectors.shape, np.float32), 0))
-    return layers
+    seen = random.standard_normal((count, 8))
+    if clusters:
+        centres = np.random.default_rng(7).standard_normal((clusters, 8)) * 2
+        seen += centres[random.integers(clusters, size=count)]
+    fixed = np.random.default_rng(99)
+    mixing = [fixed.standard_normal((8, width)) for width in widths]
+    raw = [seen @ each + noise * random.standard_normal((count, each.shape[1])) for each in mixing]
+    return [np.maximum(each, 0).astype(np.float32) for each in raw]
 
 
 def representation_rows(scratch: Path, count: int, widths: tuple[int, int], runs: int) -> list[Row]:
     """Each measure of two layers with its intervals and chance, beside a peer's value alone."""
-    first, second = two_layers(count, widths, noise=4.0)
+    first, second = two_layers(count, widths, 4.0, 20, np.random.default_rng(0))
     np.save(scratch / "first.npy", first)
     np.save(scratch / "second.npy", second)
     given = f"{count} x {widths[0]} and {count} x {widths[1]}, float32"
@@ -64,8 +65,9 @@ def representation_rows(scratch: Path, count: int, widths: tuple[int, int], runs
 def coverage_rows(draws: int) -> list[Row]:
     """How often 95 % intervals hold the true value, beside the bootstrap that takes copies for images."""
     rows = []
-    for number, (count, width, noise) in enumerate(_WORLDS):
-        drawn = [two_layers(count, (width, width + 4), noise, 1000 * number + draw) for draw in range(draws)]
+    for count, width, clusters in _WORLDS:
+        random = np.random.default_rng(0)
+        drawn = [two_layers(count, (width, width + 4), 1.0, clusters, random) for _ in range(draws)]
         for measure in (CKA(), RSA(), NeighborOverlap(_K), Procrustes(permutations=1)):
             few = drawn[: draws // 25]
             plain = Peer(
@@ -75,10 +77,8 @@ def coverage_rows(draws: int) -> list[Row]:
                 _both_coverages,
                 note=f"{len(few)} draws of {_OF_COPIES} resamples; an image drawn twice is at 0 of its copy",
             )
-            ours = timed(
-                lambda drawn=drawn, measure=measure: [_with_interval(measure, *layers) for layers in drawn]
-            )
-            given = f"{draws} draws of {count} x {width} and {width + 4}, noise {noise:g}"
+            ours = timed(lambda drawn=drawn, measure=measure: _intervals(measure, drawn))
+            given = f"{draws} draws of {count} x {width} and {width + 4}, {clusters or 'no'} clusters"
             rows += contest(f"interval of {measure}", given, "Pool5", ours, [plain], 1)
     return rows
 
@@ -95,11 +95,17 @@ def _both_coverages(ours: list[tuple[float, float, float]], theirs: list[tuple[f
     return told if 0.93 <= held <= 0.97 else f"{DIFFERENT}{told}"
 
 
+def _intervals(
+    measure: RepresentationMeasure, drawn: list[list[np.ndarray]]
+) -> list[tuple[float, float, float]]:
+    return [_with_interval(measure, *layers, seed) for seed, layers in enumerate(drawn)]
+
+
 def _with_interval(
-    measure: RepresentationMeasure, first: np.ndarray, second: np.ndarray
+    measure: RepresentationMeasure, first: np.ndarray, second: np.ndarray, seed: int = 0
 ) -> tuple[float, float, float]:
     likeness = measure.compare(*(measure.prepare(_represented(measure, each)) for each in (first, second)))
-    draws = resampled(np.array([likeness.value]), likeness.influences[:, None], _RESAMPLES, 0)
+    draws = resampled(np.array([likeness.value]), likeness.influences[:, None], _RESAMPLES, seed)
     return likeness.value, *interval(draws[:, 0])
 
 
