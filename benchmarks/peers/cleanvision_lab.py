@@ -18,7 +18,12 @@ def _prepare(given: dict[str, Any]):
     from cleanvision import Imagelab
 
     def run() -> dict[str, Any]:
-        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+        # its progress fills a pipe that nobody reads
+        with (
+            Path(os.devnull).open("w") as nowhere,
+            contextlib.redirect_stdout(nowhere),
+            contextlib.redirect_stderr(nowhere),
+        ):
             lab = Imagelab(data_path=given["folder"])
             lab.find_issues({name: {} for name in _ISSUES}, n_jobs=1, verbose=False)
         return {

@@ -40,12 +40,11 @@ def examine_layer(
     if len(file) < FEWEST:
         return None, [f"{where}: {len(file)} images are too few to tell an odd one, which takes {FEWEST}"]
     rows, distances = graph.nearest(file.split, file.split)
-    distances = distances.astype(np.float64)
     gaps = how_searched(graph)
     if (deep := rows.shape[1]) < k:
         gaps.append(f"{where}: the distance to neighbor {deep} counts, not to {k}: no more are stored")
         k = deep
-    far = Values(distances[:, k - 1])
+    far = Values(distances[:, k - 1].astype(np.float64))
     first = np.argsort(-far.values, kind="stable")[: min(listed, max(len(file) // 10, 1))]
     ids, splits = file.ids, [file.split] * len(file)
     groups = isolated_groups(rows, distances, file, k)
@@ -57,7 +56,7 @@ def examine_layer(
         distances=far.compared,
         beyond=int((far.scores(far.values) > CUT).sum()),
         odd=far.told(far.values[first], splits, ids[first].tolist(), ids[rows[first, 0]].tolist()),
-        nearest=Values(distances[:, 0]).compared,
+        nearest=Values(distances[:, 0].astype(np.float64)).compared,
         isolated=len(groups),
         groups=tuple(groups[:listed]),
         typical=tuple(typical),
@@ -77,10 +76,10 @@ def isolated_groups(
 
     Parameters
     ----------
-    rows, distances : (N, depth) int64 and float64
+    rows, distances : (N, depth) int64 and float32
         The nearest of every row.
     """
-    near = Values(distances[:, 0])
+    near = Values(distances[:, 0].astype(np.float64))
     taken = np.zeros(len(rows), bool)
     found = []
     for links in (k, max(k // 2, 1)):
@@ -105,7 +104,7 @@ def _nearest_outside(
     small = np.flatnonzero((sizes > 1) & (sizes <= max(_LARGEST * len(rows), 2)))
     others = groups[rows[small]] != groups[small, None]
     at = np.where(others.any(axis=1), others.argmax(axis=1), rows.shape[1] - 1)  # at least as far
-    gaps = distances[small, at]
+    gaps = distances[small, at].astype(np.float64)
     order = np.lexsort((gaps, groups[small]))
     _, first = np.unique(groups[small][order], return_index=True)
     chosen = order[first]
