@@ -98,8 +98,8 @@ def _found(space: np.ndarray, settings: Maps) -> np.ndarray:
     )  # fmt: skip
     rows = np.ascontiguousarray(space, np.float32)
     kmeans.train(rows)
-    nearest: np.ndarray = kmeans.index.search(rows, 1)[1]
-    return nearest[:, 0]
+    nearest: np.ndarray = kmeans.index.search(rows, 1)[1][:, 0]
+    return nearest
 
 
 def by_size(found: np.ndarray) -> np.ndarray:

@@ -126,13 +126,10 @@ def _probe_gaps(record: ProbeResult | None) -> tuple[Sequence[str], Sequence[str
 
 def _further_gaps(params: Params, records: Records) -> list[str]:
     """What further maps and clusters lack."""
-    told = [
-        f"{layer}: {gap}"
-        for layer, found in records.further_maps.items()
-        for record in (*found.values(), *filter(None, [records.clusters.get(layer)]))
-        for gap in record.gaps
-    ]
-    there = {layer: found for layer, found in records.further_maps.items() if found} | records.clusters
+    every = [(layer, record) for layer, found in records.further_maps.items() for record in found.values()]
+    told = [f"{layer}: {gap}" for layer, record in every for gap in record.gaps]
+    told += [f"{layer}: {gap}" for layer, found in records.clusters.items() for gap in found.gaps]
+    there = dict.fromkeys([*(layer for layer, _ in every), *records.clusters])
     return [*told, *_missing("maps", params.maps.of, there)]
 
 
