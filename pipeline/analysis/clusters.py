@@ -108,7 +108,8 @@ def by_size(found: np.ndarray) -> np.ndarray:
     order = np.lexsort((first, -counts))
     number = np.full(max(found.max(initial=-1), 0) + 2, NOISE)  # the last for -1
     number[names[order]] = np.arange(1, len(names) + 1)
-    return number[found]
+    numbers: np.ndarray = number[found]
+    return numbers
 
 
 def _clusters(
