@@ -15,6 +15,7 @@ from .permutations import PairSums, permuted_product
 from .representation import Likeness, Representation, RepresentationMeasure
 
 _MOST_IMAGES = 5000  # 12.5 million pairs, to be sorted
+_NOTHING = 1e-6  # where no distance is larger, all are those of a vector from itself in float32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +132,8 @@ def cosine_distances(vectors: np.ndarray) -> np.ndarray:
     for some, others in pair_blocks(count, width):
         found[some, others] = _unit(vectors[some]) @ _unit(vectors[others]).T
     np.subtract(1, found, out=found)
+    if found.max() < _NOTHING:
+        found[:] = 0
     return found
 
 
