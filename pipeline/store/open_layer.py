@@ -43,4 +43,5 @@ def features_path(name: str, split: str, params: Params, project: Project) -> Pa
     if name in params.models:
         return project.features(name, split)
     there = ", ".join([*params.models, *params.derive])
-    raise UserError(f"no model or derived layer {name!r} in params.yaml; it has {there}")
+    what = "model or derived layer" if params.derive else "model"
+    raise UserError(f"no {what} {name!r} in params.yaml; it has {there}")

@@ -100,7 +100,7 @@ def test_the_table_names_every_image(place):
     ("arguments", "told"),
     [
         (["--layer", "pooled"], "give the ids of images, or --image FILE"),
-        (["--layer", "fc7", "--model", "nope", "test007"], "no model or derived layer 'nope' in params.yaml"),
+        (["--layer", "fc7", "--model", "nope", "test007"], "no model 'nope' in params.yaml; it has net"),
         (["--layer", "fc7", "test007"], "no such map; name the layer in tsne.of"),
         (["--layer", "pooled", "test999"], "no image test999 in split test (did you mean test"),
         (["--layer", "pooled", "--image", "params.yaml"], "run `dvc repro model@net`"),
