@@ -47,19 +47,17 @@ def main() -> None:
         layers=tuple(layers),
         pictures=len(shown),
         looks=tuple(looks),
-        gaps=(*gaps, *unsaid, *of_objects),
+        gaps=(*gaps, *unsaid, *of_objects) if params.outliers.of else (),
     )
     save_record(result, project.result("outliers"))
-    tell_gaps(result, params.outliers.of)
+    tell_gaps(result)
     write_json(project.metrics("outliers"), result.metrics())
     write_outliers(result, project.report("outliers"))
     _draw(project, result, images, pictures)
 
 
 def _layers(project: Project, params: Params) -> tuple[list[OddInLayer], list[str]]:
-    if not params.outliers.of:
-        return [], ["outliers.of names no layer: none was asked which images are odd"]
-    found, gaps = [], []
+    found, gaps = list[OddInLayer](), list[str]()
     for reference in params.outliers.of:
         if not project.neighbors(reference).is_file():
             gaps.append(f"{reference}: its neighbors are not stored")

@@ -68,6 +68,7 @@ ALL = {
     "neighbors": {"of": ["net/fc7"], "bootstrap": 20},
     "duplicates": {"of": "net/fc7"},
     "tsne": {"of": ["net/fc7"], "stability_seeds": 1},
+    "outliers": {"of": ["net/fc7"]},
     "probe": {"linear": {"of": "net/fc7"}},
     "ap": {"of": ["linear"], "bootstrap": 20},
 }
