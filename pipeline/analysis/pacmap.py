@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from ..params.sections import Maps
 from .map_method import Places, Start, two_columns
+from .one_thread import one_thread
 from .tsne import centred
 
 _NEIGHBORS = 10  # as its authors begin with
@@ -26,7 +26,7 @@ def lay_out(features: np.ndarray, decided: Mapping[str, Any], seed: int, start: 
     """As its authors do it: from the first hundred principal components, or from all columns of fewer."""
     from pacmap import PaCMAP  # not installed everywhere, and it compiles
 
-    with _one_quiet_thread():
+    with one_thread(), _quiet():  # pacmap itself would leave FAISS with one thread
         pacmap = PaCMAP(**decided, random_state=seed)
         rows = two_columns(centred(features))
         points = pacmap.fit_transform(rows, init="pca" if start == "informed" else "random")
@@ -34,17 +34,12 @@ def lay_out(features: np.ndarray, decided: Mapping[str, Any], seed: int, start: 
 
 
 @contextlib.contextmanager
-def _one_quiet_thread() -> Iterator[None]:
-    """One thread, on which sums come in one order; and no word of the seed, which is meant."""
-    import numba
-
-    log, threads = logging.getLogger("pacmap.pacmap"), numba.get_num_threads()
+def _quiet() -> Iterator[None]:
+    """Without a word of the seed, which is meant."""
+    log = logging.getLogger("pacmap.pacmap")
     level = log.level
     log.setLevel(logging.ERROR)
-    numba.set_num_threads(1)
     try:
-        with threadpool_limits(1):  # at the end as before: pacmap itself leaves FAISS with one
-            yield
+        yield
     finally:
-        numba.set_num_threads(threads)
         log.setLevel(level)

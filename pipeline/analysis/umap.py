@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from ..params.sections import Maps
 from .map_method import Places, Start, two_columns
+from .one_thread import one_thread
 from .tsne import centred, nearest_rows
 
 _NEIGHBORS = 15  # and the distance that its authors begin with
@@ -33,7 +33,7 @@ def lay_out(features: np.ndarray, decided: Mapping[str, Any], seed: int, start: 
 
     rows = two_columns(centred(features))
     informed = "spectral" if len(rows) >= _SPECTRAL_FROM else "pca"
-    with threadpool_limits(1), warnings.catch_warnings():
+    with one_thread(), warnings.catch_warnings():
         near, distances = nearest_rows(rows, rows, decided["n_neighbors"] - 1, exclude_self=True)
         near = np.column_stack([np.arange(len(rows)), near])
         distances = np.column_stack([np.zeros(len(rows)), distances]).astype(np.float32)
