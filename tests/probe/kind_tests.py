@@ -13,6 +13,7 @@ from safetensors import safe_open
 
 from pool5.errors import UserError
 from pool5.params import Probe
+from pool5.probe.held_out import HELD_OUT, write_held_out
 from pool5.probe.kind import ProbeTask
 from pool5.probe.kinds import KINDS, LOGITS, RECORD, WEIGHTS, decided_by, make_probe
 from pool5.results.probe import ProbeResult
@@ -83,6 +84,14 @@ class ProbeKindTests:
         for row in (0, 17):
             alone = probe.logits(features[row : row + 1])
             np.testing.assert_allclose(alone[0], together[row], rtol=1e-5, atol=1e-5)
+
+    def test_the_held_out_scores_are_those_of_the_training_images(self, task, tmp_path):
+        self.made(task, tmp_path / "made")
+        write_held_out(task, tmp_path / "made" / WEIGHTS, tmp_path)
+        found = read_logits(tmp_path / HELD_OUT)
+        assert (found.split, found.logits.shape) == ("train", (80, 3))
+        np.testing.assert_array_equal(found.ids, task.train.ids)
+        assert np.isfinite(found.logits).all()
 
     def test_what_decides_it_is_plain_json_and_has_the_files(self, task, tmp_path):
         assert json.loads(json.dumps(decided_by(task)))

