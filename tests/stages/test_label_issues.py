@@ -27,15 +27,17 @@ def project(tmp_path, monkeypatch):
     return Project()
 
 
-def put(project, turned=(3, 8), graph=True):
+def put(project, turned=(3, 8), graph=True, one_label=False):
     """Splits whose features show their labels, of which some are turned; the probes of both kinds."""
     rng = np.random.default_rng(0)
     files = []
     for split, count in (("train", 60), ("test", 30)):
         labels = np.where(rng.random((count, 3)) < 0.4, 1, -1)
+        if one_label:
+            labels = np.where(np.eye(3)[rng.integers(3, size=count)] == 1, 1, -1)
         vectors = np.hstack([labels + 0.2 * rng.normal(size=labels.shape), rng.normal(size=(count, 3))])
         for row in turned if split == "train" else ():
-            labels[row, 1] *= -1
+            labels[row] = np.roll(labels[row], 1) if one_label else labels[row] * [1, -1, 1]
         files.append(put_split(project, split, vectors, labels))
     if graph:
         put_graph(project, files)
@@ -130,3 +132,16 @@ def test_the_metrics_count_what_is_in_doubt(project):
     assert told["conflicts"] == found.all_conflicts
     train = told["probes"]["linear"]["train"]
     assert train["missing"] + train["wrong"] == sum(i.split == "train" for i in found.probes[0].issues)
+
+
+def test_a_wrong_folder_is_told_with_the_one_that_the_image_belongs_in(project):
+    files = put(project, one_label=True)
+    found = outcome(project, of=["linear"], least=0.0)
+    assert found.one_label
+    with project.report("label_issues", "linear", "issues.csv").open() as file:
+        rows = {row["id"]: row for row in list(csv.DictReader(file))[:4]}
+    for row in (3, 8):
+        given = int(np.argmax(files[0].labels[row]))
+        told = rows[f"train{row:04d}"]
+        assert (told["kind"], told["class"]) == ("wrong", files[0].classes[given])
+        assert told["instead"] == files[0].classes[given - 1]
