@@ -145,7 +145,19 @@ def test_the_base_names_no_package_of_an_extra(about: dict) -> None:
     base, extras = about["project"]["dependencies"], about["project"]["optional-dependencies"]
     assert not set(base) & {name for names in extras.values() for name in names}
     pipelines = {"pipeline", "pipeline-cpu", "pipeline-without-faiss"}
-    assert set(extras) == {*pipelines, "timm", "open-clip", "s3", "gs", "heif", "ray", "lance", "dev"}
+    assert set(extras) == {
+        *pipelines,
+        "timm",
+        "open-clip",
+        "s3",
+        "gs",
+        "heif",
+        "maps",
+        "maps-cpu",
+        "ray",
+        "lance",
+        "dev",
+    }
 
 
 def test_without_a_gpu_the_same_packages_are_asked_for_but_faiss(about: dict) -> None:

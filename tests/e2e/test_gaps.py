@@ -69,6 +69,10 @@ ALL = {
     "duplicates": {"of": "net/fc7"},
     "tsne": {"of": ["net/fc7"], "stability_seeds": 1},
     "outliers": {"of": ["net/fc7"]},
+    "derive": {"small": {"of": "net/fc7", "steps": ["l2", {"pca": 2}]}},
+    "maps": {"of": ["net/fc7"], "methods": ["pca"], "stability_seeds": 1},
+    "compare": {"of": ["net/fc7", "small/fc7"], "bootstrap": 20, "permutations": 5},
+    "label_issues": {"of": ["linear"]},
     "probe": {"linear": {"of": "net/fc7"}},
     "ap": {"of": ["linear"], "bootstrap": 20},
 }
