@@ -1,7 +1,9 @@
 """UMAP maps (McInnes, Healy and Melville 2018), by umap-learn from exact neighbors.
 
-Its neighbors are those that every measure of a map looks at: exact and Euclidean in the whole layer. That is
-also what makes a map the same in every process: umap-learn searches more than 4096 rows by random trees.
+Its neighbors are those that every measure of a map looks at: exact and Euclidean in the whole layer, where
+umap-learn searches more than 4096 rows by random trees. It starts as the t-SNE maps do, from the first two
+principal components: as good a start as the graph's eigenvectors (Kobak and Linderman 2021), which differ
+with the number of threads.
 """
 
 from __future__ import annotations
@@ -15,11 +17,11 @@ import numpy as np
 from ..params.sections import Maps
 from .map_method import Places, Start, two_columns
 from .one_thread import one_thread
+from .pca import principal_components
 from .tsne import centred, nearest_rows
 
 _NEIGHBORS = 15  # and the distance that its authors begin with
 _MIN_DIST = 0.1
-_SPECTRAL_FROM = 50  # images; below it the graph's eigenvectors are not worth a start, or are too few
 
 
 def decided_by(settings: Maps, count: int) -> dict[str, Any]:
@@ -32,7 +34,9 @@ def lay_out(features: np.ndarray, decided: Mapping[str, Any], seed: int, start: 
     from umap import UMAP  # not installed everywhere, and it compiles
 
     rows = two_columns(centred(features))
-    informed = "spectral" if len(rows) >= _SPECTRAL_FROM else "pca"
+    informed, _ = principal_components(rows, 2)
+    # umap-learn scales each axis to one width, which rows on a line do not have
+    informed += 1e-4 * informed[:, 0].std() * np.random.default_rng(seed).normal(size=informed.shape)
     with one_thread(), warnings.catch_warnings():
         near, distances = nearest_rows(rows, rows, decided["n_neighbors"] - 1, exclude_self=True)
         near = np.column_stack([np.arange(len(rows)), near])
