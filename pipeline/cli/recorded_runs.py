@@ -70,7 +70,7 @@ def _link_revision(name: str, project: Project, view: Project) -> str:
     if not view.results.is_dir():
         told = f"{name}: the results of commit {revision[:7]} are not in DVC's cache"
         raise UserError(f"{told}; get them with `dvc fetch --all-commits` or `dvc exp pull`, or run it")
-    return revision
+    return str(revision)
 
 
 def _names(repo: Any) -> list[str]:

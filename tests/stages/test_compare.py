@@ -49,7 +49,9 @@ def put(project: Project, count: int = 40, layers: tuple[str, ...] = LAYERS, **a
     put_graphs(project, layers)
     model = MODEL | {"layers": dict.fromkeys(layers, "fc")}
     of = [f"net/{layer}" for layer in layers]
-    put_params(project, models={"net": model}, compare={"of": of, "bootstrap": 50, "permutations": 3, **asked})
+    put_params(
+        project, models={"net": model}, compare={"of": of, "bootstrap": 50, "permutations": 3, **asked}
+    )
 
 
 def put_graphs(project: Project, layers: tuple[str, ...]) -> None:
@@ -115,6 +117,7 @@ def test_the_record_is_kept_as_a_unit_and_comes_out_the_same(project, monkeypatc
     result, before = outcome(project), project.result("compare").read_bytes()
     monkeypatch.setattr(compare, "compare_layers", None)
     assert outcome(project) == result
+    assert project.result("compare").read_bytes() == before
     monkeypatch.undo()
     monkeypatch.chdir(project.root.resolve())
 
