@@ -16,6 +16,7 @@ from .scatter import VECTORS_UP_TO, add_axes, draw_words, frame, marker_size, sc
 
 _COLUMNS = 3
 _SIDE = 3.0  # inches, of a map
+_CHARACTER = 0.1  # inches, of a title
 _FAINT = "#d4d4d4"
 _BEHIND = {"boxstyle": "round,pad=0.12", "facecolor": "white", "edgecolor": "none", "alpha": 0.7}
 
@@ -32,7 +33,8 @@ def draw_clusters(maps: Sequence[MapResult], found: ClustersResult, stem: Path |
     columns = min(_COLUMNS, len(maps))
     rows = -(-len(maps) // columns)
     across, down = _SIDE + 0.15, _SIDE + 0.4
-    figure = new_figure(across * columns + 0.15, down * rows + 0.75)
+    width = max(across * columns + 0.15, _CHARACTER * len(title))  # the title of one map alone is wider
+    figure = new_figure(width, down * rows + 0.75)
     number_of = dict(zip(found.ids, found.cluster, strict=True))
     for place, each in enumerate(maps):
         row, column = divmod(place, columns)
