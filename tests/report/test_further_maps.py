@@ -20,9 +20,8 @@ from pool5.results.clusters import ClassInCluster, Cluster, ClustersResult
 from pool5.results.layer_map import MapResult
 from pool5.results.record import save_record
 
-from .test_page_in_browser import Reader, browser
+from .test_page_in_browser import Reader
 
-__all__ = ["browser"]  # the fixture
 LAYER, OTHER = "caffenet/pool5", "resnet18/fc7"
 MEASURES = {"neighbors": 10, "trustworthiness": 0.9, "knn_preservation": 0.3}
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pool5.store.feature_key import FeatureKey
+from pool5.store.feature_key import Derivation, FeatureKey
 
 KEY = FeatureKey(
     "resnet18", "ab" * 32, "flatten", {"resize": 256, "mean": [0.485, 0.5]}, "fp32", "float16", 3
@@ -46,7 +46,9 @@ def test_what_is_pooled_stands_in_the_key_and_what_is_flattened_does_not() -> No
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(FeatureKey)])
 def test_every_field_decides(field: str) -> None:
     preprocessing = {"resize": 255, "mean": [0.485, 0.5]}
+    derived = (Derivation("net/fc", ("l2",), "0" * 32, 1),)
     others = {"preprocessing": preprocessing, "recipe_version": 4, "network": {"depth": 3}}
+    others["derived"] = derived
     other = others.get(field, "another")
     assert dataclasses.replace(KEY, **{field: other}).digest != KEY.digest
 
