@@ -57,16 +57,17 @@ def draw_odd(parts: Sequence[OddInLayer], images: Images, cut: float, stem: Path
 
 def draw_typical(part: OddInLayer, images: Mapping[str, Address], stem: Path | str) -> None:
     """Draw the most typical images of each class; `images` is {id: address}."""
-    classes = sorted(part.typical, key=lambda of: -of.images)[:_CLASSES]
+    there = [of for of in part.typical if of.typical]  # of a class that is spread no image is
+    classes = sorted(there, key=lambda of: -of.images)[:_CLASSES]
     shown = {of.class_name for of in classes}
-    rows = [(of.class_name, _typical_tiles(of, images)) for of in part.typical if of.class_name in shown]
-    some = f" Of {len(part.typical)} classes the {_CLASSES} with the most images are drawn."
+    rows = [(of.class_name, _typical_tiles(of, images)) for of in there if of.class_name in shown]
+    some = f" Of {len(there)} classes the {_CLASSES} with the most images are drawn."
     sheet = compose_sheet(
         rows,
         title=f"{part.layer}: the most typical images of each class, {part.split}",
         caption=f"An image is typical of a class if many images of the class have it among their {part.k} "
         "nearest; so many have it, and so many have the image in the middle."
-        + (some if len(shown) < len(part.typical) else ""),
+        + (some if len(shown) < len(there) else ""),
     )
     save_figure(sheet, stem)
 
