@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from scipy import sparse
 
+from .at_k import AtK
 from .permutations import PairSums, permuted_product
 from .representation import Likeness, Representation, RepresentationMeasure
 
 
 @dataclasses.dataclass(frozen=True)
-class NeighborOverlap(RepresentationMeasure):
+class NeighborOverlap(AtK, RepresentationMeasure):
     """The mutual k-nearest-neighbor measure (Huh et al. 2024).
 
     An image has influence by its own neighbors and as one of others: left out, the next one comes into each
@@ -25,20 +25,6 @@ class NeighborOverlap(RepresentationMeasure):
 
     name: ClassVar[str] = "overlap"
     k: int = 10
-
-    def __str__(self) -> str:
-        return f"{self.name}@{self.k}"
-
-    @classmethod
-    def forms(cls) -> tuple[str, ...]:
-        """See `RepresentationMeasure`."""
-        return (f"{cls.name}@k",)
-
-    @classmethod
-    def parse(cls, text: str) -> Self | None:
-        """See `RepresentationMeasure`."""
-        found = re.fullmatch(rf"{cls.name}@([1-9]\d*)", text)
-        return cls(int(found[1])) if found else None
 
     def prepare(self, representation: Representation) -> np.ndarray:
         """See `RepresentationMeasure`."""

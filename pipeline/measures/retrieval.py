@@ -9,13 +9,12 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
-import re
 from collections.abc import Sequence
-from typing import ClassVar, Self
 
 import numpy as np
 
 from ..labels import Labels
+from .at_k import AtK
 
 _BLOCK = 512  # queries at a time, and so many values of them
 _VALUES = 1 << 27
@@ -63,7 +62,7 @@ class Queries:
 
 
 @dataclasses.dataclass(frozen=True)
-class RetrievalMeasure(abc.ABC):
+class RetrievalMeasure(AtK, abc.ABC):
     """A measure of the first `k` neighbors of a query; its text is its name, as `P@4`.
 
     What holds for every measure, and `tests/measures/measure_tests.py` asks of each: a value lies between 0
@@ -73,22 +72,7 @@ class RetrievalMeasure(abc.ABC):
     others.
     """
 
-    name: ClassVar[str]
     k: int
-
-    def __str__(self) -> str:
-        return f"{self.name}@{self.k}"
-
-    @classmethod
-    def forms(cls) -> tuple[str, ...]:
-        """How its name may be written, with k for the number."""
-        return (f"{cls.name}@k",)
-
-    @classmethod
-    def parse(cls, text: str) -> Self | None:
-        """The measure of that name; None if it is of another kind."""
-        found = re.fullmatch(rf"{cls.name}@([1-9]\d*)", text)
-        return cls(int(found[1])) if found else None
 
     def depth(self, total: int) -> int:
         """How many neighbors of each of `total` images it needs."""
