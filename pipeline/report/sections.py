@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 from ..params import Params
-from ..results.ap import ApResult
-from ..results.comparison import CompareResult
-from ..results.duplicates import DuplicatesResult
-from ..results.hard import HardResult
 from ..results.index_quality import IndexQuality
-from ..results.label_issues import LabelIssuesResult
 from ..results.outliers import OutliersResult
 from ..results.probe import ProbeResult
-from ..results.retrieval import RetrievalResult
 from ..results.tsne_map import TsneResult
 from .records import Records
+
+
+class _HasGaps(Protocol):
+    @property
+    def gaps(self) -> tuple[str, ...]: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,21 +97,10 @@ def _outliers(
     """Odd pictures are shown also where no layer was asked."""
     asked = params.outliers.of or (record and any(look.beyond for look in record.looks))
     shows = record and (record.layers or record.looks)
-    gaps = ("The stage outliers has left no result.",) if record is None else record.gaps
-    return asked, "outliers", "Odd and typical images", shows, gaps
+    return asked, "outliers", "Odd and typical images", shows, _gaps("outliers", record)
 
 
-def _gaps(
-    stage: str,
-    record: ApResult
-    | ProbeResult
-    | HardResult
-    | RetrievalResult
-    | DuplicatesResult
-    | LabelIssuesResult
-    | CompareResult
-    | None,
-) -> tuple[str, ...]:
+def _gaps(stage: str, record: _HasGaps | None) -> tuple[str, ...]:
     return (f"The stage {stage} has left no result.",) if record is None else record.gaps
 
 
