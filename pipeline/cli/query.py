@@ -13,9 +13,11 @@ from ..files.csv_file import joined
 from ..params import Params, load_params
 from ..project import Project
 from ..search.searcher import Neighbors, Searcher
+from ..store.feature_file import FeatureFile
 from ..store.open_layer import features_path
 from .question import question_of
 from .subjects import embed_files, stored_image
+from .upkeep import writer_of
 
 _PATH = click.Path(path_type=Path)
 
@@ -109,7 +111,8 @@ def _open(
             raise UserError(f"--split {split}: no such split; there are {', '.join(sorted(there)) or 'none'}")
         path = there[split]
     index = project.index(f"{model}/{layer}", params.index.engine) if approximate else None
-    return Searcher.open(path, layer, metric or params.index.metric, index)  # type: ignore[arg-type]
+    file = FeatureFile.open(path, writer_of(project, path) or "extract")
+    return Searcher(file, layer, metric or params.index.metric, index=index)  # type: ignore[arg-type]
 
 
 def _ask_by_id(

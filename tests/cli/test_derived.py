@@ -171,6 +171,13 @@ def test_a_name_that_is_none_is_refused(pool5):
     assert (code, "no model or derived layer 'nope'" in err) == (2, True)
 
 
+def test_rows_that_are_not_there_are_derived_by_the_stage_that_is_named(pool5):
+    Project().derived("small", "test").unlink()
+    code, _, err = pool5("query", "000010", "--model", "small", "--layer", "pooled")
+    assert code == 2
+    assert err.endswith("no such feature file; run `dvc repro derive`\n")
+
+
 def test_a_forgotten_image_is_in_no_derived_row_after_the_next_run(pool5):
     gone = Path("data/raw/toy/900005.png")
     digest = hashlib.blake2b(gone.read_bytes(), digest_size=16).digest()
