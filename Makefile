@@ -73,5 +73,5 @@ bench-gpu: $(READY)  ## the side-by-side measurements, on CUDA
 
 lock: $(READY)  ## write both locks anew: hashes of every file of a release; what is pinned stays where it can
 	$(BIN)/pip install --quiet uv
-	$(LOCK) --extra pipeline --extra timm --extra open-clip --extra s3 --extra heif --extra ray --extra lance --extra maps-cpu --output-file requirements.lock
+	$(LOCK) --extra pipeline --extra timm --extra open-clip --extra s3 --extra heif --extra ray --extra lance --extra maps-cpu --extra serve --extra mcp --output-file requirements.lock
 	$(LOCK) --extra dev --constraint requirements.lock --output-file requirements-dev.lock

@@ -13,10 +13,10 @@ import yaml
 ROOT = Path(__file__).parents[1]
 PIPELINE = ROOT / "pipeline"
 LIBRARY = sorted([*PIPELINE.rglob("*.py"), *(ROOT / "stages").rglob("*.py")])
-MOST_LINES = 42_100
+MOST_LINES = 44_800
 LONGEST_FUNCTION = 60
 # who speaks to the user: the rest of the library logs, and says by `UserError.rerun` what must run again
-FACES = (PIPELINE / "cli", ROOT / "stages")
+FACES = (PIPELINE / "cli", PIPELINE / "serve", ROOT / "stages")
 
 
 def named(path: Path) -> str:

@@ -34,8 +34,8 @@ def place(ids: tuple[str, ...], images: tuple[Path, ...], model: str, layer: str
 
     from ..params import load_params
     from ..project import Project
+    from ..questions.subjects import embed_files, stored_image
     from ..store.open_layer import open_layer
-    from .subjects import embed_files, stored_image
 
     if not ids and not images:
         raise UserError("give the ids of images, or --image FILE")
@@ -47,7 +47,7 @@ def place(ids: tuple[str, ...], images: tuple[Path, ...], model: str, layer: str
     new = [stored_image(features, layer, name) for name in ids if name not in on_map]
     vectors = [file.layer(layer)[[row]] for file, row in new]
     if images:
-        vectors.append(embed_files(images, features, model, layer, params))
+        vectors.append(embed_files(images, features, layer, params, project))
     placed = iter(_placed(vectors, tsne_map, features, layer))
     # the new ids first, then the files, as they went in
     told = [(name, *(on_map[name] if name in on_map else next(placed)), name in on_map) for name in ids]

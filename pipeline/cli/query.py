@@ -12,11 +12,12 @@ from ..errors import UserError
 from ..files.csv_file import joined
 from ..params import Params, load_params
 from ..project import Project
+from ..questions.embedder import InProcess
+from ..questions.question import Question, Term, terms_of
+from ..questions.subjects import embed_files, stored_image
 from ..search.searcher import Neighbors, Searcher
 from ..store.feature_file import FeatureFile
 from ..store.open_layer import features_path
-from .question import question_of
-from .subjects import embed_files, stored_image
 from .upkeep import writer_of
 
 _PATH = click.Path(path_type=Path)
@@ -81,13 +82,15 @@ def query(
     splits: list[str | None] = [None]
     words: str | None = None
     if texts or minus or (ids and image is not None):
-        question = question_of(ids, image, texts, minus, searcher.features, layer)
-        answers = searcher.query(question.vector(params, project), k, classes, without=question.ids)
+        question = _question(ids, image, texts, minus, searcher)
+        vector = question.vector(searcher.features, layer, InProcess(params, project))
+        answers = searcher.query(vector, k, classes, without=question.ids_in(searcher.features))
         if len(question.terms) > 1:
             click.echo(question.told(), err=True)
         names = [words := str(question)]
     elif image is not None:
-        answers = searcher.query(embed_files([image], searcher.features, model, layer, params), k, classes)
+        vector = embed_files([image], searcher.features, layer, params, project)
+        answers = searcher.query(vector, k, classes)
     else:
         answers, labels, splits = _ask_by_id(searcher, ids, k, classes)
     if sheet is not None:
@@ -113,6 +116,15 @@ def _open(
     index = project.index(f"{model}/{layer}", params.index.engine) if approximate else None
     file = FeatureFile.open(path, writer_of(project, path) or "extract")
     return Searcher(file, layer, metric or params.index.metric, index=index)  # type: ignore[arg-type]
+
+
+def _question(
+    ids: Sequence[str], image: Path | None, texts: Sequence[str], minus: Sequence[str], searcher: Searcher
+) -> Question:
+    terms = [Term(name, "id") for name in ids]
+    terms += [Term(str(image), "image")] if image is not None else []
+    terms += [Term(text, "text") for text in texts]
+    return Question((*terms, *terms_of(minus, searcher.features, searcher.layer, files=True)))
 
 
 def _ask_by_id(

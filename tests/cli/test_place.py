@@ -139,7 +139,8 @@ def test_where_there_is_no_map_the_reason_is_told(place):
 
 def test_a_file_is_not_taken_for_the_stored_image_of_its_name(place, layers, monkeypatch):
     monkeypatch.setattr(
-        "pool5.cli.subjects.embed_files", lambda images, *_: np.stack([layers["test"][110]] * len(images))
+        "pool5.questions.subjects.embed_files",
+        lambda images, *_: np.stack([layers["test"][110]] * len(images)),
     )
     ids, points = stored_map()
     _, out, _ = place("--layer", "pooled", "--json", "--image", ids[7], "--image", "other", ids[7])

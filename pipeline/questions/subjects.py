@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
-from ..params import Params, split_reference
+from ..params import Params, problem_with_words, split_reference
 from ..project import Project
 from ..store.feature_file import FeatureFile
 
@@ -37,14 +37,11 @@ def stored_image(features: FeatureFile, layer: str, name: str) -> tuple[FeatureF
 
 
 def embed_files(
-    images: Sequence[Path], features: FeatureFile, model: str, layer: str, params: Params
+    images: Sequence[Path], features: FeatureFile, layer: str, params: Params, project: Project
 ) -> np.ndarray:
     """The (n, D) features of image files, which go through just what the stored ones went through.
 
-    Parameters
-    ----------
-    model : str
-        Or the name of a derived layer: then the images go through the model that it is of, and its steps.
+    Of a derived layer, they go through the model that it is of, and its steps.
 
     Raises
     ------
@@ -54,7 +51,7 @@ def embed_files(
     from ..images.budget import Budget, UnreadableImage
     from ..images.image_file import read_image
 
-    check_key(params, model, layer, features)
+    check_key(params, project, layer, features)
     try:
         for image in images:
             # what is no image is refused before the network is built
@@ -63,28 +60,51 @@ def embed_files(
         raise UserError(f"--image {error.path}: {error.reason}; give another file") from None
     from ..extract.embed import embed_images
 
-    source, _ = split_reference(params.source(f"{model}/{layer}"))
-    rows = embed_images(images, source, params, layers=[layer])[layer]
-    return _derived(rows, features, params, f"{model}/{layer}")
+    reference = f"{features.model}/{layer}"
+    source, _ = split_reference(params.source(reference))
+    rows = embed_images(images, source, params, layers=[layer], project=project)[layer]
+    return _derived(rows, features, params, project, reference)
 
 
-def _derived(rows: np.ndarray, features: FeatureFile, params: Params, reference: str) -> np.ndarray:
+def embed_words(
+    texts: Sequence[str], features: FeatureFile, layer: str, params: Params, project: Project
+) -> np.ndarray:
+    """The (n, D) float32 vectors of texts, in the space of a layer.
+
+    Raises
+    ------
+    UserError
+        If the layer's model does not read, or `features` have another key than params.yaml asks for.
+    """
+    check_key(params, project, layer, features)
+    reference = f"{features.model}/{layer}"
+    if problem := problem_with_words(params, reference):
+        raise UserError(f"“{texts[0]}” is taken as a text, and {problem}")
+    from ..models.text import embed_texts
+
+    source, _ = split_reference(params.source(reference))
+    return embed_texts(project.model(source), texts, project.root)
+
+
+def _derived(
+    rows: np.ndarray, features: FeatureFile, params: Params, project: Project, reference: str
+) -> np.ndarray:
     """What the steps of a derived layer make of the rows of its source; of a model's own layer, these."""
     from ..analysis.derived_layer import FIT, read_fit
 
     key = features.feature_key(split_reference(reference)[1])
     for name, derivation in zip(params.derived_by(reference), key.derived, strict=True):
-        rows = read_fit(Project().derived_folder(name) / FIT, derivation).derive(rows, key.dtype)
+        rows = read_fit(project.derived_folder(name) / FIT, derivation).derive(rows, key.dtype)
     return rows
 
 
-def check_key(params: Params, model: str, layer: str, features: FeatureFile) -> None:
-    """Refuse features of another key than params.yaml and data/models ask for now."""
+def check_key(params: Params, project: Project, layer: str, features: FeatureFile) -> None:
+    """Refuse features of another key than params.yaml and the project's models ask for now."""
     from ..extract.keys import feature_keys
 
-    reference, stored = f"{model}/{layer}", features.feature_key(layer)
+    reference, stored = f"{features.model}/{layer}", features.feature_key(layer)
     source, _ = split_reference(params.source(reference))
-    wanted = feature_keys(params, source).get(layer)
+    wanted = feature_keys(params, source, project.models).get(layer)
     if wanted is None:
         layers = ", ".join(params.models[source].layers)
         raise UserError(f"{source} has no layer {layer} in params.yaml; it has {layers}")
