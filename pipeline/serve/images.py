@@ -1,0 +1,106 @@
+"""The images of the store: their bytes, as their features were made of, and small pictures of them."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import io
+import threading
+from pathlib import Path
+
+from ..errors import UserError
+from ..images.address import Address
+from ..images.image_bytes import digest_of, read_bytes
+from ..questions.open_store import OpenStore
+from .problems import Problem
+
+SIZES = (64, 96, 128, 192, 256, 384, 512)  # of thumbnails: few, so that they are kept rather than made
+_QUALITY = 80
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredImage:
+    """An image of the store.
+
+    Attributes
+    ----------
+    digest : bytes
+        BLAKE2b-128 of what its features were made of.
+    address : Address
+    """
+
+    id: str
+    split: str
+    digest: bytes
+    address: Address
+
+    def read(self) -> bytes:
+        """The file's bytes; `Problem` if there are none, or others than the features were made of."""
+        try:
+            data = read_bytes(self.address)
+        except UserError:
+            raise Problem(404, f"image {self.id}: its file cannot be read any more") from None
+        if digest_of(data, self.address) != self.digest:
+            raise Problem(404, f"image {self.id}: its file is another one than its features were made of")
+        return data
+
+
+def find_image(store: OpenStore, name: str, split: str | None) -> StoredImage:
+    """Look up an id in a split, or in all of them, that of `dataset.test` first; `Problem` 404 if in none."""
+    if split is not None and split not in store.splits:
+        raise Problem(404, f"no split {split}; there are {', '.join(store.splits)}")
+    for own in store.splits if split is None else [split]:
+        for (_, of), file in store.features.items():
+            if of == own and name in file:
+                digest = file.digests[file.rows([name])[0]].tobytes()
+                if name in store.addresses[own]:
+                    return StoredImage(name, own, digest, store.addresses[own][name])
+    where = f" in split {split}" if split else ""
+    raise Problem(404, f"no image {name}{where}")
+
+
+class StoredImages:
+    """Thumbnails, those that were asked for last in memory.
+
+    Parameters
+    ----------
+    kept_bytes : int
+        Of all that are kept.
+    """
+
+    def __init__(self, kept_bytes: int = 64 << 20) -> None:
+        self._room = kept_bytes
+        self._kept: collections.OrderedDict[tuple[bytes, int], bytes] = collections.OrderedDict()
+        self._lock = threading.Lock()
+
+    def thumbnail(self, image: StoredImage, size: int) -> bytes:
+        """A WebP picture, its longer side at most the next of `SIZES`; `Problem` as `StoredImage.read`."""
+        side = next((own for own in SIZES if own >= size), SIZES[-1])
+        key = image.digest, side
+        with self._lock:
+            if found := self._kept.get(key):
+                self._kept.move_to_end(key)
+                return found
+        made = _shrunk(image, side)
+        with self._lock:
+            self._room -= 0 if key in self._kept else len(made)
+            self._kept[key] = made
+            while self._room < 0 and self._kept:
+                _, dropped = self._kept.popitem(last=False)
+                self._room += len(dropped)
+        return made
+
+
+def _shrunk(image: StoredImage, side: int) -> bytes:
+    from PIL import Image
+
+    from ..images.image_file import cropped, decode
+
+    try:
+        picture = cropped(decode(image.read(), Path(image.id)), image.address)
+    except UserError:
+        raise Problem(404, f"image {image.id}: its file cannot be decoded") from None
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", quality=_QUALITY, method=2)
+    return buffer.getvalue()
