@@ -2,61 +2,30 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from ..datasets.manifest import Manifest, read_manifest
 from ..errors import UserError
 from ..files.digests import digest_of
 from ..files.hints import did_you_mean
 from ..images.address import Address
-from ..params import Metric, Params, load_params
+from ..params import Metric, Params, load_params, problem_with_words
 from ..project import Project
 from ..search.random_pairs import RandomPairs
 from ..search.searcher import Neighbor, Searcher
 from ..store.feature_file import FeatureFile
 from ..store.open_layer import features_path
+from .answers import Answer, Answers
 from .embedder import Embedder, InProcess
-from .question import Question
+from .question import Question, question_of
 
+__all__ = ["Answer", "Answers", "OpenStore"]
 
-@dataclasses.dataclass(frozen=True)
-class Answer:
-    """What one layer answers.
-
-    Attributes
-    ----------
-    question : Question
-    layer : str
-        `<model>/<layer>`.
-    split : str
-        Which was searched, and `searched` its number of images that could be found.
-    metric : cosine, l2 or ip
-    neighbors : tuple of Neighbor
-        Nearest first.
-    as_near : tuple of float or None
-        For each of them, the share of random pairs of the split's images that are as near or nearer. None
-        where the question is no single image: sums and words lie nearer to all, or farther from all.
-    pairs : int
-        How many random pairs that is of.
-    state : str
-        Of the store; answers with the same are of one state.
-    layer_digest : str
-        Of the layer's key and values.
-    """
-
-    question: Question
-    layer: str
-    split: str
-    metric: Metric
-    searched: int
-    neighbors: tuple[Neighbor, ...]
-    as_near: tuple[float | None, ...]
-    pairs: int
-    state: str
-    layer_digest: str
+_AT_ONCE = 4  # layers side by side
 
 
 class OpenStore:
@@ -199,13 +168,83 @@ class OpenStore:
             (found,) = searcher.query(vector, k, classes, without=question.ids_in(features))
         return self.described(question, layer, searcher, found)
 
+    def ask(
+        self,
+        *ids: str,
+        image: str | Path | Sequence[str | Path] = (),
+        text: str | Sequence[str] = (),
+        vector: np.ndarray | None = None,
+        minus: str | Sequence[str] = (),
+        of: str | Sequence[str] = (),
+        k: int = 4,
+        classes: str | Sequence[str] = (),
+        split: str | None = None,
+        metric: Metric | None = None,
+    ) -> Answers:
+        """Ask several layers the same; in a notebook, a table with their answers side by side.
+
+        Parameters
+        ----------
+        ids : images of the data set
+        image : image files
+        text : what to ask in words; of layers that lie in one space with texts
+        vector : (D,) array
+        minus : ids, image files or texts that are taken away
+        of : layers, as `<model>/<layer>`
+            By default the first four that can be asked this.
+        k, classes, split, metric : as in `answer`
+
+        Raises
+        ------
+        UserError
+            As `answer`, or if no layer can be asked this.
+        """
+        known = _each(of) or self._of_split(split)[:1]
+        question = question_of(
+            *self.file(known[0], split),
+            ids=ids,
+            images=_each(image),
+            texts=_each(text),
+            vectors=[] if vector is None else [vector],
+            minus=_each(minus),
+            files=True,
+        )
+        layers = _each(of) or self.layers_for(question, split)[:_AT_ONCE]
+        answers = [
+            self.answer(question, layer, k, _each(classes), split=split, metric=metric) for layer in layers
+        ]
+        return Answers(answers, self.address)
+
+    def layers_for(self, question: Question, split: str | None = None) -> list[str]:
+        """The layers of a split that can be asked this, as far as texts and the width of vectors tell.
+
+        Raises
+        ------
+        UserError
+            If there are none.
+        """
+        there, widths = self._of_split(split), question.widths
+        able = there
+        if texts := question.named("text"):
+            able = [layer for layer in able if not problem_with_words(self.params, layer)]
+        if widths:
+            able = [layer for layer in able if widths == {self.searcher(layer, split).width}]
+        if not able:
+            lacks = f"lies in one space with the text “{texts[0]}”" if texts else "has as many values"
+            raise UserError(f"{question}: no layer {lacks}; there are {', '.join(there)}")
+        return able
+
+    def address(self, name: str, split: str | None = None) -> Address | None:
+        """Where an image is; of an id that a split does not have, in the first of the others that does."""
+        order = sorted(self.addresses, key=lambda other: other != split)
+        return next((self.addresses[each][name] for each in order if name in self.addresses[each]), None)
+
     def described(
         self, question: Question, layer: str, searcher: Searcher, found: Sequence[Neighbor]
     ) -> Answer:
         """What a search found, beside random pairs."""
-        features, single = searcher.features, len(question.terms) == 1
+        features = searcher.features
         pairs = self.random_pairs(layer, features.split, searcher.metric)
-        alone = single and question.terms[0].kind != "text" and not question.terms[0].minus
         return Answer(
             question=question,
             layer=layer,
@@ -213,11 +252,19 @@ class OpenStore:
             metric=searcher.metric,
             searched=len(features) - len(question.ids_in(features)),
             neighbors=tuple(found),
-            as_near=tuple(pairs.share(near.distance) if alone else None for near in found),
+            as_near=tuple(
+                pairs.share(near.distance) if question.is_one_image else None for near in found
+            ),
             pairs=len(pairs),
             state=self.state,
             layer_digest=features.layer_digest(searcher.layer),
         )
+
+    def _of_split(self, split: str | None) -> list[str]:
+        split = split or self.params.dataset.test
+        if there := [layer for layer, splits in self.layers.items() if split in splits]:
+            return there
+        raise UserError(f"nothing is stored of split {split}; there are {', '.join(self.splits)}")
 
     def _parameters(self) -> object:
         import msgspec
@@ -230,3 +277,8 @@ class OpenStore:
             for (name, split), file in sorted(self.features.items())
             for layer in file.layers
         ]
+
+
+def _each(given: str | Path | Sequence[str | Path]) -> list[str]:
+    """One or several names, as a list."""
+    return [str(given)] if isinstance(given, str | Path) else [str(name) for name in given]

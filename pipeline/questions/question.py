@@ -30,22 +30,30 @@ class Term:
         Whether it is taken away.
     values : (D,) array, optional
         Of a vector.
+    data : bytes, optional
+        Of an image that is no file here; `what` is then what it is called.
     """
 
     what: str
     kind: Kind
     minus: bool = False
     values: np.ndarray | None = dataclasses.field(default=None, compare=False, repr=False)
+    data: bytes | None = dataclasses.field(default=None, repr=False)
 
     def __str__(self) -> str:
         return f"“{self.what}”" if self.kind == "text" else self.what
+
+    @property
+    def picture(self) -> Path | bytes:
+        """Of an image: its file, or its bytes."""
+        return Path(self.what) if self.data is None else self.data
 
 
 @dataclasses.dataclass(frozen=True)
 class Question:
     """The sum of the terms, each brought to length one, those with a minus taken away.
 
-    A single id is that image as it is stored.
+    A single image or vector is that as it is.
     """
 
     terms: tuple[Term, ...]
@@ -62,9 +70,20 @@ class Question:
             f"{'−' if term.minus else '+'} {term} ({_CALLED[term.kind]})" for term in self.terms
         )
 
+    @property
+    def is_one_image(self) -> bool:
+        """Whether it is a single image or vector, and nothing is taken away."""
+        first, *further = self.terms
+        return not further and first.kind != "text" and not first.minus
+
     def named(self, kind: Kind) -> list[str]:
         """The terms of a kind."""
         return list(dict.fromkeys(term.what for term in self.terms if term.kind == kind))
+
+    @property
+    def widths(self) -> set[int]:
+        """How many values the vectors among the terms have."""
+        return {np.size(term.values) for term in self.terms if term.values is not None}
 
     def ids_in(self, features: FeatureFile) -> list[str]:
         """The images that take part, as far as they are in a split."""
@@ -79,16 +98,21 @@ class Question:
             If a term has no vector in the layer's space, or nothing is left of them.
         """
         vectors = {("id", name): _stored(name, features, layer) for name in self.named("id")}
-        if files := [Path(name) for name in self.named("image")]:
-            rows = embedder.images(files, features, layer)
-            vectors |= {("image", str(name)): row for name, row in zip(files, rows, strict=True)}
+        if images := {term.what: term.picture for term in self.terms if term.kind == "image"}:
+            rows = embedder.images(list(images.values()), features, layer)
+            vectors |= {("image", name): row for name, row in zip(images, rows, strict=True)}
         if texts := self.named("text"):
             rows = embedder.words(texts, features, layer)
             vectors |= {("text", text): row for text, row in zip(texts, rows, strict=True)}
+        own = [
+            vectors[term.kind, term.what] if term.values is None else _checked(term, features, layer)
+            for term in self.terms
+        ]
+        if self.is_one_image:
+            return own[0][None].astype(np.float32)
         total = np.zeros(features.layer(layer).shape[1], np.float64)
-        for term in self.terms:
-            own = vectors[term.kind, term.what] if term.values is None else _checked(term, features, layer)
-            total += -_of_length_one(own) if term.minus else _of_length_one(own)
+        for term, values in zip(self.terms, own, strict=True):
+            total += -_of_length_one(values) if term.minus else _of_length_one(values)
         if np.linalg.norm(total) < 1e-6:  # float32 features
             raise UserError(f"{self}: nothing is left of the question; ask for something else")
         return total[None].astype(np.float32)
@@ -105,6 +129,33 @@ def terms_of(what: Sequence[str], features: FeatureFile, layer: str, *, files: b
         kind: Kind = "id" if is_id else "image" if files and Path(name).is_file() else "text"
         terms.append(Term(name, kind, minus=True))
     return terms
+
+
+def question_of(
+    features: FeatureFile,
+    layer: str,
+    *,
+    ids: Sequence[str] = (),
+    images: Sequence[str | Path] = (),
+    texts: Sequence[str] = (),
+    vectors: Sequence[np.ndarray] = (),
+    minus: Sequence[str] = (),
+    files: bool = False,
+) -> Question:
+    """The one question that all of these make up; `minus` and `files` as in `terms_of`.
+
+    Raises
+    ------
+    UserError
+        If nothing but `minus` is given.
+    """
+    terms = [Term(name, "id") for name in ids]
+    terms += [Term(str(path), "image") for path in images]
+    terms += [Term(text, "text") for text in texts]
+    terms += [Term(f"vector {n}", "vector", values=values) for n, values in enumerate(vectors, start=1)]
+    if not terms:
+        raise UserError("nothing to ask with; give an id, an image, words or a vector")
+    return Question((*terms, *terms_of(minus, features, layer, files=files)))
 
 
 def _stored(name: str, features: FeatureFile, layer: str) -> np.ndarray:

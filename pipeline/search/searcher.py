@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import html
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import overload
@@ -19,8 +17,6 @@ from ..params import Metric
 from ..store.feature_file import FeatureFile
 from .engines import open_index
 from .exact import ExactSearch
-
-_THUMBNAIL = 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,16 +72,9 @@ class Neighbors(list[Neighbor]):
         if name not in self._images:
             return ""
         # Pillow only where a picture is shown: a query in the shell does not wait for it
-        from PIL import Image
+        from ..images.data_uri import thumbnail_uri
 
-        from ..images.image_file import read_image
-
-        image = Image.fromarray(read_image(self._images[name]))
-        image.thumbnail((_THUMBNAIL, _THUMBNAIL), reducing_gap=3.0)
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=80)
-        data = base64.b64encode(buffer.getvalue()).decode()
-        return f'<img alt="" src="data:image/jpeg;base64,{data}"><br>'
+        return f'<img alt="" src="{thumbnail_uri(self._images[name])}"><br>'
 
 
 class Searcher:
@@ -113,6 +102,11 @@ class Searcher:
         self._images = images
         self._exact = ExactSearch(features.layer(layer), metric)
         self._index = None if index is None else open_index(index, features, layer, self._exact)
+
+    @property
+    def width(self) -> int:
+        """Values of a row."""
+        return int(self._exact.vectors.shape[1])
 
     @classmethod
     def open(
@@ -187,9 +181,8 @@ class Searcher:
         if isinstance(what, str):
             return self._by_id([what], k, classes)[0]
         if isinstance(what, np.ndarray) and what.dtype.kind != "U":
-            width = self._exact.vectors.shape[1]
-            if what.ndim != 2 or what.shape[1] != width:
-                raise UserError(f"queries of shape {what.shape}, not (n, {width}) as {self.layer} needs")
+            if what.ndim != 2 or what.shape[1] != self.width:
+                raise UserError(f"queries of shape {what.shape}, not (n, {self.width}) as {self.layer} needs")
             return self._search(what, k, classes, None, [None] * len(what), without)
         return self._by_id([str(name) for name in what], k, classes)
 
