@@ -22,8 +22,8 @@ class Embedder(Protocol):
     the layer's model cannot make is refused with a `UserError`.
     """
 
-    def images(self, files: Sequence[Path], features: FeatureFile, layer: str) -> np.ndarray:
-        """The (n, D) vectors of n image files."""
+    def images(self, images: Sequence[Path | bytes], features: FeatureFile, layer: str) -> np.ndarray:
+        """The (n, D) vectors of n image files, or of the bytes of such."""
 
     def words(self, texts: Sequence[str], features: FeatureFile, layer: str) -> np.ndarray:
         """The (n, D) vectors of n texts."""
