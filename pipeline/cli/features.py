@@ -26,15 +26,11 @@ _PATH = click.Path(path_type=Path)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(file: Path, as_json: bool) -> None:
     """Say what the feature file FILE holds."""
-    from ..labels import Labels
-
     features = _opened(file)
-    labels = Labels.dense(features.labels)
-    positives, difficult = labels.count(1).tolist(), labels.count(0).tolist()
     if as_json:
-        about = _as_json(features, positives, difficult)
-        click.echo(json.dumps(about, indent=2, sort_keys=True, ensure_ascii=False))
+        click.echo(json.dumps(described(features), indent=2, sort_keys=True, ensure_ascii=False))
         return
+    counts = list(_counts(features))
     click.echo(f"{features.model} on {features.dataset} {features.split}: {len(features)} images")
     for layer, rows in features.layers.items():
         click.echo(f"\n{layer}: {len(rows)} x {rows.shape[1]} {rows.dtype}, {_size(rows.nbytes)}")
@@ -45,7 +41,7 @@ def show(file: Path, as_json: bool) -> None:
         for line in _lines_of(key | {f"derived {n}": each for n, each in enumerate(derived, 1)}, "    "):
             click.echo(line)
     click.echo("\npositives (only difficult) of each class:")
-    for name, yes, unsure in zip(features.classes, positives, difficult, strict=True):
+    for name, yes, unsure in counts:
         click.echo(f"  {name}: {yes}" + (f" ({unsure})" if unsure else ""))
 
 
@@ -124,7 +120,8 @@ def _lines_of(fields: Mapping[str, Any], indent: str) -> Iterator[str]:
             yield f"{indent}{name}: {value if plain else json.dumps(value)}"
 
 
-def _as_json(features: FeatureFile, positives: list[int], difficult: list[int]) -> dict[str, Any]:
+def described(features: FeatureFile) -> dict[str, Any]:
+    """What `pool5 show --json` prints."""
     return {
         "dataset": features.dataset,
         "split": features.split,
@@ -132,10 +129,7 @@ def _as_json(features: FeatureFile, positives: list[int], difficult: list[int]) 
         "rows": len(features),
         "ids_digest": features.ids_digest,
         "labels_digest": features.labels_digest,
-        "classes": {
-            name: {"positives": yes, "difficult": unsure}
-            for name, yes, unsure in zip(features.classes, positives, difficult, strict=True)
-        },
+        "classes": {name: {"positives": yes, "difficult": unsure} for name, yes, unsure in _counts(features)},
         "layers": {
             layer: {
                 "width": rows.shape[1],
@@ -148,6 +142,14 @@ def _as_json(features: FeatureFile, positives: list[int], difficult: list[int]) 
             for layer, rows in features.layers.items()
         },
     }
+
+
+def _counts(features: FeatureFile) -> Iterator[tuple[str, int, int]]:
+    """Of each class its name, its images, and those that show only difficult instances."""
+    from ..labels import Labels
+
+    labels = Labels.dense(features.labels)
+    return zip(features.classes, labels.count(1).tolist(), labels.count(0).tolist(), strict=True)
 
 
 def _size(count: float) -> str:

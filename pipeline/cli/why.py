@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -22,6 +23,12 @@ def why(model: str, split: str) -> None:
 
     MODEL may be a derived layer, whose rows are computed together.
     """
+    for line in verdicts(model, split, Project()):
+        click.echo(line)
+
+
+def verdicts(model: str, split: str, project: Project) -> Iterator[str]:
+    """What `pool5 why` says, line by line; `UserError` for a model or split that is not there."""
     from ..datasets.manifest import read_manifest
     from ..extract.difference import image_changes, layer_differences, model_difference
     from ..extract.keys import feature_keys
@@ -30,30 +37,29 @@ def why(model: str, split: str) -> None:
     from ..store.feature_file import FeatureFile
     from ..store.row_cache import RowCache
 
-    project = Project()
     params = load_params(project.params)
     splits = list(dict.fromkeys([params.dataset.train, params.dataset.test]))
     if split not in splits:
         raise UserError(f"split {split} is not extracted; params.yaml names {' and '.join(splits)}")
     if model in params.derive:
-        _why_derived(model, split, params, project)
+        yield from _why_derived(model, split, params, project)
         return
     spec = params.model(model)
     keys = feature_keys(params, model, project.models)
     manifest = read_manifest(project.manifest(split))
     if changed := model_difference(read_card(project.model(model)), spec):
         told = "; ".join(f"{name}: {old} -> {new}" for name, (old, new) in changed.items())
-        click.echo(f"{model}: {told}: it will be made again, and with other weights all rows computed")
+        yield f"{model}: {told}: it will be made again, and with other weights all rows computed"
         return
     path = project.features(model, split)
     file = FeatureFile.open(path) if path.exists() else None
     if file is None:
-        click.echo(f"{path}: not there")
+        yield f"{path}: not there"
     else:
         changes = {what: count for what, count in image_changes(file, manifest).items() if count}
-        click.echo(f"images: {', '.join(f'{n} {what}' for what, n in changes.items()) or 'the same'}")
+        yield f"images: {', '.join(f'{n} {what}' for what, n in changes.items()) or 'the same'}"
         for layer in sorted(set(file.layers) - set(keys)):
-            click.echo(f"{layer}: no longer in params.yaml")
+            yield f"{layer}: no longer in params.yaml"
     cache = RowCache(*project.row_caches(params.extract.cache, params.extract.read_also))
     for difference in layer_differences(file, keys, manifest, cache):
         reasons = [f"{name}: {old} -> {new}" for name, (old, new) in difference.fields.items()]
@@ -61,16 +67,16 @@ def why(model: str, split: str) -> None:
             reasons = ["a new layer"]
         count = difference.to_compute
         verdict = f"{count} of {len(manifest)} rows to compute" if count else "every row is in the cache"
-        click.echo(f"{difference.layer}: {'; '.join([*reasons, verdict])}")
+        yield f"{difference.layer}: {'; '.join([*reasons, verdict])}"
 
 
-def _why_derived(name: str, split: str, params: Params, project: Project) -> None:
+def _why_derived(name: str, split: str, params: Params, project: Project) -> Iterator[str]:
     from ..store.open_layer import open_layer
 
     derived = params.derive[name]
     layer = derived.of.partition("/")[2]
     if not project.derived(name, split).exists():
-        click.echo(f"{project.derived(name, split)}: not there")
+        yield f"{project.derived(name, split)}: not there"
         return
     reasons = []
     for each in dict.fromkeys([params.dataset.train, split]):  # the steps are fitted on the training split
@@ -84,7 +90,7 @@ def _why_derived(name: str, split: str, params: Params, project: Project) -> Non
     if key.derived[-1].steps != derived.steps:
         reasons.append(f"steps: {list(key.derived[-1].steps)} -> {list(derived.steps)}")
     verdict = f"all {len(source)} rows to compute" if reasons else "every row is there"
-    click.echo(f"{layer}: {'; '.join([*reasons, verdict])}")
+    yield f"{layer}: {'; '.join([*reasons, verdict])}"
 
 
 def _same_images(one: FeatureFile, other: FeatureFile) -> bool:

@@ -15,6 +15,7 @@ from typing import ClassVar, TypeVar
 import msgspec
 
 from ..errors import UserError
+from ..files.hints import did_you_mean, some_of
 from ..files.json_file import json_text, write_json
 
 _log = logging.getLogger(__name__)
@@ -85,6 +86,27 @@ def tell_gaps(record: Record, asked: object = True) -> None:
     of = [record.stage, *filter(None, [getattr(record, "layer", None)])]
     for gap in getattr(record, "gaps", ()) if asked else ():
         _log.warning("%s: %s", " ".join(of), gap)
+
+
+def record_names(folder: Path) -> list[str]:
+    """The names of the records in a folder, as `ap` or `tsne/<model>/<layer>`, in order."""
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.json"))
+
+
+def record_text(folder: Path, name: str) -> str:
+    """The JSON of a record of whatever kind, as it stands in its file.
+
+    Raises
+    ------
+    UserError
+        If there is none of that name, or it is damaged.
+    """
+    if name not in (there := record_names(folder)):
+        raise UserError(f"no result {name}{did_you_mean(name, there)}; there are {some_of(there) or 'none'}")
+    path = folder / f"{name}.json"
+    if damaged := verify_record(path):
+        raise UserError(damaged[0])
+    return path.read_text(encoding="utf-8")
 
 
 def verify_record(path: Path | str) -> list[str]:
