@@ -97,6 +97,11 @@ class Service:
     def threads(self) -> int:
         return sum(1 for _ in Path(f"/proc/{self.process.pid}/task").iterdir())
 
+    def process_environment(self) -> dict[str, str]:
+        """What it was started with."""
+        raw = Path(f"/proc/{self.process.pid}/environ").read_text()
+        return dict(pair.split("=", 1) for pair in raw.split("\0") if "=" in pair)
+
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Its exit code."""
         if self.lives:
