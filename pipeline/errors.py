@@ -22,3 +22,7 @@ class UserError(Exception):
         super().__init__(problem)
         self.rerun = rerun
         self.force = force
+
+
+class NotThere(UserError):  # noqa: N818 - says more than NotThereError
+    """An id, layer, split, class or result that there is none of."""

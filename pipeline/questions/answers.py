@@ -137,7 +137,7 @@ class _Pictures:
         return self._made[name, split]
 
     def of_term(self, term: Term, split: str) -> str:
-        if term.kind == "image":
+        if term.kind == "image" and term.data is None:
             return _picture(Address(term.what)) + html.escape(term.what)
         return (self.of(term.what, split) if term.kind == "id" else "") + html.escape(str(term))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..datasets.manifest import Manifest, read_manifest
-from ..errors import UserError
+from ..errors import NotThere, UserError
 from ..files.digests import digest_of
 from ..files.hints import did_you_mean
 from ..images.address import Address
@@ -119,12 +119,16 @@ class OpenStore:
         """
         if layer not in self.layers:
             hint = did_you_mean(layer, list(self.layers))
-            raise UserError(f"no layer {layer} is stored{hint}; there are {', '.join(self.layers)}")
+            raise NotThere(f"no layer {layer} is stored{hint}; there are {', '.join(self.layers)}")
         split = split or self.params.dataset.test
         if split not in self.layers[layer]:
-            raise UserError(f"{layer}: not stored of split {split}; it is of {', '.join(self.layers[layer])}")
+            raise NotThere(f"{layer}: not stored of split {split}; it is of {', '.join(self.layers[layer])}")
         name, _, own = layer.partition("/")
         return self.features[name, split], own
+
+    def files_of(self, name: str) -> list[FeatureFile]:
+        """The feature files of a model or a derived layer, a split each."""
+        return [file for (own, _), file in self.features.items() if own == name]
 
     def searcher(self, layer: str, split: str | None = None, metric: Metric | None = None) -> Searcher:
         """The search of a layer; opened once. Raises as `file`."""
@@ -164,7 +168,8 @@ class OpenStore:
         if not further and not first.minus and first.kind == "id" and first.what in features:
             found = searcher.query(first.what, k, classes)
         else:
-            vector = question.vector(features, searcher.layer, self.embedder)
+            beside = self.files_of(features.model)
+            vector = question.vector(features, searcher.layer, self.embedder, beside)
             (found,) = searcher.query(vector, k, classes, without=question.ids_in(features))
         return self.described(question, layer, searcher, found)
 
@@ -200,14 +205,17 @@ class OpenStore:
             As `answer`, or if no layer can be asked this.
         """
         known = _each(of) or self._of_split(split)[:1]
+        features, own = self.file(known[0], split)
         question = question_of(
-            *self.file(known[0], split),
+            features,
+            own,
             ids=ids,
             images=_each(image),
             texts=_each(text),
             vectors=[] if vector is None else [vector],
             minus=_each(minus),
             files=True,
+            beside=self.files_of(features.model),
         )
         layers = _each(of) or self.layers_for(question, split)[:_AT_ONCE]
         answers = [
@@ -252,9 +260,7 @@ class OpenStore:
             metric=searcher.metric,
             searched=len(features) - len(question.ids_in(features)),
             neighbors=tuple(found),
-            as_near=tuple(
-                pairs.share(near.distance) if question.is_one_image else None for near in found
-            ),
+            as_near=tuple(pairs.share(near.distance) if question.is_one_image else None for near in found),
             pairs=len(pairs),
             state=self.state,
             layer_digest=features.layer_digest(searcher.layer),
@@ -264,7 +270,7 @@ class OpenStore:
         split = split or self.params.dataset.test
         if there := [layer for layer, splits in self.layers.items() if split in splits]:
             return there
-        raise UserError(f"nothing is stored of split {split}; there are {', '.join(self.splits)}")
+        raise NotThere(f"nothing is stored of split {split}; there are {', '.join(self.splits)}")
 
     def _parameters(self) -> object:
         import msgspec

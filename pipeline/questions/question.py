@@ -89,15 +89,21 @@ class Question:
         """The images that take part, as far as they are in a split."""
         return [name for name in self.named("id") if name in features]
 
-    def vector(self, features: FeatureFile, layer: str, embedder: Embedder) -> np.ndarray:
-        """The (1, D) question in the space of a layer; float32.
+    def vector(
+        self,
+        features: FeatureFile,
+        layer: str,
+        embedder: Embedder,
+        beside: Sequence[FeatureFile] | None = None,
+    ) -> np.ndarray:
+        """The (1, D) question in the space of a layer; float32. `beside` as in `find_image`.
 
         Raises
         ------
         UserError
             If a term has no vector in the layer's space, or nothing is left of them.
         """
-        vectors = {("id", name): _stored(name, features, layer) for name in self.named("id")}
+        vectors = {("id", name): _stored(name, features, layer, beside) for name in self.named("id")}
         if images := {term.what: term.picture for term in self.terms if term.kind == "image"}:
             rows = embedder.images(list(images.values()), features, layer)
             vectors |= {("image", name): row for name, row in zip(images, rows, strict=True)}
@@ -118,14 +124,21 @@ class Question:
         return total[None].astype(np.float32)
 
 
-def terms_of(what: Sequence[str], features: FeatureFile, layer: str, *, files: bool) -> list[Term]:
+def terms_of(
+    what: Sequence[str],
+    features: FeatureFile,
+    layer: str,
+    *,
+    files: bool,
+    beside: Sequence[FeatureFile] | None = None,
+) -> list[Term]:
     """What is to be taken away: an id of the data set, else an image file that is there, else a text.
 
-    `files` says whether a name may be that of a file.
+    `files` says whether a name may be that of a file; `beside` as in `find_image`.
     """
     terms = []
     for name in what:
-        is_id = find_image(features, layer, name) is not None
+        is_id = find_image(features, layer, name, beside) is not None
         kind: Kind = "id" if is_id else "image" if files and Path(name).is_file() else "text"
         terms.append(Term(name, kind, minus=True))
     return terms
@@ -141,8 +154,9 @@ def question_of(
     vectors: Sequence[np.ndarray] = (),
     minus: Sequence[str] = (),
     files: bool = False,
+    beside: Sequence[FeatureFile] | None = None,
 ) -> Question:
-    """The one question that all of these make up; `minus` and `files` as in `terms_of`.
+    """The one question that all of these make up; `minus`, `files` and `beside` as in `terms_of`.
 
     Raises
     ------
@@ -155,11 +169,11 @@ def question_of(
     terms += [Term(f"vector {n}", "vector", values=values) for n, values in enumerate(vectors, start=1)]
     if not terms:
         raise UserError("nothing to ask with; give an id, an image, words or a vector")
-    return Question((*terms, *terms_of(minus, features, layer, files=files)))
+    return Question((*terms, *terms_of(minus, features, layer, files=files, beside=beside)))
 
 
-def _stored(name: str, features: FeatureFile, layer: str) -> np.ndarray:
-    found = find_image(features, layer, name)
+def _stored(name: str, features: FeatureFile, layer: str, beside: Sequence[FeatureFile] | None) -> np.ndarray:
+    found = find_image(features, layer, name, beside)
     if found is None:
         features.rows([name])  # refuses it
     assert found is not None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +15,25 @@ from ..project import Project
 from ..store.feature_file import FeatureFile
 
 
-def find_image(features: FeatureFile, layer: str, name: str) -> tuple[FeatureFile, int] | None:
+def find_image(
+    features: FeatureFile, layer: str, name: str, beside: Iterable[FeatureFile] | None = None
+) -> tuple[FeatureFile, int] | None:
     """The feature file that has an image, `features` or that of another split, and its row there.
+
+    `beside` are the files of the other splits; without them, they are opened.
 
     Raises
     ------
     UserError
         If the other split's features have another key.
     """
-    for path in (features.path, *sorted(features.path.parent.glob("*.h5"))):
-        file = features if path == features.path else FeatureFile.open(path, features.stage)
+    if beside is None:
+        others = (path for path in sorted(features.path.parent.glob("*.h5")) if path != features.path)
+        beside = (FeatureFile.open(path, features.stage) for path in others)
+    for file in itertools.chain([features], beside):
         if name in file:
             if file.key_digest(layer) != features.key_digest(layer):
-                raise UserError(f"{path}: other features than {features.path}", rerun=features.stage)
+                raise UserError(f"{file.path}: other features than {features.path}", rerun=features.stage)
             return file, int(file.rows([name])[0])
     return None
 

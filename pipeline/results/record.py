@@ -14,7 +14,7 @@ from typing import ClassVar, TypeVar
 
 import msgspec
 
-from ..errors import UserError
+from ..errors import NotThere, UserError
 from ..files.hints import did_you_mean, some_of
 from ..files.json_file import json_text, write_json
 
@@ -102,7 +102,7 @@ def record_text(folder: Path, name: str) -> str:
         If there is none of that name, or it is damaged.
     """
     if name not in (there := record_names(folder)):
-        raise UserError(f"no result {name}{did_you_mean(name, there)}; there are {some_of(there) or 'none'}")
+        raise NotThere(f"no result {name}{did_you_mean(name, there)}; there are {some_of(there) or 'none'}")
     path = folder / f"{name}.json"
     if damaged := verify_record(path):
         raise UserError(damaged[0])

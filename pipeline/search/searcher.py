@@ -10,7 +10,7 @@ from typing import overload
 
 import numpy as np
 
-from ..errors import UserError
+from ..errors import NotThere, UserError
 from ..files.hints import did_you_mean
 from ..images.address import Address
 from ..params import Metric
@@ -228,7 +228,7 @@ class Searcher:
         for name in classes:
             if name not in known:
                 has = f"it has {', '.join(known)}" if known else "its images have no labels"
-                raise UserError(f"{self.features.path}: no class {name}{did_you_mean(name, known)}; {has}")
+                raise NotThere(f"{self.features.path}: no class {name}{did_you_mean(name, known)}; {has}")
         shown = self.features.labels[:, [known.index(name) for name in classes]] == 1
         allowed: np.ndarray = shown.any(axis=1)
         if not allowed.any():

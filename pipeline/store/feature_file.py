@@ -14,7 +14,7 @@ import h5py
 import msgspec
 import numpy as np
 
-from ..errors import UserError
+from ..errors import NotThere, UserError
 from ..files.hints import did_you_mean
 from .checksums import CHECKSUM_BYTES, block_checksums, rows_per_block
 from .feature_key import FeatureKey
@@ -201,7 +201,7 @@ class FeatureFile:
         for name in wanted:
             if name not in self._row_of:
                 hint = did_you_mean(name, self.ids[:_CANDIDATES].tolist(), most=3)
-                raise UserError(f"{self.path}: no image {name} in split {self.split}{hint}")
+                raise NotThere(f"{self.path}: no image {name} in split {self.split}{hint}")
         return np.array([self._row_of[name] for name in wanted], dtype=np.int64)
 
     @functools.cached_property
