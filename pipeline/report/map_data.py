@@ -159,22 +159,28 @@ def page_data(
 
 
 def _points(point_map: PointMap, number: np.ndarray, with_thumbnail: int) -> dict[str, Any]:
-    """A map scaled into a square of side 1, the same for both axes; y grows downward as on a screen."""
+    """A map by the images' numbers, in a square as a screen has it."""
     images = number[point_map.rows]
     kept = (images >= 0) & (images < with_thumbnail)
-    places = point_map.places[kept]
-    low, high = places.min(axis=0), places.max(axis=0)
-    scaled = (places - (low + high) / 2) / max(float((high - low).max()), 1e-9) + 0.5
+    x, y = in_square(point_map.places[kept]).T
     return {
         "name": point_map.name,
         "layer": point_map.layer,
         "method": point_map.method,
         "title": point_map.title,
         "images": images[kept].tolist(),
-        "x": np.round(scaled[:, 0], 4).tolist(),
-        "y": np.round(1 - scaled[:, 1], 4).tolist(),
+        "x": x.tolist(),
+        "y": y.tolist(),
         "points": len(point_map.rows),
     }
+
+
+def in_square(places: np.ndarray) -> np.ndarray:
+    """(n, 2) places scaled into a square of side 1, the same for both axes; y grows downward."""
+    low, high = places.min(axis=0), places.max(axis=0)
+    scaled = (places - (low + high) / 2) / max(float((high - low).max()), 1e-9) + 0.5
+    scaled[:, 1] = 1 - scaled[:, 1]
+    return np.round(scaled, 4)
 
 
 def cluster_colours(found: ClustersResult) -> list[str]:
