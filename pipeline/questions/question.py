@@ -149,7 +149,7 @@ def question_of(
     layer: str,
     *,
     ids: Sequence[str] = (),
-    images: Sequence[str | Path] = (),
+    images: Sequence[str | Path | bytes] = (),
     texts: Sequence[str] = (),
     vectors: Sequence[np.ndarray] = (),
     minus: Sequence[str] = (),
@@ -164,12 +164,18 @@ def question_of(
         If nothing but `minus` is given.
     """
     terms = [Term(name, "id") for name in ids]
-    terms += [Term(str(path), "image") for path in images]
+    terms += [_pictured(image, n) for n, image in enumerate(images, start=1)]
     terms += [Term(text, "text") for text in texts]
     terms += [Term(f"vector {n}", "vector", values=values) for n, values in enumerate(vectors, start=1)]
     if not terms:
         raise UserError("nothing to ask with; give an id, an image, words or a vector")
     return Question((*terms, *terms_of(minus, features, layer, files=files, beside=beside)))
+
+
+def _pictured(image: str | Path | bytes, number: int) -> Term:
+    if isinstance(image, bytes):
+        return Term(f"image {number}" if number > 1 else "image", "image", data=image)
+    return Term(str(image), "image")
 
 
 def _stored(name: str, features: FeatureFile, layer: str, beside: Sequence[FeatureFile] | None) -> np.ndarray:
