@@ -27,6 +27,7 @@ _MODULE_OF = {
     "nodes": "pool5.cli.nodes",
     "place": "pool5.cli.place",
     "query": "pool5.cli.query",
+    "serve": "pool5.cli.serve",
     "show": "pool5.cli.features",
     "verify": "pool5.cli.verify",
     "why": "pool5.cli.why",

@@ -8,11 +8,11 @@ import io
 import threading
 from pathlib import Path
 
-from ..errors import UserError
+from ..errors import NotThere, UserError
 from ..images.address import Address
 from ..images.image_bytes import digest_of, read_bytes
 from ..questions.open_store import OpenStore
-from .problems import Problem
+from .listing import file_of
 
 SIZES = (64, 96, 128, 192, 256, 384, 512)  # of thumbnails: few, so that they are kept rather than made
 _QUALITY = 80
@@ -35,20 +35,20 @@ class StoredImage:
     address: Address
 
     def read(self) -> bytes:
-        """The file's bytes; `Problem` if there are none, or others than the features were made of."""
+        """The file's bytes; `NotThere` if there are none, or others than the features were made of."""
         try:
             data = read_bytes(self.address)
         except UserError:
-            raise Problem(404, f"image {self.id}: its file cannot be read any more") from None
+            raise NotThere(f"image {self.id}: its file cannot be read any more") from None
         if digest_of(data, self.address) != self.digest:
-            raise Problem(404, f"image {self.id}: its file is another one than its features were made of")
+            raise NotThere(f"image {self.id}: its file is another one than its features were made of")
         return data
 
 
 def find_image(store: OpenStore, name: str, split: str | None) -> StoredImage:
-    """Look up an id in a split, or in all of them, that of `dataset.test` first; `Problem` 404 if in none."""
-    if split is not None and split not in store.splits:
-        raise Problem(404, f"no split {split}; there are {', '.join(store.splits)}")
+    """Look up an id in a split, or in all of them, that of `dataset.test` first; `NotThere` if in none."""
+    if split is not None:
+        file_of(store, split)  # refuses one that is not there
     for own in store.splits if split is None else [split]:
         for (_, of), file in store.features.items():
             if of == own and name in file:
@@ -56,7 +56,7 @@ def find_image(store: OpenStore, name: str, split: str | None) -> StoredImage:
                 if name in store.addresses[own]:
                     return StoredImage(name, own, digest, store.addresses[own][name])
     where = f" in split {split}" if split else ""
-    raise Problem(404, f"no image {name}{where}")
+    raise NotThere(f"no image {name}{where}")
 
 
 class StoredImages:
@@ -74,7 +74,7 @@ class StoredImages:
         self._lock = threading.Lock()
 
     def thumbnail(self, image: StoredImage, size: int) -> bytes:
-        """A WebP picture, its longer side at most the next of `SIZES`; `Problem` as `StoredImage.read`."""
+        """A WebP picture, its longer side at most the next of `SIZES`; `NotThere` as `StoredImage.read`."""
         side = next((own for own in SIZES if own >= size), SIZES[-1])
         key = image.digest, side
         with self._lock:
@@ -99,7 +99,7 @@ def _shrunk(image: StoredImage, side: int) -> bytes:
     try:
         picture = cropped(decode(image.read(), Path(image.id)), image.address)
     except UserError:
-        raise Problem(404, f"image {image.id}: its file cannot be decoded") from None
+        raise NotThere(f"image {image.id}: its file cannot be decoded") from None
     picture.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
     buffer = io.BytesIO()
     picture.save(buffer, "WEBP", quality=_QUALITY, method=2)

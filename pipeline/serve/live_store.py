@@ -1,20 +1,155 @@
-"""The store that the service answers from, as the project is now."""
+"""The store that the service answers from, while the project changes underneath.
+
+A run of the pipeline edits params.yaml, takes a model's features away, and minutes later puts the new ones
+there, file by file. What is on the disk in between is no state of the project. So the state that was opened
+last stays, with its files mapped, until what is there is at rest and goes together.
+"""
 
 from __future__ import annotations
 
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from ..cli.telling import in_words
+from ..errors import UserError
+from ..params import Params, load_params
 from ..project import Project
 from ..questions.embedder import Embedder
 from ..questions.open_store import OpenStore
 
+_log = logging.getLogger(__name__)
+
+# of the files that a state is read from: path, inode, time of change in nanoseconds, and bytes
+Signature = tuple[tuple[str, int, int, int], ...]
+
 
 class LiveStore:
-    """Gives each request one state of the project's store."""
+    """Gives each request one state of the project's store.
 
-    def __init__(self, project: Project, embedder: Embedder | None = None) -> None:
+    Parameters
+    ----------
+    project : Project
+    embedder_of : function, optional
+        Makes what gives vectors for a state with these parameters; without it, the state's own process does.
+
+    Raises
+    ------
+    UserError
+        If nothing is stored, or not soundly.
+    """
+
+    def __init__(self, project: Project, embedder_of: Callable[[Params], Embedder] | None = None) -> None:
         self.project = project
-        self._embedder = embedder
-        self._store = OpenStore.open(project, embedder)
+        self.trouble = ""
+        self._embedder_of = embedder_of
+        self._seen = self._signature()
+        self._taken = self._seen
+        self._store = self._open()
+        self._looking = threading.Lock()
 
     def store(self) -> OpenStore:
         """The state to answer from."""
         return self._store
+
+    def look(self) -> bool:
+        """Take the project's new state, if it is at rest since the last look and goes together.
+
+        Returns
+        -------
+        bool
+            Whether there is one, which `store` gives from now on. `trouble` says why there is none although
+            the project changed.
+        """
+        with self._looking:
+            now = self._signature()
+            if now == self._taken:
+                self.trouble = ""
+                return False
+            if now != self._seen:  # still changing, for all one knows
+                self._seen = now
+                return False
+            try:
+                found = self._open()
+                self._tell(unfinished(self._store, found))
+            except UserError as error:
+                self._tell(in_words(error))
+            if self.trouble or self._signature() != now:
+                return False
+            self._taken = now
+            if found.state == self._store.state:
+                return False
+            warm(found)
+            self._store = found
+            _log.info("the project has changed: answers come from its new state, %s", found.state)
+            return True
+
+    def _tell(self, trouble: str) -> None:
+        if trouble and trouble != self.trouble:
+            _log.warning("answers still come from the state before: %s", trouble)
+        self.trouble = trouble
+
+    def _open(self) -> OpenStore:
+        params = load_params(self.project.params)
+        return OpenStore(params, self.project, self._embedder_of(params) if self._embedder_of else None)
+
+    def _signature(self) -> Signature:
+        """Of params.yaml, the feature files and the manifests; empty places of files that are not there."""
+        folders = (self.project.feature_folders, self.project.derived_folders)
+        files = [path for folder in folders for path in folder.glob("*/*.h5")]
+        return tuple(
+            _stamp(path) for path in [self.project.params, *sorted(files), *_csv(self.project.manifests)]
+        )
+
+
+def warm(store: OpenStore) -> None:
+    """Read what the first question to a layer, and the first picture, would otherwise wait for."""
+    for layer, (split, *_) in store.layers.items():
+        features = store.searcher(layer, split).features
+        assert features.labels is not None
+        store.random_pairs(layer, split)
+        features.rows(features.ids[:1].tolist())
+    assert store.addresses is not None
+
+
+def unfinished(old: OpenStore, new: OpenStore) -> str:
+    """Why what is on the disk is no state, but on the way from `old` to one; '' if it is one."""
+    named = {*new.params.models, *new.params.derive}
+    splits = new.params.dataset.splits(new.params.trained_on)
+    for name, split in old.features:
+        if name in named and split in splits and (name, split) not in new.features:
+            return f"the features of {name} on {split} are not there any more"
+    for (name, split), file in new.features.items():
+        for layer in file.layers:
+            reference = f"{name}/{layer}"
+            first, _ = new.file(reference, new.layers[reference][0])
+            if file.key_digest(layer) != first.key_digest(layer):
+                return f"{reference} has another key on {split} than on {first.split}"
+            source = new.params.source(reference)
+            if source in new.layers and source != reference and split in new.layers[source]:
+                of, own = new.file(source, split)
+                if of.feature_key(own) != file.feature_key(layer).source:
+                    return f"{reference} was derived from other features than those of {source}"
+    for split in new.splits:
+        if len(_images(new, split)) > 1 and len(_images(old, split)) == 1:
+            return f"the models' features on {split} are of different images"
+    return ""
+
+
+def _images(store: OpenStore, split: str) -> set[tuple[str, str]]:
+    """Of which images, with which labels, the feature files of a split are."""
+    files = (file for (_, own), file in store.features.items() if own == split)
+    return {(file.ids_digest, file.labels_digest) for file in files}
+
+
+def _csv(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.csv"))
+
+
+def _stamp(path: Path) -> tuple[str, int, int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return str(path), 0, 0, 0
+    return str(path), found.st_ino, found.st_mtime_ns, found.st_size

@@ -5,8 +5,16 @@ from __future__ import annotations
 import http
 import json
 from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from starlette.responses import Response
+from ..cli.telling import in_words
+from ..errors import NotThere, UserError
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
+_LONGEST = 1000  # characters of what is told; a name in it may have any number
 
 
 class Problem(Exception):  # noqa: N818 - as RFC 9457 calls it
@@ -27,6 +35,8 @@ class Problem(Exception):  # noqa: N818 - as RFC 9457 calls it
 
     def response(self) -> Response:
         """As it is sent."""
+        from starlette.responses import Response  # here, as the page's files are written without it
+
         about = {
             "type": "about:blank",
             "title": http.HTTPStatus(self.status).phrase,
@@ -35,3 +45,20 @@ class Problem(Exception):  # noqa: N818 - as RFC 9457 calls it
         }
         body = json.dumps(about)  # in ASCII, as half of a surrogate pair has no UTF-8
         return Response(body, self.status, self.headers, "application/problem+json")
+
+
+def problem_of(error: UserError, root: Path) -> Problem:
+    """What a client is told of it: files are named from the project's folder on.
+
+    404 for what is not there, 409 for a store that must be made anew, 503 for what may be asked again soon,
+    and 400 for what cannot be asked.
+    """
+    told = in_words(error)
+    for folder in {str(root.absolute()), str(root)} - {"."}:
+        told = told.replace(f"{folder}/", "")
+    told = told if len(told) <= _LONGEST else f"{told[:_LONGEST]}…"
+    if (seconds := getattr(error, "retry_after", None)) is not None:
+        return Problem(503, told, {"Retry-After": f"{max(seconds, 1):.0f}"})
+    if isinstance(error, NotThere):
+        return Problem(404, told)
+    return Problem(400 if error.rerun is None else 409, told)

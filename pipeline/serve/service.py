@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import AsyncIterator
 from typing import Annotated
 
+import anyio
 from fastapi import Depends, Request
 
 from ..questions.open_store import OpenStore
 from .asking import Answers
+from .bodies import Bodies
 from .images import StoredImages
 from .limits import Limits
 from .live_store import LiveStore
+from .maps import Maps
+from .metrics import Metrics
+from .problems import Problem
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Service:
     """What the routes share: `request.app.state.service`."""
 
@@ -22,6 +29,24 @@ class Service:
     limits: Limits
     answers: Answers
     images: StoredImages
+    maps: Maps
+    bodies: Bodies
+    metrics: Metrics
+    # a picture is decoded on a thread; so many at a time, as each may take much memory
+    pictures: anyio.CapacityLimiter = dataclasses.field(default_factory=lambda: anyio.CapacityLimiter(2))
+    waiting: int = 0
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for an answer among the others; `Problem` 503 if there are too many."""
+        if self.waiting >= self.limits.waiting:
+            told = f"{self.waiting} questions are waiting already; ask again"
+            raise Problem(503, told, {"Retry-After": "1"})
+        self.waiting += 1
+        try:
+            yield
+        finally:
+            self.waiting -= 1
 
 
 async def service_of(request: Request) -> Service:

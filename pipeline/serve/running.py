@@ -1,0 +1,41 @@
+"""The application in a running server."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import resource
+import socket
+
+import uvicorn
+from fastapi import FastAPI
+
+from .connections import Connection
+
+_SHUTDOWN = 5  # seconds for what is being answered when the service is ended
+
+
+def run(app: FastAPI, listening: socket.socket) -> None:
+    """Serve until Ctrl-C or SIGTERM; what is being answered then is finished."""
+    _allow_connections()
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # not a line for what is no HTTP
+    config = uvicorn.Config(
+        app,
+        http=Connection,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,  # what somebody asks is nobody's business
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_SHUTDOWN,
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _allow_connections() -> None:
+    """As many open files as the system lets this process have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
