@@ -11,7 +11,7 @@ import anyio
 from fastapi import Depends, Request
 
 from ..questions.open_store import OpenStore
-from .asking import Answers
+from .batching import Batches
 from .bodies import Bodies
 from .images import StoredImages
 from .limits import Limits
@@ -27,7 +27,7 @@ class Service:
 
     live: LiveStore
     limits: Limits
-    answers: Answers
+    answers: Batches
     images: StoredImages
     maps: Maps
     bodies: Bodies
