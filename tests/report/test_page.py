@@ -17,8 +17,8 @@ from PIL import Image
 
 from pool5.errors import UserError
 from pool5.params import Ap, Duplicates, Index, Neighbors, Probe, Tsne
+from pool5.report.environment import minus
 from pool5.report.page import write_report
-from pool5.report.rendering import minus
 from pool5.results.ap import ApResult
 from pool5.results.few_shot import FewShotResult, FewShotRow
 from pool5.results.probe import ProbedClass, ProbeResult, TrainedProbe
