@@ -24,6 +24,7 @@ _MODULE_OF = {
     "extract": "pool5.cli.extract",
     "forget": "pool5.cli.forget",
     "init": "pool5.cli.init",
+    "mcp": "pool5.cli.mcp",
     "nodes": "pool5.cli.nodes",
     "place": "pool5.cli.place",
     "query": "pool5.cli.query",

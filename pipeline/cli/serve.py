@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -33,14 +34,30 @@ _RATE = 100.0  # requests a second of a client that comes from elsewhere
     help=f"Requests a second of one client, 0 for any number.  [default: 0 at loopback, else {_RATE:g}]",
 )
 @click.option("--warm", is_flag=True, help="Start PyTorch at once, not with the first image or text.")
+@click.option(
+    "--export",
+    "folder",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Write the page and its data to DIR, as files for any web server or bucket, and end.",
+)
 def serve(
-    host: str, port: int, token: str | None, names: tuple[str, ...], rate: float | None, warm: bool
+    host: str,
+    port: int,
+    token: str | None,
+    names: tuple[str, ...],
+    rate: float | None,
+    warm: bool,
+    folder: Path | None,
 ) -> None:
     """Answer questions to the project's store over HTTP, and give a page to ask them with.
 
     It only reads. A run of the pipeline underneath is noticed: answers come from the state before, until the
     new one is whole. Images and words need PyTorch, which runs in a process of its own.
     """
+    if folder is not None:
+        _export(folder)
+        return
     here = is_loopback(host)
     if not here and not token:
         raise UserError(
@@ -65,6 +82,16 @@ def serve(
     shown = f"[{host}]" if ":" in host else host
     click.echo(f"http://{shown}:{listening.getsockname()[1]}/  (Ctrl-C ends it)")
     run(app, listening)
+
+
+def _export(folder: Path) -> None:
+    from ..files.hints import counted
+    from ..questions.open_store import OpenStore
+    from ..serve.export import export
+
+    done = export(OpenStore.open(), folder)
+    told = f"{counted(done.images, 'image')}, {counted(done.layers, 'layer')}, {done.size / 1e6:.1f} MB"
+    click.echo(f"{folder}: {told}; give it to any web server: python -m http.server -d {folder}")
 
 
 def is_loopback(host: str) -> bool:

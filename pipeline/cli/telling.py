@@ -55,25 +55,31 @@ def told_in_one_line() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
     except ModuleNotFoundError as error:
-        if error.name not in _optional():
+        extra = _extras().get(error.name or "")
+        if extra is None:
             raise
-        _stop(f"{error.name} is not installed; run pip install 'pool5[pipeline]'")
+        _stop(f"{error.name} is not installed; run pip install 'pool5[{extra}]'")
     except (KeyError, UnicodeEncodeError, OSError) as error:
         if (line := _about_the_system(error)) is None:
             raise
         _stop(line)
 
 
-def _optional() -> set[str]:
-    """The modules that come with an extra of the package."""
+def _extras() -> dict[str, str]:
+    """The modules that come with an extra of the package, and the first extra that brings each."""
     from importlib.metadata import PackageNotFoundError, requires
 
     try:
         wanted = requires("pool5") or []
     except PackageNotFoundError:
-        return set()
-    names = (re.split(r"[^\w-]", line)[0].lower() for line in wanted if "extra ==" in line)
-    return {_MODULE_OF.get(name, name) for name in names}
+        return {}
+    found: dict[str, str] = {}
+    for line in wanted:
+        if named := re.match(r"([\w-]+).*extra == [\"']([\w-]+)", line):
+            name, extra = named[1].lower(), named[2]
+            module = _MODULE_OF.get(name, name.replace("-", "_"))
+            found.setdefault(module, "pipeline" if extra.startswith("pipeline-") else extra)
+    return found
 
 
 def _about_the_system(error: KeyError | UnicodeEncodeError | OSError) -> str | None:
