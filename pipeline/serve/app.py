@@ -104,7 +104,8 @@ async def _at_work(live: LiveStore, vectors: VectorProcess) -> AsyncIterator[Non
 
 
 async def _keep_looking(live: LiveStore) -> None:
-    await anyio.to_thread.run_sync(warm, live.store())
+    with contextlib.suppress(UserError):  # a damaged layer; whoever asks it is told
+        await anyio.to_thread.run_sync(warm, live.store())
     while True:
         await asyncio.sleep(_LOOK)
         await anyio.to_thread.run_sync(live.look)

@@ -28,6 +28,8 @@ class Bodies:
         Problem
             If it is too long or too slow, or too many others are there.
         """
+        told = request.headers.get("content-length", "0")
+        self._check(int(told) if told.isascii() and told.isdigit() else 0)
         body = bytearray()
         try:
             try:

@@ -158,7 +158,7 @@ _ABOUT = {
     404: "no such id, layer, split, class or result",
     408: "the body came too slowly",
     409: "what is stored must be made anew",
-    413: "too long, or too many pixels",
+    413: "too long",
     415: "neither an image nor JSON",
     421: "another host is meant",
     422: "a parameter or body that is not understood",

@@ -56,13 +56,21 @@ class Guard:
                 return self._token.form(request)
             told = "send the service's token: Authorization: Bearer …"
             return Problem(401, told, {"WWW-Authenticate": "Bearer"}).response()
-        origin = request.headers.get("origin", f"http://{hosts[0]}")
-        if request.scope["method"] == "POST" and origin.partition("://")[2] != hosts[0]:
+        if _is_of_another_site(request, hosts[0]):
             return Problem(403, "the question comes from the page of another site").response()
         if wait := self._rate.wait(request.client.host if request.client else ""):
             told = f"too many requests; the next may come in {wait:.2g} s"
             return Problem(429, told, {"Retry-After": str(math.ceil(wait))}).response()
         return None
+
+
+def _is_of_another_site(request: HTTPConnection, host: str) -> bool:
+    """Whether a browser asks for the page of another site: a link to this one may be followed, no more."""
+    asks, how = (request.headers.get(f"sec-fetch-{name}") for name in ("site", "mode"))
+    if asks in ("cross-site", "same-site") and how != "navigate":
+        return True
+    origin = request.headers.get("origin", host)
+    return request.scope["method"] == "POST" and origin.rpartition("://")[2] != host
 
 
 def _with_headers(send: Send) -> Send:

@@ -7,13 +7,15 @@ last stays, with its files mapped, until what is there is at rest and goes toget
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..cli.telling import in_words
 from ..errors import UserError
+from ..extract.keys import feature_keys
 from ..params import Params, load_params
 from ..project import Project
 from ..questions.embedder import Embedder
@@ -46,6 +48,7 @@ class LiveStore:
         self._embedder_of = embedder_of
         self._seen = self._signature()
         self._taken = self._seen
+        self._refused: Signature = ()
         self._store = self._open()
         self._looking = threading.Lock()
 
@@ -63,44 +66,56 @@ class LiveStore:
             the project changed.
         """
         with self._looking:
-            now = self._signature()
-            if now == self._taken:
-                self.trouble = ""
-                return False
-            if now != self._seen:  # still changing, for all one knows
-                self._seen = now
-                return False
             try:
-                found = self._open()
-                self._tell(unfinished(self._store, found))
+                return self._take_new()
             except UserError as error:
-                self._tell(in_words(error))
-            if self.trouble or self._signature() != now:
-                return False
-            self._taken = now
-            if found.state == self._store.state:
-                return False
-            warm(found)
-            self._store = found
-            _log.info("the project has changed: answers come from its new state, %s", found.state)
-            return True
+                self._refuse(in_words(error))
+            except OSError:  # a folder went away while it was listed
+                self._seen = ()
+            return False
 
-    def _tell(self, trouble: str) -> None:
-        if trouble and trouble != self.trouble:
-            _log.warning("answers still come from the state before: %s", trouble)
-        self.trouble = trouble
+    def _take_new(self) -> bool:
+        now = self._signature()
+        if now == self._taken:
+            self.trouble = ""
+            return False
+        if now != self._seen:  # still changing, for all one knows
+            self._seen = now
+            return False
+        if now == self._refused:
+            return False
+        found = self._open()
+        if why := unfinished(self._store, found):
+            self._refuse(why)
+            return False
+        warm(found)
+        if self._signature() != now:
+            return False
+        self._taken, self.trouble = now, ""
+        if found.state == self._store.state:
+            return False
+        self._store = found
+        _log.info("the project has changed: answers come from its new state, %s", found.state)
+        return True
+
+    def _refuse(self, why: str) -> None:
+        self._refused = self._seen
+        if why != self.trouble:
+            _log.warning("answers still come from the state before: %s", why)
+        self.trouble = why
 
     def _open(self) -> OpenStore:
         params = load_params(self.project.params)
         return OpenStore(params, self.project, self._embedder_of(params) if self._embedder_of else None)
 
     def _signature(self) -> Signature:
-        """Of params.yaml, the feature files and the manifests; empty places of files that are not there."""
-        folders = (self.project.feature_folders, self.project.derived_folders)
-        files = [path for folder in folders for path in folder.glob("*/*.h5")]
-        return tuple(
-            _stamp(path) for path in [self.project.params, *sorted(files), *_csv(self.project.manifests)]
-        )
+        """Of params.yaml, the feature files, the models and the manifests."""
+        project = self.project
+        files = [
+            *itertools.chain(project.feature_folders.glob("*/*.h5"), project.derived_folders.glob("*/*.h5")),
+            *itertools.chain(project.models.glob("*/*"), project.manifests.glob("*.csv")),
+        ]
+        return tuple(_stamp(path) for path in [project.params, *sorted(files)])
 
 
 def warm(store: OpenStore) -> None:
@@ -115,36 +130,45 @@ def warm(store: OpenStore) -> None:
 
 def unfinished(old: OpenStore, new: OpenStore) -> str:
     """Why what is on the disk is no state, but on the way from `old` to one; '' if it is one."""
+    return next(itertools.chain(_gone(old, new), _of_other_keys(new), _of_other_images(old, new)), "")
+
+
+def _gone(old: OpenStore, new: OpenStore) -> Iterator[str]:
     named = {*new.params.models, *new.params.derive}
     splits = new.params.dataset.splits(new.params.trained_on)
     for name, split in old.features:
         if name in named and split in splits and (name, split) not in new.features:
-            return f"the features of {name} on {split} are not there any more"
-    for (name, split), file in new.features.items():
+            yield f"the features of {name} on {split} are not there any more"
+
+
+def _of_other_keys(store: OpenStore) -> Iterator[str]:
+    """Layers that are not what params.yaml and the models ask for now, or that do not go together."""
+    for (name, split), file in store.features.items():
+        wanted = feature_keys(store.params, name, store.project.models) if name in store.params.models else {}
         for layer in file.layers:
             reference = f"{name}/{layer}"
-            first, _ = new.file(reference, new.layers[reference][0])
+            if layer in wanted and wanted[layer] != file.feature_key(layer):
+                yield f"the features of {reference} are not those that params.yaml asks for"
+            first, _ = store.file(reference, store.layers[reference][0])
             if file.key_digest(layer) != first.key_digest(layer):
-                return f"{reference} has another key on {split} than on {first.split}"
-            source = new.params.source(reference)
-            if source in new.layers and source != reference and split in new.layers[source]:
-                of, own = new.file(source, split)
+                yield f"{reference} has another key on {split} than on {first.split}"
+            source = store.params.source(reference)
+            if split in store.layers.get(source, ()):
+                of, own = store.file(source, split)
                 if of.feature_key(own) != file.feature_key(layer).source:
-                    return f"{reference} was derived from other features than those of {source}"
+                    yield f"{reference} was derived from other features than those of {source}"
+
+
+def _of_other_images(old: OpenStore, new: OpenStore) -> Iterator[str]:
     for split in new.splits:
         if len(_images(new, split)) > 1 and len(_images(old, split)) == 1:
-            return f"the models' features on {split} are of different images"
-    return ""
+            yield f"the models' features on {split} are of different images"
 
 
 def _images(store: OpenStore, split: str) -> set[tuple[str, str]]:
     """Of which images, with which labels, the feature files of a split are."""
     files = (file for (_, own), file in store.features.items() if own == split)
     return {(file.ids_digest, file.labels_digest) for file in files}
-
-
-def _csv(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.csv"))
 
 
 def _stamp(path: Path) -> tuple[str, int, int, int]:
