@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser import browser  # noqa: F401 - fixture
 from tests.servers import bucket, fresh, s3, web  # noqa: F401 - fixtures
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -307,26 +305,3 @@ def unlabelled_run(tmp_path_factory) -> Run:
     run = write_store(folder, small_params(folder), labels, rng, classes=())
     write_maps(run, np.arange(12))
     return run
-
-
-_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator:
-    """One browser for all tests: each gets a context of its own, as fresh as a start and far quicker."""
-    path = next(filter(None, map(shutil.which, _NAMES)), None)
-    if path is None:
-        pytest.skip(f"no browser: none of {', '.join(_NAMES)} is on the PATH; `make browser` installs one")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=_FLAGS)
-        yield browser
-        browser.close()

@@ -7,9 +7,12 @@ class Answers {
   // handlers: ask(image), add(image, "id" | "minus")
   constructor(root, source, handlers) {
     this.root = root;
+    this.how = document.getElementById("how");
     this.source = source;
     this.handlers = handlers;
     this.found = []; // an answer a layer, or null
+    this.asked = null; // the one image that is asked with, or null
+    this.shared = null; // how many answers have an image; null until all are there
     root.addEventListener("pointerover", (event) => this.pointAt(event.target));
     root.addEventListener("focusin", (event) => this.pointAt(event.target));
     root.addEventListener("pointerleave", () => this.pointAt(null));
@@ -20,6 +23,7 @@ class Answers {
   async ask(state, question, given, signal) {
     const layers = layersOf(state);
     this.found = layers.map(() => null);
+    this.shared = null;
     if (!layers.length) throw new Refusal(nobody(state));
     const columns = layers.map((layer) => element("article", { "data-representation": layer, "aria-busy": "true" }, element("h3", {}, layer), element("p", { class: "note" }, "…")));
     const root = element("div", { class: layers.length > 1 ? "answers several" : "answers" }, ...columns);
@@ -29,7 +33,11 @@ class Answers {
       const shown = await this.column(layer, state, question, there, place, signal);
       if (!signal.aborted) columns[place].replaceWith(shown);
     }));
-    if (!signal.aborted) this.tellShared();
+    if (signal.aborted) return;
+    const some = this.found.find((answer) => answer?.neighbors.length);
+    this.how.textContent = some ? howNear(some) : "";
+    this.how.hidden = !some;
+    this.tellShared();
   }
 
   async column(layer, state, question, given, place, signal) {
@@ -139,6 +147,8 @@ class Answers {
   // images of a split, of some classes: to begin with one
   async browse(state, given, signal) {
     this.found = [];
+    this.shared = this.asked = null;
+    this.how.hidden = true;
     const filter = { class: state.classes, split: state.split, signal };
     const first = given ?? await this.source.images({ ...filter, limit: LISTED, offset: 0 });
     let offset = first.images.length;
@@ -226,9 +236,14 @@ function nobody(state) {
 }
 
 function inBrief(answer) {
-  const share = answer.neighbors[0]?.as_near ?? null;
-  const explained = share === null ? "" : ` % is the share of ${answer.pairs.toLocaleString("en")} random pairs that are as near or nearer.`;
-  return `Of ${answer.searched.toLocaleString("en")} images of ${answer.split}, by ${answer.metric} distance.${explained}${answer.note ? ` ${answer.note}` : ""}`;
+  return `Of ${answer.searched.toLocaleString("en")} images of ${answer.split}.${answer.note ? ` ${answer.note}` : ""}`;
+}
+
+// what the numbers under the images are
+function howNear(answer) {
+  const told_ = answer.neighbors[0]?.as_near ?? null;
+  const explained = told_ === null ? "" : `, and the share of ${answer.pairs.toLocaleString("en")} random pairs of images that are as near or nearer`;
+  return `Under each image: its ${answer.metric} distance${explained}.`;
 }
 
 // never more digits than the number of pairs can tell

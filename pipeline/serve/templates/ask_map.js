@@ -106,9 +106,9 @@ class AskMap {
     this.selected = images;
     const panel = part("selection");
     panel.hidden = !images.length;
-    this.light();
-    plot.marks.selected = images.length ? new Set(images) : plot.marks.selected;
+    plot.marks.selected = new Set(images);
     plot.draw();
+    this.light();
     if (!images.length) return;
     const title = `${images.length} ${images.length === 1 ? "image" : "images"} selected`;
     const button = (words, action) => {
