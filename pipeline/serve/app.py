@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import anyio.to_thread
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+import msgspec
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
-from .. import __version__
 from ..errors import UserError
 from ..project import Project
 from ..questions.vector_process import VectorProcess
@@ -32,6 +35,7 @@ from .problems import Problem, problem_of
 from .rate import Rate
 from .service import Service
 from .token import Token
+from .typed_routes import Endpoint
 
 _LOOK = 1.0  # seconds between looks at whether the project has changed
 
@@ -43,7 +47,7 @@ def make_app(
     hosts: Hosts = Hosts(),  # noqa: B008 - immutable
     token: str | None = None,
     vectors: VectorProcess | None = None,
-) -> FastAPI:
+) -> Starlette:
     """The service over a project's store; it only reads.
 
     Parameters
@@ -67,22 +71,20 @@ def make_app(
         project = Project(Path(project))
     vectors = vectors or VectorProcess(project, pixels=limits.pixels)
     live, metrics = LiveStore(project, vectors.embedder), Metrics()
-    app = FastAPI(
-        title="Pool5",
-        description="A feature store for image datasets: what is near, in several representations.",
-        version=__version__,
-        docs_url=None,  # it would load scripts from elsewhere
-        redoc_url=None,
+    endpoints = [*store_routes.ENDPOINTS, *neighbor_routes.ENDPOINTS, *image_routes.ENDPOINTS]
+    app = Starlette(
+        routes=[each.route() for each in (store_routes.PAGE, *endpoints)],
+        middleware=[
+            Middleware(metrics.measured),
+            Middleware(Guard, hosts, Token(token) if token else None, Rate(limits.rate, limits.burst)),
+        ],
+        exception_handlers=dict.fromkeys([Problem, UserError, HTTPException, Exception], _teller(project)),
         lifespan=lambda _: _at_work(live, vectors),
     )
+    app.router.routes.append(_documented(endpoints))
     app.state.service = Service(
         live, limits, Batches(), StoredImages(), Maps(project), Bodies(limits), metrics
     )
-    for routes in (store_routes, neighbor_routes, image_routes):
-        app.include_router(routes.router)
-    _tell_errors(app, project)
-    app.add_middleware(Guard, hosts, Token(token) if token else None, Rate(limits.rate, limits.burst))
-    app.add_middleware(metrics.measured)
     metrics.gauge("images", "Images that are stored.").set_function(
         lambda: float(sum(len(file_of(live.store(), split)) for split in live.store().splits))
     )
@@ -111,25 +113,31 @@ async def _keep_looking(live: LiveStore) -> None:
         await anyio.to_thread.run_sync(live.look)
 
 
-def _tell_errors(app: FastAPI, project: Project) -> None:
-    """Every error is a problem of RFC 9457."""
+def _documented(endpoints: Sequence[Endpoint]) -> Route:
+    """The page of OpenAPI."""
+
+    @functools.cache
+    def made() -> bytes:
+        from .openapi import openapi
+
+        return msgspec.json.encode(openapi(endpoints))
+
+    def told(_: Request) -> Response:
+        return Response(made(), media_type="application/json")
+
+    return Route("/openapi.json", told)
+
+
+def _teller(project: Project) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Makes every error a problem of RFC 9457."""
 
     async def told(_: Request, error: Exception) -> Response:
         if isinstance(error, UserError):
             error = problem_of(error, project.root)
-        elif isinstance(error, RequestValidationError):
-            error = Problem(422, "; ".join(map(_in_a_line, error.errors())))
         elif isinstance(error, HTTPException):
             error = Problem(error.status_code, error.detail, error.headers)
         if not isinstance(error, Problem):
             error = Problem(500, "a defect of the service; its log says more")
         return error.response()
 
-    for kind in (Problem, UserError, RequestValidationError, HTTPException, Exception):
-        app.add_exception_handler(kind, told)
-
-
-def _in_a_line(error: dict[str, object]) -> str:
-    place = error["loc"]
-    name = place[-1] if isinstance(place, tuple | list) and place else "request"
-    return f"{name}: {error['msg']}"
+    return told

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from fastapi import Request
+from starlette.requests import Request
 
 from .limits import Limits
 from .problems import Problem

@@ -1,14 +1,16 @@
-"""The answers, for the page of OpenAPI; they are written by `msgspec`, not through these."""
+"""The answers' forms, for the page of OpenAPI."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from msgspec import Meta, Struct
+
+from ..params import Metric
 
 
-class ProblemAnswer(BaseModel):
-    """RFC 9457."""
+class ProblemAnswer(Struct):
+    """Why there is no answer, as RFC 9457 has it."""
 
     type: str
     title: str
@@ -16,7 +18,7 @@ class ProblemAnswer(BaseModel):
     detail: str
 
 
-class TermAnswer(BaseModel):
+class TermAnswer(Struct):
     """What a question is made of."""
 
     what: str
@@ -24,48 +26,49 @@ class TermAnswer(BaseModel):
     minus: bool
 
 
-class QuestionAnswer(BaseModel):
+class QuestionAnswer(Struct):
     """A question, as it was taken."""
 
     text: str
     terms: list[TermAnswer]
 
 
-class NeighborAnswer(BaseModel):
-    """An image that was found."""
+class NeighborAnswer(Struct):
+    """An image that was found.
+
+    `as_near` is the share of random pairs of images that are as near or nearer; null for sums and words.
+    """
 
     rank: int
     id: str
     distance: float
     labels: list[str]
-    as_near: float | None = Field(
-        description="The share of random pairs of images that are as near or nearer; null for sums and words."
-    )
+    as_near: float | None
 
 
-class NeighborsAnswer(BaseModel):
+class NeighborsAnswer(Struct):
     """What a layer answers, nearest first."""
 
-    state: str = Field(description="Of the store; answers with the same are of one state.")
+    state: Annotated[str, Meta(description="Of the store; answers with the same are of one state.")]
     layer: str
     split: str
-    metric: Literal["cosine", "l2", "ip"]
+    metric: Metric
     k: int
     question: QuestionAnswer
-    searched: int = Field(description="Images that could be found.")
-    pairs: int = Field(description="Random pairs that `as_near` is a share of.")
+    searched: Annotated[int, Meta(description="Images that could be found.")]
+    pairs: Annotated[int, Meta(description="Random pairs that `as_near` is a share of.")]
     layer_digest: str
     neighbors: list[NeighborAnswer]
 
 
-class ImageAnswer(BaseModel):
+class ImageAnswer(Struct):
     """An image of a split."""
 
     id: str
     labels: list[str]
 
 
-class ImagesAnswer(BaseModel):
+class ImagesAnswer(Struct):
     """Some images of a split, and how many there are of the kind."""
 
     state: str
@@ -74,14 +77,14 @@ class ImagesAnswer(BaseModel):
     images: list[ImageAnswer]
 
 
-class SplitAnswer(BaseModel):
+class SplitAnswer(Struct):
     """A split."""
 
     name: str
     images: int
 
 
-class MapTitle(BaseModel):
+class MapTitle(Struct):
     """A map of a layer."""
 
     method: str
@@ -89,8 +92,8 @@ class MapTitle(BaseModel):
     images: int
 
 
-class LayerAnswer(BaseModel):
-    """A stored layer."""
+class LayerAnswer(Struct):
+    """A stored layer; `words` and `images` say whether it can be asked with texts and with image files."""
 
     layer: str
     model: str
@@ -98,16 +101,16 @@ class LayerAnswer(BaseModel):
     splits: list[str]
     width: int
     dtype: str
-    words: bool = Field(description="Whether it can be asked with texts.")
-    images: bool = Field(description="Whether it can be asked with image files.")
+    words: bool
+    images: bool
     derived_of: str | None
-    key: dict[str, Any] = Field(description="All that decides a value of it.")
+    key: Annotated[dict[str, Any], Meta(description="All that decides a value of it.")]
     digest: str
     maps: list[MapTitle]
     graph: bool
 
 
-class LimitsAnswer(BaseModel):
+class LimitsAnswer(Struct):
     """What one request may ask for."""
 
     k: int
@@ -116,12 +119,12 @@ class LimitsAnswer(BaseModel):
     ids: int
 
 
-class StoreAnswer(BaseModel):
+class StoreAnswer(Struct):
     """What there is to ask."""
 
     name: str
     state: str
-    metric: Literal["cosine", "l2", "ip"]
+    metric: Metric
     splits: list[SplitAnswer]
     split: str
     classes: list[str]
@@ -132,7 +135,7 @@ class StoreAnswer(BaseModel):
     limits: LimitsAnswer
 
 
-class MapAnswer(BaseModel):
+class MapAnswer(Struct):
     """A map in a square of side 1, y downward; labels are numbers of the store's classes."""
 
     state: str
@@ -145,37 +148,7 @@ class MapAnswer(BaseModel):
     labels: list[list[int]]
 
 
-class HealthAnswer(BaseModel):
+class HealthAnswer(Struct):
     """That the service is there."""
 
     status: Literal["ok"]
-
-
-_ABOUT = {
-    400: "what cannot be asked",
-    401: "a token is needed",
-    403: "from another site's page",
-    404: "no such id, layer, split, class or result",
-    408: "the body came too slowly",
-    409: "what is stored must be made anew",
-    413: "too long",
-    415: "neither an image nor JSON",
-    421: "another host is meant",
-    422: "a parameter or body that is not understood",
-    429: "too many requests",
-    503: "busy; ask again",
-}
-
-
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What a route may answer instead, with what any route may."""
-    schema = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemAnswer"}}}
-    return {
-        status: {"description": _ABOUT[status], "content": schema, "model": ProblemAnswer}
-        for status in sorted({401, 421, 422, 429, *statuses})
-    }
-
-
-def content(kind: str, about: str) -> dict[str, Any]:
-    """An answer that is no JSON."""
-    return {"description": about, "content": {kind: {"schema": {"type": "string", "format": "binary"}}}}

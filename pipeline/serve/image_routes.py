@@ -2,85 +2,75 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Annotated
 
 import anyio.to_thread
-from fastapi import APIRouter, Query, Request
+import msgspec
+from msgspec import Meta, Struct
 from starlette.responses import Response
 
-from ..questions.open_store import OpenStore
 from .answered import json_response, unchanged
-from .documented import ImagesAnswer, content, problems
+from .documented import ImagesAnswer
 from .images import StoredImage, find_image
 from .listing import list_images
-from .service import Shared, Store
+from .service import Asking
+from .typed_routes import Endpoint
 
-router = APIRouter(tags=["images"])
-
-_Classes = Annotated[
-    list[str], Query(alias="class", default_factory=list, description="Any of several classes.")
-]
+_State = Annotated[str | None, Meta(description="The store's: then the answer may be kept for good.")]
 
 
-@router.get("/api/images", response_model=ImagesAnswer, responses=problems(404))
-def images(
-    store: Store,
-    class_: _Classes,
-    split: str | None = None,
-    prefix: str = "",
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    offset: Annotated[int, Query(ge=0, lt=1 << 40)] = 0,
-) -> Response:
+class WhichImages(Struct):
+    """Some images of a split."""
+
+    class_: list[str] = msgspec.field(name="class", default=[])
+    split: str | None = None
+    prefix: str = ""
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    offset: Annotated[int, Meta(ge=0, lt=1 << 40)] = 0
+
+
+class WhichImage(Struct):
+    """An image, of the first split that has it by default."""
+
+    id: str
+    split: str | None = None
+    state: _State = None
+
+
+class WhichThumb(Struct):
+    """A small picture of an image, of so many pixels or a few more."""
+
+    id: str
+    split: str | None = None
+    state: _State = None
+    size: Annotated[int, Meta(ge=1, le=1024)] = 128
+
+
+def images(asking: Asking, which: WhichImages) -> Response:
     """The images of a split in its order: those of some classes, or whose ids begin so."""
-    return json_response(list_images(store, split, class_, prefix, limit, offset))
+    found = list_images(asking.store, which.split, which.class_, which.prefix, which.limit, which.offset)
+    return json_response(found)
 
 
-@router.get(
-    "/api/images/{id:path}/thumb",
-    response_class=Response,
-    responses={200: content("image/webp", "the picture")} | problems(404),
-)
-async def thumb(
-    request: Request,
-    store: Store,
-    service: Shared,
-    id: str,
-    split: str | None = None,
-    size: Annotated[int, Query(ge=1, le=1024)] = 128,
-    state: str | None = None,
-) -> Response:
-    """A small picture of an image, as WebP. With the store's `state` in its link it may be kept for good."""
-    if not request.scope["raw_path"].endswith(b"/thumb"):  # that slash belongs to the id
-        return await image(request, store, service, f"{id}/thumb", split, state)
-    found = find_image(store, id, split)
-    headers = _headers(store, found, state, f"-{size}")
-    if known := unchanged(request, headers["ETag"]):
+async def thumb(asking: Asking, which: WhichThumb) -> Response:
+    """A small picture of an image."""
+    if not asking.request.scope["raw_path"].endswith(b"/thumb"):  # that slash belongs to the id
+        return await image(asking, WhichImage(f"{which.id}/thumb", which.split, which.state))
+    found = find_image(asking.store, which.id, which.split)
+    headers = _headers(asking, found, which.state, f"-{which.size}")
+    if known := unchanged(asking.request, headers["ETag"]):
         return known
-
-    def made() -> bytes:
-        return service.images.thumbnail(found, size)
-
-    data = await anyio.to_thread.run_sync(made, limiter=service.pictures)
+    make = functools.partial(asking.service.images.thumbnail, found, which.size)
+    data = await anyio.to_thread.run_sync(make, limiter=asking.service.pictures)
     return Response(data, headers=headers, media_type="image/webp")
 
 
-@router.get(
-    "/api/images/{id:path}",
-    response_class=Response,
-    responses={200: content("image/*", "the file")} | problems(404),
-)
-async def image(
-    request: Request,
-    store: Store,
-    service: Shared,
-    id: str,
-    split: str | None = None,
-    state: str | None = None,
-) -> Response:
+async def image(asking: Asking, which: WhichImage) -> Response:
     """An image's file as it is."""
-    found = find_image(store, id, split)
-    headers = _headers(store, found, state)
-    if known := unchanged(request, headers["ETag"]):
+    found = find_image(asking.store, which.id, which.split)
+    headers = _headers(asking, found, which.state)
+    if known := unchanged(asking.request, headers["ETag"]):
         return known
 
     def read() -> tuple[bytes, str]:
@@ -89,10 +79,17 @@ async def image(
         data = found.read()
         return data, open_image(data).get_format_mimetype() or "application/octet-stream"
 
-    data, kind = await anyio.to_thread.run_sync(read, limiter=service.pictures)
+    data, kind = await anyio.to_thread.run_sync(read, limiter=asking.service.pictures)
     return Response(data, headers=headers, media_type=kind)
 
 
-def _headers(store: OpenStore, found: StoredImage, state: str | None, of: str = "") -> dict[str, str]:
-    keep = "private, max-age=31536000, immutable" if state == store.state else "no-cache"
+def _headers(asking: Asking, found: StoredImage, state: str | None, of: str = "") -> dict[str, str]:
+    keep = "private, max-age=31536000, immutable" if state == asking.store.state else "no-cache"
     return {"ETag": f'"{found.digest.hex()}{of}"', "Cache-Control": keep}
+
+
+ENDPOINTS = (
+    Endpoint("GET", "/api/images", images, WhichImages, {"application/json": ImagesAnswer}, (404,)),
+    Endpoint("GET", "/api/images/{id:path}/thumb", thumb, WhichThumb, {"image/webp": None}, (404,)),
+    Endpoint("GET", "/api/images/{id:path}", image, WhichImage, {"image/*": None}, (404,)),
+)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from ..errors import NotThere, UserError
 from ..images.address import Address
-from ..images.image_bytes import digest_of, read_bytes
 from ..questions.open_store import OpenStore
 from .listing import file_of
 
@@ -36,6 +35,8 @@ class StoredImage:
 
     def read(self) -> bytes:
         """The file's bytes; `NotThere` if there are none, or others than the features were made of."""
+        from ..images.image_bytes import digest_of, read_bytes  # brings pyarrow
+
         try:
             data = read_bytes(self.address)
         except UserError:

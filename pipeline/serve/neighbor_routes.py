@@ -6,28 +6,51 @@ from typing import Annotated
 
 import msgspec
 import numpy as np
-from fastapi import APIRouter, Query, Request
+from msgspec import Meta, Struct
 from starlette.responses import Response
 
 from ..params import Metric
-from ..questions.open_store import OpenStore
 from ..questions.plain import plain
 from .answered import json_response, tag_of, unchanged
 from .asked import Asked
-from .documented import NeighborsAnswer, problems
+from .documented import NeighborsAnswer
 from .problems import Problem
-from .service import Service, Shared, Store
+from .service import Asking
+from .typed_routes import Endpoint
 
-router = APIRouter(tags=["neighbors"])
-
-_Names = Annotated[list[str], Query(default_factory=list)]
-_Classes = Annotated[
-    list[str], Query(alias="class", default_factory=list, description="Any of several classes.")
-]
 _Many = list[str] | str
 
 
-class JsonBody(msgspec.Struct, forbid_unknown_fields=True):
+class Link(Struct):
+    """A question in a query string: all terms are one question."""
+
+    id: list[str] = []
+    text: list[str] = []
+    minus: list[str] = []  # each an id, else a text
+    model: str | None = None
+    layer: str | None = None
+    k: Annotated[int, Meta(description="How many neighbors.")] = 4
+    class_: list[str] = msgspec.field(name="class", default=[])
+    split: str | None = None
+    metric: Metric | None = None
+
+    def asked(self, images: tuple[bytes, ...] = ()) -> Asked:
+        """The question, with the images that came beside it."""
+        return Asked(
+            self.model,
+            self.layer,
+            ids=self.id,
+            texts=self.text,
+            images=images,
+            minus=self.minus,
+            k=self.k,
+            classes=self.class_,
+            split=self.split,
+            metric=self.metric,
+        )
+
+
+class JsonQuestion(Struct, forbid_unknown_fields=True):
     """A question in JSON; what is a list may be a single one."""
 
     model: str | None = None
@@ -58,83 +81,38 @@ class JsonBody(msgspec.Struct, forbid_unknown_fields=True):
         )
 
 
-_IMAGE = {"schema": {"type": "string", "format": "binary"}}
-_BODY = {
-    "required": True,
-    "content": {
-        "application/json": {"schema": msgspec.json.schema(JsonBody)["$defs"]["JsonBody"]},
-        "application/octet-stream": _IMAGE,
-        "image/*": _IMAGE,
-    },
-}
+async def neighbors(asking: Asking, link: Link) -> Response:
+    """The nearest images to a question.
+
+    What `id` and `text` give together, less `minus`, of which each is an id, else a text.
+    """
+    tag = tag_of(asking.store.state, msgspec.to_builtins(link))
+    return unchanged(asking.request, tag) or await _answered(asking, link.asked(), {"ETag": tag})
 
 
-@router.get("/api/neighbors", response_model=NeighborsAnswer, responses=problems(400, 404, 409, 503))
-async def neighbors(
-    request: Request,
-    store: Store,
-    service: Shared,
-    id: _Names,
-    text: _Names,
-    minus: _Names,
-    class_: _Classes,
-    model: str | None = None,
-    layer: str | None = None,
-    k: int = 4,
-    split: str | None = None,
-    metric: Metric | None = None,
-) -> Response:
-    """The nearest images to what `id` and `text` give together, less `minus`: each an id, else a text."""
-    asked = Asked(
-        model, layer, ids=id, texts=text, minus=minus, k=k, classes=class_, split=split, metric=metric
-    )
-    tag = tag_of(store.state, model, layer, id, text, minus, k, class_, split, metric)
-    return unchanged(request, tag) or await _answered(service, store, asked, {"ETag": tag})
+async def neighbors_of_body(asking: Asking, link: Link) -> Response:
+    """The nearest images to a question in JSON, or to an image.
 
-
-@router.post(
-    "/api/neighbors",
-    response_model=NeighborsAnswer,
-    responses=problems(400, 403, 404, 408, 409, 413, 415, 503),
-    openapi_extra={"requestBody": _BODY},
-)
-async def neighbors_of_body(
-    request: Request,
-    store: Store,
-    service: Shared,
-    id: _Names,
-    text: _Names,
-    minus: _Names,
-    class_: _Classes,
-    model: str | None = None,
-    layer: str | None = None,
-    k: int = 4,
-    split: str | None = None,
-    metric: Metric | None = None,
-) -> Response:
-    """The same of a question in JSON, or of an image in the body and what the query string says beside it."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json" and kind != "application/octet-stream" and not kind.startswith("image/"):
+    An image is the body itself; what is asked beside it stands in the query string.
+    """
+    kind = asking.request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in ("application/json", "application/octet-stream") and not kind.startswith("image/"):
         raise Problem(415, f"a body of type {kind or 'nothing'}; send an image or application/json")
-    async with service.bodies.of(request) as body:
-        if kind == "application/json":
-            return await _answered(service, store, _from_json(body))
-        asked = Asked(
-            model, layer, id, text, (), [body], minus, k=k, classes=class_, split=split, metric=metric
+    async with asking.service.bodies.of(asking.request) as body:
+        return await _answered(
+            asking, _from_json(body) if kind == "application/json" else link.asked((body,))
         )
-        return await _answered(service, store, asked)
 
 
 def _from_json(body: bytes) -> Asked:
     try:
-        return msgspec.json.decode(body, type=JsonBody).asked()
+        return msgspec.json.decode(body, type=JsonQuestion).asked()
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise Problem(422, f"not the JSON of a question: {error}") from None
 
 
-async def _answered(
-    service: Service, store: OpenStore, asked: Asked, headers: dict[str, str] | None = None
-) -> Response:
+async def _answered(asking: Asking, asked: Asked, headers: dict[str, str] | None = None) -> Response:
+    service, store = asking.service, asking.store
     asked.check(service.limits)
     async with service.turn():
         answer = await service.answers.answer(
@@ -151,3 +129,19 @@ async def _answered(
 
 def _each(given: _Many) -> list[str]:
     return [given] if isinstance(given, str) else given
+
+
+_MAY = (400, 404, 409, 503)
+_IMAGES = dict.fromkeys(["application/octet-stream", "image/*"])
+ENDPOINTS = (
+    Endpoint("GET", "/api/neighbors", neighbors, Link, {"application/json": NeighborsAnswer}, _MAY),
+    Endpoint(
+        "POST",
+        "/api/neighbors",
+        neighbors_of_body,
+        Link,
+        {"application/json": NeighborsAnswer},
+        (*_MAY, 408, 413, 415),
+        {"application/json": JsonQuestion, **_IMAGES},
+    ),
+)

@@ -8,14 +8,14 @@ import resource
 import socket
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from .connections import Connection
 
 _SHUTDOWN = 5  # seconds for what is being answered when the service is ended
 
 
-def run(app: FastAPI, listening: socket.socket) -> None:
+def run(app: ASGIApp, listening: socket.socket) -> None:
     """Serve until Ctrl-C or SIGTERM; what is being answered then is finished."""
     _allow_connections()
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # not a line for what is no HTTP

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import AsyncIterator
-from typing import Annotated
 
 import anyio
-from fastapi import Depends, Request
+from starlette.requests import Request
 
 from ..questions.open_store import OpenStore
 from .batching import Batches
@@ -49,17 +48,10 @@ class Service:
             self.waiting -= 1
 
 
-async def service_of(request: Request) -> Service:
-    """The service that a request is put to."""
-    service: Service = request.app.state.service
-    return service
+class Asking:
+    """A request, and the one state of the store that it is answered from."""
 
-
-async def store_of(request: Request) -> OpenStore:
-    """The one state of the store that a request is answered from."""
-    service: Service = request.app.state.service
-    return service.live.store()
-
-
-Shared = Annotated[Service, Depends(service_of)]
-Store = Annotated[OpenStore, Depends(store_of)]
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.service: Service = request.app.state.service
+        self.store: OpenStore = self.service.live.store()
