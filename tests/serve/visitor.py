@@ -78,7 +78,7 @@ class Visitor:
 
     def found(self, layer: str) -> list[str]:
         """The ids that a layer's answer shows."""
-        return [text.strip() for text in self.column(layer).locator(".tile .id").all_inner_texts()]
+        return [text.strip() for text in self.column(layer).locator(".tile .id").all_text_contents()]
 
     def tile(self, layer: str, image: str):
         return self.column(layer).locator("li", has=self.page.locator(".id", has_text=image))
