@@ -83,10 +83,25 @@ def decode(data: bytes, path: Path | str, budget: Budget = ANY_MEMORY) -> Image.
 
 def decode_whole(data: bytes, path: Path | str, budget: Budget = ANY_MEMORY) -> Decoded:
     """`decode`, with what a manifest says of the file."""
+    with _told_in_words(data, path):
+        return _decode_sound(data, path, budget)
+
+
+def stated_size(data: bytes, path: Path | str) -> tuple[int, int]:
+    """The width and height that an image file says it has, as stored; nothing is decoded."""
+    with _told_in_words(data, path):
+        tiff = deep_tiff(data)
+        return tiff.size if tiff else open_image(data).size
+
+
+@contextlib.contextmanager
+def _told_in_words(data: bytes, path: Path | str) -> Iterator[None]:
+    """Tell why these bytes are no image: `UnreadableImage`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _decode_sound(data, path, budget)
+            yield
+        return
     except UnreadableImage:
         raise
     except UnidentifiedImageError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +12,8 @@ import numpy as np
 from ..params import Params
 from ..project import Project
 from ..store.feature_file import FeatureFile
-from .subjects import embed_files, embed_words
+from .open_models import Asked, OpenModels, Picture
+from .space import Space
 
 
 class Embedder(Protocol):
@@ -29,17 +30,22 @@ class Embedder(Protocol):
         """The (n, D) vectors of n texts."""
 
 
-@dataclasses.dataclass(frozen=True)
 class InProcess:
-    """Makes them here, by the project's own models."""
+    """Makes them here, by the project's own models, which stay open."""
 
-    params: Params
-    project: Project
+    def __init__(self, params: Params, project: Project) -> None:
+        self._params, self._models = params, OpenModels(project)
+        self._lock = threading.Lock()
 
-    def images(self, files: Sequence[Path], features: FeatureFile, layer: str) -> np.ndarray:
+    def images(self, images: Sequence[Path | bytes], features: FeatureFile, layer: str) -> np.ndarray:
         """As `Embedder.images`."""
-        return embed_files(files, features, layer, self.params, self.project)
+        pictures = tuple(map(Picture.of, images))
+        return self._vectors(Asked(Space.of(features, layer), self._params, images=pictures))
 
     def words(self, texts: Sequence[str], features: FeatureFile, layer: str) -> np.ndarray:
         """As `Embedder.words`."""
-        return embed_words(texts, features, layer, self.params, self.project)
+        return self._vectors(Asked(Space.of(features, layer), self._params, texts=tuple(texts)))
+
+    def _vectors(self, asked: Asked) -> np.ndarray:
+        with self._lock:
+            return self._models.vectors(asked)

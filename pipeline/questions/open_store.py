@@ -164,14 +164,18 @@ class OpenStore:
             For a layer, split, id, class or term that is not there, or a `k` larger than what can be found.
         """
         searcher = self.searcher(layer, split, metric)
-        features, (first, *further) = searcher.features, question.terms
-        if not further and not first.minus and first.kind == "id" and first.what in features:
-            found = searcher.query(first.what, k, classes)
+        if (name := question.id_in(searcher.features)) is not None:
+            found = searcher.query(name, k, classes)
         else:
-            beside = self.files_of(features.model)
-            vector = question.vector(features, searcher.layer, self.embedder, beside)
-            (found,) = searcher.query(vector, k, classes, without=question.ids_in(features))
+            vector, without = self.vector(question, searcher), question.ids_in(searcher.features)
+            (found,) = searcher.query(vector, k, classes, without=without)
         return self.described(question, layer, searcher, found)
+
+    def vector(self, question: Question, searcher: Searcher) -> np.ndarray:
+        """The (1, D) question in the space of a layer; raises as `Question.vector`."""
+        features = searcher.features
+        beside = self.files_of(features.model)
+        return question.vector(features, searcher.layer, self.embedder, beside)
 
     def ask(
         self,

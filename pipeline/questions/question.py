@@ -76,6 +76,11 @@ class Question:
         first, *further = self.terms
         return not further and first.kind != "text" and not first.minus
 
+    @property
+    def needs_network(self) -> bool:
+        """Whether a network has to make vectors of something."""
+        return any(term.kind in ("image", "text") and term.values is None for term in self.terms)
+
     def named(self, kind: Kind) -> list[str]:
         """The terms of a kind."""
         return list(dict.fromkeys(term.what for term in self.terms if term.kind == kind))
@@ -84,6 +89,11 @@ class Question:
     def widths(self) -> set[int]:
         """How many values the vectors among the terms have."""
         return {np.size(term.values) for term in self.terms if term.values is not None}
+
+    def id_in(self, features: FeatureFile) -> str | None:
+        """The id of a question that is one image of this split, as it is stored; None for any other."""
+        first = self.terms[0]
+        return first.what if self.is_one_image and first.kind == "id" and first.what in features else None
 
     def ids_in(self, features: FeatureFile) -> list[str]:
         """The images that take part, as far as they are in a split."""

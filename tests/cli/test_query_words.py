@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
-from pathlib import Path
 
 import numpy as np
 import open_clip
@@ -13,58 +11,15 @@ import pytest
 from PIL import Image
 
 from pool5.cli import main
-from pool5.datasets.manifest import write_manifest
-from pool5.extract.extract_layers import extract_model
-from pool5.models.preprocessing import settled
 from pool5.models.text import load_text_tower
-from pool5.models.weights import start_network, store_start
-from pool5.params import load_params
 from pool5.project import Project
-from pool5.stages import derive
 from pool5.store.feature_file import FeatureFile
-from tests.cli.small_project import CLASSES, images
-from tests.models.small_clip import SIGLIP, put_config
-
-PARAMS = """
-dataset: {name: toy, kind: folder, root: data/raw/toy, train: train, test: test}
-models:
-  clip:
-    architecture: open_clip/small.json
-    weights: random
-    layers: {image: image, block: visual.ln_post}
-    preprocess: {resize: 32, crop: 32}
-    train: null
-  net:
-    architecture: mobilenet_v3_small
-    weights: random
-    layers: {pooled: flatten}
-    preprocess: {resize: 36, crop: 32}
-extract: {device: cpu, batch_size: 16, workers: 0}
-derive:
-  unit: {of: clip/image, steps: [l2]}
-  moved: {of: unit/image, steps: [center]}
-"""
-RECIPES = Path(__file__).parents[2] / "recipes.yaml"
+from tests.cli.words_project import make_words_project
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Project:
-    project = Project(tmp_path_factory.mktemp("words"))
-    put_config(project.root, SIGLIP)
-    project.params.write_text(PARAMS)
-    params = load_params(project.params)
-    for split, prefix, count, seed in (("test", "0", 110, 0), ("train", "9", 105, 1)):
-        write_manifest(images(project.root, split, prefix, count, seed), project.manifest(split))
-    for name in params.models:
-        spec = settled(name, params.models, project.root)
-        start = start_network(name, spec, CLASSES, project.models, project.root)
-        store_start(name, start, project.model(name))
-        extract_model(name, params, project)
-    shutil.copy(RECIPES, project.recipes)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(project.root)
-        derive.main()
-    return project
+    return make_words_project(tmp_path_factory.mktemp("words"))
 
 
 @pytest.fixture
@@ -193,7 +148,7 @@ def test_classes_splits_and_the_number_of_neighbors_go_with_words(ask):
         (
             ("000003", "--minus", "x"),
             {"layer": "block"},
-            "no id and no file but a text, and layer block",
+            "is taken as a text, and layer block",
         ),
         (("--text", "a", "--minus", "a"), {}, "nothing is left of the question"),
         (("000003x", "--text", "a"), {}, "000003x"),
