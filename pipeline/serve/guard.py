@@ -46,6 +46,10 @@ class Guard:
         if len(hosts) != 1 or not self._hosts.answers(hosts[0]):
             told = "the request is for another host; pool5 serve --allow-host NAME lets it be this one"
             return Problem(421, told).response()
+        if {"content-length", "transfer-encoding"} <= set(request.headers):
+            # where a body ends is then a matter of opinion: RFC 9112, 6.1
+            told = "the request has both a Content-Length and a Transfer-Encoding; send one of them"
+            return Problem(400, told, {"Connection": "close"}).response()
         path = request.scope["path"]
         if path == _OPEN:
             return None

@@ -379,7 +379,6 @@ def headers() -> Iterator[Case]:
         "Accept-Language": ["en;q=" + "1" * 3000],
         "Cookie": ["a=1; " * 1200, "=", "session=../../x"],
         "Authorization": ["Basic Og==", "Bearer", "Bearer " + "t" * 5000, "Digest", "Bearer \xff", ""],
-        "Transfer-Encoding": ["gzip", "identity", "chunked, chunked"],
         "X-Forwarded-For": ["127.0.0.1", "a" * 5000],
         "X-Forwarded-Host": ["evil.example"],
         "X-HTTP-Method-Override": ["DELETE"],
@@ -450,6 +449,8 @@ def malformed(host: str) -> Iterator[tuple[str, bytes]]:
     yield "a whole address", f"GET http://evil.example/api/store HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
     yield "CONNECT", f"CONNECT evil.example:443 HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
     yield "line ends of one byte", head.replace(b"\r\n", b"\n") + b"\n"
+    for coding in (b"gzip", b"identity", b"chunked, chunked", b"x"):
+        yield f"{coding.decode()} as transfer coding", head + b"Transfer-Encoding: " + coding + b"\r\n\r\n"
     yield "a length that is none", post + b"Content-Length: ten\r\n\r\nabc"
     yield "a length below zero", post + b"Content-Length: -1\r\n\r\nabc"
     yield "a length of many digits", post + b"Content-Length: " + b"9" * 400 + b"\r\n\r\nabc"

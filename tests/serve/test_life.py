@@ -26,7 +26,7 @@ from tests.conftest import made_once
 from tests.serve.hostile import LAYER, picture
 from tests.serve.running import HOST, Reply, Service, ask, free_port, running
 
-pytest.importorskip("fastapi", reason="fastapi is not installed: there is no service")
+pytest.importorskip("uvicorn", reason="uvicorn is not installed: there is no service")
 pytestmark = pytest.mark.slow
 
 _ASKED = f"/api/neighbors{LAYER}&id=000003&k=5"
