@@ -97,8 +97,9 @@ def _shrunk(image: StoredImage, side: int) -> bytes:
 
     from ..images.image_file import cropped, decode
 
+    data = image.read()
     try:
-        picture = cropped(decode(image.read(), Path(image.id)), image.address)
+        picture = cropped(decode(data, Path(image.id)), image.address)
     except UserError:
         raise NotThere(f"image {image.id}: its file cannot be decoded") from None
     picture.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)

@@ -34,14 +34,14 @@ class Token:
     def is_shown(self, request: HTTPConnection) -> bool:
         """Whether a request has the token, or the cookie."""
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self._is(given.strip()):
+        if scheme.lower() == "bearer" and self._is(given.strip().encode("latin-1")):
             return True
         return hmac.compare_digest(request.cookies.get(self._name, "").encode(), self._value.encode())
 
     def taken(self, request: HTTPConnection) -> Response | None:
         """The answer to a link to the page with `token` in it: the cookie, and the link without it."""
         query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        given = [value for name, value in query if name == "token"]
+        given = [value.encode() for name, value in query if name == "token"]
         if request.scope["path"] != "/" or not any(map(self._is, given)):
             return None
         rest = urlencode([pair for pair in query if pair[0] != "token"])
@@ -60,5 +60,5 @@ class Token:
         headers = {"Content-Security-Policy": _POLICY, "WWW-Authenticate": "Bearer"}
         return HTMLResponse(_FORM.format(hidden=hidden), 401, headers)
 
-    def _is(self, given: str) -> bool:
-        return hmac.compare_digest(given.encode(), self._secret)
+    def _is(self, given: bytes) -> bool:
+        return hmac.compare_digest(given, self._secret)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,3 +33,24 @@ def page_service(page_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def page_store(page_folder: Path) -> OpenStore:
     """The same, asked in Python."""
     return OpenStore.open(Project(page_folder))
+
+
+@pytest.fixture(scope="session")
+def client_of() -> Iterator[Callable[..., Any]]:
+    """Makes a client of a service in this process, from a project's folder and what `make_app` takes."""
+    testclient = pytest.importorskip("starlette.testclient", reason="starlette is not installed")
+    from pool5.serve.app import make_app
+
+    with contextlib.ExitStack() as open_:
+
+        def make(folder: Path, **options: Any) -> Any:
+            app = make_app(folder, **options)
+            return open_.enter_context(testclient.TestClient(app, base_url="http://localhost"))
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def client(page_folder: Path, client_of: Callable[..., Any]) -> Any:
+    """A client of the page's project."""
+    return client_of(page_folder)
