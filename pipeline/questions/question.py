@@ -198,7 +198,8 @@ def _stored(name: str, features: FeatureFile, layer: str, beside: Sequence[Featu
 
 
 def _checked(term: Term, features: FeatureFile, layer: str) -> np.ndarray:
-    values = np.asarray(term.values, np.float32)
+    with np.errstate(over="ignore"):  # what is too large is no finite number, and refused below
+        values = np.asarray(term.values, np.float32)
     width = features.layer(layer).shape[1]
     if values.shape != (width,):
         raise UserError(f"{term} has {values.size} values, not {width} as {features.model}/{layer} needs")
