@@ -33,10 +33,10 @@ class Source {
   async neighbors({ id, text, minus, image }, layer, { k, class: classes = [], split, metric, signal }) {
     const found = split || this.store.split;
     if (id.length !== 1 || text?.length || minus?.length || image) {
-      throw new Refusal("This page is a copy in files: it knows what is near each single image, and has no network and no search. For words, several images or a picture of your own, run `pool5 serve` where the store is.", null);
+      throw new Refusal("This page is a copy in files: it knows what is near each single image, and has no network and no search. For words, several images or a picture of your own, run pool5 serve where the store is.", null);
     }
     if (metric && metric !== this.store.metric) {
-      throw new Refusal(`This page is a copy in files, with distances by ${this.store.metric} alone; for others, run \`pool5 serve\` where the store is.`, null);
+      throw new Refusal(`This page is a copy in files, with distances by ${this.store.metric} alone; for others, run pool5 serve where the store is.`, null);
     }
     const own = this.files.layers[layer];
     if (!own?.splits[found]) throw new Refusal(`${layer} is not stored of split ${found}.`, null);
