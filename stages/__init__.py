@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from ..cli.telling import stop_at_once, told_in_one_line
+from ..telling import stop_at_once, told_in_one_line
 
 # as DVC calls it: what is imported next, here and by the stage, takes seconds, and is not in `run` yet
 if sys.argv[0] == "-m" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:

@@ -18,9 +18,11 @@ QUICK = [
     "measures",
     "params",
     "probe",
+    "questions",
     "report",
     "results",
     "search",
+    "serve",
     "store",
 ]
 

@@ -135,7 +135,7 @@ main()
 
 
 def test_a_module_that_is_missing_by_our_own_fault_is_not_hidden() -> None:
-    from pool5.cli.telling import told_in_one_line
+    from pool5.telling import told_in_one_line
 
     with pytest.raises(ModuleNotFoundError), told_in_one_line():
         raise ModuleNotFoundError("No module named 'pool5.nothing'", name="pool5.nothing")
@@ -156,6 +156,8 @@ def test_the_base_names_no_package_of_an_extra(about: dict) -> None:
         "maps-cpu",
         "ray",
         "lance",
+        "mcp",
+        "serve",
         "dev",
     }
 

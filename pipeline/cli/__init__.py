@@ -14,7 +14,7 @@ import click
 
 from .. import __version__
 from ..errors import UserError
-from .telling import told_in_one_line
+from ..telling import told_in_one_line
 
 _MODULE_OF = {
     "cache": "pool5.cli.cache",

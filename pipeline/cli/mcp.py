@@ -14,8 +14,8 @@ from ..params import Metric
 from ..project import Project
 from ..questions.plain import plain
 from ..results.record import record_names, record_text
+from ..telling import in_words
 from .features import described as of_features
-from .telling import in_words
 from .why import verdicts
 
 if TYPE_CHECKING:

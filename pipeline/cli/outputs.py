@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from .telling import remedy
+from ..telling import remedy
 
 
 @dataclasses.dataclass(frozen=True)

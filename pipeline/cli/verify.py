@@ -11,8 +11,8 @@ import click
 from ..errors import UserError
 from ..files.hints import counted
 from ..project import Project
+from ..telling import remedy
 from .outputs import changed, outputs_of
-from .telling import remedy
 from .upkeep import writer_of
 
 _SHOWN = 5

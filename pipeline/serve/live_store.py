@@ -13,13 +13,13 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..cli.telling import in_words
 from ..errors import UserError
 from ..extract.keys import feature_keys
 from ..params import Params, load_params
 from ..project import Project
 from ..questions.embedder import Embedder
 from ..questions.open_store import OpenStore
+from ..telling import in_words
 
 _log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..cli.telling import in_words
 from ..errors import NotThere, UserError
+from ..telling import in_words
 
 if TYPE_CHECKING:
     from starlette.responses import Response

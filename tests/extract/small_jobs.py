@@ -23,7 +23,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pool5.cli.telling import told_in_one_line
 from pool5.datasets.manifest import Manifest
 from pool5.extract import extractor
 from pool5.extract.extract_layers import extract_layers
@@ -35,6 +34,7 @@ from pool5.store.feature_key import FeatureKey
 from pool5.store.layer_shape import LayerShape
 from pool5.store.row_cache import RowCache
 from pool5.store.verify import shards_of, verify_feature_file, verify_shard
+from pool5.telling import told_in_one_line
 
 PREPROCESS = Preprocess(resize=20, crop=16)
 ROWS_A_SHARD = 24

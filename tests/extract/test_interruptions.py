@@ -98,7 +98,7 @@ def test_a_full_disk_stops_with_one_line_and_goes_on_when_there_is_space(tmp_pat
 
 _FILL = """
 from pathlib import Path
-from pool5.cli.telling import told_in_one_line
+from pool5.telling import told_in_one_line
 from small_jobs import manifest_of, run
 base = Path("{base}")
 with told_in_one_line():

@@ -51,7 +51,7 @@ FULL = """
 import resource, sys
 import faiss, numpy, torch
 from safetensors.torch import save_file
-from pool5.cli.telling import told_in_one_line
+from pool5.telling import told_in_one_line
 from pool5.files.atomic import atomic_write
 zeros = numpy.zeros((3000, 32), numpy.float32)
 index = faiss.IndexFlatL2(32)

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from pool5.cli.telling import told_in_one_line
 from pool5.errors import UserError
+from pool5.telling import told_in_one_line
 
 
 def told(capsys, error: BaseException) -> tuple[int, str]:
@@ -63,7 +63,7 @@ def test_a_defect_of_ours_is_not_hidden(error):
 
 
 def test_a_reader_that_stops_reading_is_no_error():
-    code = "from pool5.cli.telling import told_in_one_line as t\nwith t():\n  while True: print('x' * 999)"
+    code = "from pool5.telling import told_in_one_line as t\nwith t():\n  while True: print('x' * 999)"
     writer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert writer.stdout is not None
     writer.stdout.readline()

@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Iterator
 
-from ..errors import UserError
+from .errors import UserError
 
 # what is imported under another name than it is installed by
 _MODULE_OF = {"faiss-cpu": "faiss", "faiss-gpu": "faiss", "opentsne": "openTSNE", "scikit-learn": "sklearn"}
