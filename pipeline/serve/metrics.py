@@ -23,7 +23,7 @@ class Metrics:
     """The counts of one service."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # when each was first counted: as many lines again
+        disable_created_metrics()  # type: ignore[no-untyped-call] # when each was first: as many lines again
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._requests = Counter(

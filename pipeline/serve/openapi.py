@@ -56,19 +56,22 @@ def openapi(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
 
 def _operation(endpoint: Endpoint, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
     first, _, rest = inspect.cleandoc(endpoint.answer.__doc__ or "").partition("\n")
-    told = {
+    problem = {"application/problem+json": {"schema": schema_of[ProblemAnswer]}}
+    answer = {"description": "the answer", "content": _content(endpoint.gives, schema_of)}
+    told: dict[str, Any] = {
         "summary": first,
         "operationId": endpoint.answer.__name__,
         "parameters": list(_parameters(endpoint)),
-        "responses": {"200": {"description": "the answer", "content": _content(endpoint.gives, schema_of)}},
+        "responses": {"200": answer}
+        | {
+            str(status): {"description": _ABOUT[status], "content": problem}
+            for status in sorted({*_ANY, *endpoint.problems})
+        },
     }
     if rest.strip():
         told["description"] = rest.strip()
     if endpoint.body:
         told["requestBody"] = {"required": True, "content": _content(endpoint.body, schema_of)}
-    problem = {"application/problem+json": {"schema": schema_of[ProblemAnswer]}}
-    for status in sorted({*_ANY, *endpoint.problems}):
-        told["responses"][str(status)] = {"description": _ABOUT[status], "content": problem}
     return told
 
 
