@@ -11,7 +11,7 @@ from ..questions.open_store import OpenStore
 from ..questions.plain import plain
 from ..questions.question import Question, question_of
 from ..report.environment import environment
-from .listing import list_images
+from .listing import file_of, list_images
 from .page_state import State
 from .problems import problem_of
 
@@ -137,11 +137,9 @@ def _with_box(
 
 def _answers(store: OpenStore, state: State) -> tuple[Column, ...]:
     """Each layer's, or why it has none; `UserError` if none can be asked."""
-    split = state.split or store.splits[0]
-    first = (
-        state.of[0] if state.of else next((name for name, own in store.layers.items() if split in own), "")
-    )
-    file, own = store.file(first, split)
+    split = file_of(store, state.split or None).split
+    of_split = [name for name, there in store.layers.items() if split in there]
+    file, own = store.file((*state.of, *of_split)[0], split)
     question = question_of(
         file, own, ids=state.id, texts=state.text, minus=state.minus, beside=store.files_of(file.model)
     )

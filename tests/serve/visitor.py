@@ -27,7 +27,7 @@ class Visitor:
         self.url = url
         self.context = browser.new_context(**({"viewport": SIZE} | context))
         self.page = self.context.new_page()
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(90_000)  # the first words and image start a network
         self.complaints: list[str] = []
         self.requests: list[str] = []
         self.page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))

@@ -25,7 +25,9 @@ class Answers {
     this.found = layers.map(() => null);
     this.shared = null;
     if (!layers.length) throw new Refusal(nobody(state));
-    const columns = layers.map((layer) => element("article", { "data-representation": layer, "aria-busy": "true" }, element("h3", {}, layer), element("p", { class: "note" }, "…")));
+    const network = state.text.length || state.minus.length || state.image;
+    const waiting = network ? "Asking; the first question in words or with a picture starts a network, which takes some seconds." : "Asking.";
+    const columns = layers.map((layer) => element("article", { "data-representation": layer, "aria-busy": "true" }, element("h3", {}, layer), element("p", { class: "note" }, waiting)));
     const root = element("div", { class: layers.length > 1 ? "answers several" : "answers" }, ...columns);
     this.root.replaceChildren(root);
     await Promise.all(layers.map(async (layer, place) => {
@@ -133,7 +135,7 @@ class Answers {
       if (!entries.some(({ isIntersecting }) => isIntersecting)) return;
       watch.unobserve(end);
       if (!waiting.length && more) {
-        const next = await more();
+        const next = await more().catch(() => []);
         if (next.length) waiting.push(...next.reverse());
         else more = null;
       }
@@ -264,5 +266,5 @@ function provenance(reference, answer) {
   for (const [name, value] of Object.entries(layer.key)) add(name, value);
   rows.push(["digest", answer.layer_digest], ["state", answer.state]);
   const list = element("dl", { class: "measures" }, ...rows.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
-  return element("details", { class: "provenance" }, element("summary", {}, "How these values were made"), list);
+  return element("details", { class: "provenance" }, element("summary", {}, "How it was made"), list);
 }
