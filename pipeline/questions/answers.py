@@ -8,7 +8,6 @@ import html
 from collections.abc import Callable, Mapping, Sequence
 
 from ..errors import UserError
-from ..files.csv_file import joined
 from ..images.address import Address
 from ..params import Metric
 from ..search.searcher import Neighbor
@@ -19,7 +18,8 @@ _STYLE = """
 <style>
 .pool5-answers table { border-collapse: collapse; }
 .pool5-answers td, .pool5-answers th { text-align: left; vertical-align: top; padding: 4px 12px 4px 6px; }
-.pool5-answers img { display: block; max-width: 128px; max-height: 128px; }
+.pool5-answers td img { display: block; }
+.pool5-answers div img { max-height: 64px; vertical-align: middle; margin: 0 4px; }
 .pool5-answers td { border: 2px solid transparent; }
 .pool5-answers td.shared { border: 2px solid #2a9d6f; }
 .pool5-answers small { opacity: 0.75; }
@@ -97,6 +97,8 @@ class Answers(list[Answer]):
             for at in range(min(longest, _ROWS))
         )
         more = f"<p>… and {longest - _ROWS} more</p>" if longest > _ROWS else ""
+        if any(first.as_near):
+            more += f"<small>% of pairs: of {first.pairs:,} random pairs of images, those as near or nearer</small>"
         table = f"<table><thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table>"
         return f'<div class="pool5-answers">{_STYLE}<div>near {asked}</div>{table}{more}</div>'
 
@@ -105,7 +107,7 @@ class Answers(list[Answer]):
             return "<td></td>"
         near, share = answer.neighbors[at], answer.as_near[at]
         told = [html.escape(near.id), f"{near.distance:.4g}" + _in_words(share, answer.pairs)]
-        told += [html.escape(joined(near.labels))] if near.labels else []
+        told += [html.escape(", ".join(near.labels))] if near.labels else []
         layers = shared.get(near.id)
         told += [f"<small>in {layers} of {len(self)} layers</small>"] if layers else []
         marked = ' class="shared"' if layers else ""
