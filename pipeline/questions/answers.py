@@ -98,7 +98,8 @@ class Answers(list[Answer]):
         )
         more = f"<p>… and {longest - _ROWS} more</p>" if longest > _ROWS else ""
         if any(first.as_near):
-            more += f"<small>% of pairs: of {first.pairs:,} random pairs of images, those as near or nearer</small>"
+            told = f"% of pairs: of {first.pairs:,} random pairs of images, those as near or nearer"
+            more += f"<small>{told}</small>"
         table = f"<table><thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table>"
         return f'<div class="pool5-answers">{_STYLE}<div>near {asked}</div>{table}{more}</div>'
 
