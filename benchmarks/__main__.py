@@ -33,6 +33,7 @@ def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
     from benchmarks.representations import coverage_rows, representation_rows
     from benchmarks.runners import runner_rows
     from benchmarks.scaling import scaling_rows
+    from benchmarks.serve import serve_rows
     from benchmarks.storage import storage_rows
 
     return {
@@ -58,6 +59,8 @@ def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
         "overhead": lambda: overhead_rows(scratch, runs=2),
         "runners": lambda: runner_rows(scratch),
         "scaling": lambda: scaling_rows(scratch),
+        "serve": lambda: serve_rows(scratch, 5000, 4096),
+        "serve-1m": lambda: serve_rows(scratch, 1_000_000, 512, seconds=20, runs=1),
     }
 
 

@@ -1,25 +1,22 @@
-"""Modules that thingsvision imports and that the work at hand does not use."""
+"""Modules that a peer imports and that the work at hand does not use."""
 
 import importlib.abc
 import importlib.machinery
 import types
 from unittest import mock
 
+# of thingsvision: TensorFlow, and the model zoos that it imports
+UNUSED = ("tensorflow", "keras", "open_clip", "timm", "transformers", "accelerate", "clip", "numba")
+
 
 class Placeholders(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Stand in for TensorFlow and the model zoos that it imports and that this work does not use."""
+    """Stand in for modules of these names."""
+
+    def __init__(self, *names):
+        self._names = names
 
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {
-            "tensorflow",
-            "keras",
-            "open_clip",
-            "timm",
-            "transformers",
-            "accelerate",
-            "clip",
-            "numba",
-        }:
+        if name.split(".")[0] in self._names:
             return importlib.machinery.ModuleSpec(name, self, is_package=True)
         return None
 

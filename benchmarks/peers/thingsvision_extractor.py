@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from placeholders import Placeholders
+from placeholders import UNUSED, Placeholders
 from preprocessing import imagenet_transform
 from serve import serve
 
 
 def prepare(arguments):
     np.AxisError = np.exceptions.AxisError  # it pins NumPy 1
-    sys.meta_path.append(Placeholders())
+    sys.meta_path.append(Placeholders(*UNUSED))
     from thingsvision.core.extraction.extractors import TimmExtractor, TorchvisionExtractor
     from thingsvision.utils.data import DataLoader, ImageDataset
 

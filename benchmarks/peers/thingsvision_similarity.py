@@ -4,13 +4,13 @@ import sys
 from importlib.metadata import version
 
 import numpy as np
-from placeholders import Placeholders
+from placeholders import UNUSED, Placeholders
 from serve import serve
 
 
 def prepare(arguments):
     np.AxisError = np.exceptions.AxisError  # it pins NumPy 1
-    sys.meta_path.append(Placeholders())
+    sys.meta_path.append(Placeholders(*UNUSED))
     from thingsvision.core.cka import get_cka
     from thingsvision.core.rsa import compute_rdm, correlate_rdms
 

@@ -264,7 +264,11 @@ class OpenStore:
             metric=searcher.metric,
             searched=len(features) - len(question.ids_in(features)),
             neighbors=tuple(found),
-            as_near=tuple(pairs.share(near.distance) if question.is_one_image else None for near in found),
+            as_near=tuple(
+                pairs.shares([near.distance for near in found])
+                if question.is_one_image
+                else [None] * len(found)
+            ),
             pairs=len(pairs),
             state=self.state,
             layer_digest=features.layer_digest(searcher.layer),

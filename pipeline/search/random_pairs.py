@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -36,10 +38,19 @@ class RandomPairs:
     def __len__(self) -> int:
         return len(self.distances)
 
+    @functools.cached_property
+    def _rounded(self) -> np.ndarray:
+        """As the distances of neighbors are."""
+        return self.distances.astype(np.float32)
+
     def share(self, distance: float) -> float | None:
         """The share of the pairs that are as near as this or nearer; None where there are no pairs."""
+        return self.shares([distance])[0]
+
+    def shares(self, distances: Sequence[float]) -> list[float | None]:
+        """As `share`, of several."""
         if not len(self.distances):
-            return None
-        # a neighbor's distance is a float32
-        within = np.searchsorted(self.distances.astype(np.float32), np.float32(distance), "right")
-        return float(within) / len(self.distances)
+            return [None] * len(distances)
+        within = np.searchsorted(self._rounded, np.array(distances, np.float32), "right")
+        shares: list[float | None] = (within / len(self.distances)).tolist()
+        return shares

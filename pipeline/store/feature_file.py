@@ -160,7 +160,7 @@ class FeatureFile:
                 raise ValueError("the digest of the ids is another one")
             check_text(b"".join(raw.tolist()).decode(), "an id")
             try:
-                return raw.astype(np.str_)
+                return np.asarray(raw).astype(np.str_)  # no np.memmap, which pays for being one at every item
             except UnicodeDecodeError:
                 return np.char.decode(raw, "utf-8")
 
@@ -178,11 +178,11 @@ class FeatureFile:
             another = labels_digest(labels.shape, blocks) != self.labels_digest
             if another or any((abs(block) > 1).any() for block in blocks):
                 raise ValueError("the digest of the labels is another one, or a label is none of -1, 0, 1")
-        return labels
+        return np.asarray(labels)  # a plain view, as above
 
     def labels_of(self, row: int) -> tuple[str, ...]:
         """The classes that a row's image shows."""
-        return tuple(self.classes[c] for c in np.flatnonzero(self.labels[row] == 1))
+        return tuple(self.classes[c] for c in np.flatnonzero(self.labels[row] == 1).tolist())
 
     def layer(self, name: str) -> np.ndarray:
         """The (N, D) memory map of a layer; `UserError` with the layers that there are."""

@@ -207,8 +207,7 @@ def test_features_of_another_network_than_the_files_are_refused(project, picture
 def asking(project: Project, then: str) -> list[str]:
     code = """
         import sys, time
-        from pool5.models.card import CARD_FILE
-from pool5.params import load_params
+        from pool5.params import load_params
         from pool5.project import Project
         from pool5.questions.open_store import OpenStore
         from pool5.questions.vector_process import VectorProcess
