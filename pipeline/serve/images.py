@@ -8,6 +8,8 @@ import io
 import threading
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import NotThere, UserError
 from ..images.address import Address
 from ..questions.open_store import OpenStore
@@ -53,11 +55,22 @@ def find_image(store: OpenStore, name: str, split: str | None) -> StoredImage:
     for own in store.splits if split is None else [split]:
         for (_, of), file in store.features.items():
             if of == own and name in file:
-                digest = file.digests[file.rows([name])[0]].tobytes()
-                if name in store.addresses[own]:
-                    return StoredImage(name, own, digest, store.addresses[own][name])
+                row = int(file.rows([name])[0])
+                if address := _address(store, own, name, row):
+                    return StoredImage(name, own, file.digests[row].tobytes(), address)
     where = f" in split {split}" if split else ""
     raise NotThere(f"no image {name}{where}")
+
+
+def _address(store: OpenStore, split: str, name: str, row: int) -> Address | None:
+    """Where an image is, as the manifest has it: in the features' row of it, but where some were passed over."""
+    manifest = store.manifests[split]
+    if row >= len(manifest) or manifest.ids[row] != name:
+        found = np.flatnonzero(manifest.ids == name)
+        if not len(found):
+            return None
+        row = int(found[0])
+    return Address.parse(manifest.paths[row], store.project.images(store.params.dataset.root))
 
 
 class StoredImages:

@@ -125,7 +125,7 @@ def warm(store: OpenStore) -> None:
         assert features.labels is not None
         store.random_pairs(layer, split)
         features.rows(features.ids[:1].tolist())
-    assert store.addresses is not None
+    assert store.manifests is not None
 
 
 def unfinished(old: OpenStore, new: OpenStore) -> str:
