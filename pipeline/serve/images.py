@@ -63,7 +63,7 @@ def find_image(store: OpenStore, name: str, split: str | None) -> StoredImage:
 
 
 def _address(store: OpenStore, split: str, name: str, row: int) -> Address | None:
-    """Where an image is, as the manifest has it: in the features' row of it, but where some were passed over."""
+    """Where an image is; the manifest has it in the row of the features, unless some were passed over."""
     manifest = store.manifests[split]
     if row >= len(manifest) or manifest.ids[row] != name:
         found = np.flatnonzero(manifest.ids == name)
