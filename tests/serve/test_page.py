@@ -104,8 +104,8 @@ def test_a_link_of_the_page_or_of_an_image_is_followed(visitor, page_service, pa
 
 def test_a_link_to_an_image_elsewhere_is_read_where_its_site_allows_it(browser, page_service, page_folder):
     visitor = Visitor(browser, page_service.url)
-    allowed = {"Access-Control-Allow-Origin": "*"}
-    for site, headers in (("open", allowed), ("closed", {})):
+    for site, allowed in (("open", "*"), ("closed", "https://closed.example")):
+        headers = {"Access-Control-Allow-Origin": allowed}
         visitor.context.route(
             f"https://{site}.example/**",
             functools.partial(_fulfill, picture(page_folder, CAT), headers),
@@ -143,14 +143,14 @@ def test_what_several_layers_find_is_marked(visitor):
 def test_distance_stands_beside_the_share_of_random_pairs_that_are_as_near(visitor, page_service):
     visitor.open(f"/?id={CAT}&of={LAYER}")
     answer = page_service.get(f"/api/neighbors?id={CAT}&model=net&layer=pooled&k=12").json()
-    texts = visitor.column(LAYER).locator(".tile").all_text_contents()
-    for near, text in zip(answer["neighbors"], texts, strict=True):
-        assert f"{near['distance']:.3f}".replace("-", "−") in text
-        share = re.search(r"(< )?([\d.]+) %", text)
+    tiles = visitor.column(LAYER).locator(".tile")
+    apart, shares = (tiles.locator(part).all_text_contents() for part in (".verdict", ".as-near"))
+    for near, distance, share in zip(answer["neighbors"], apart, shares, strict=True):
+        assert distance.endswith(f"{near['distance']:.3f}".replace("-", "−"))
+        below, told = re.fullmatch(r"(< )?([\d.]+) %", share).groups()
         least = 1 / answer["pairs"]
-        told = float(share[2]) / 100
-        assert abs(told - max(near["as_near"], least)) <= 0.06 * told + 1e-9
-        assert bool(share[1]) == (near["as_near"] < least)
+        assert float(told) / 100 == pytest.approx(max(near["as_near"], least), rel=0.06)
+        assert bool(below) == (near["as_near"] < least)
 
 
 def test_choosing_an_image_asks_with_it_and_back_goes_back(visitor, page_store):
