@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import http.server
+import io
 import json
 import re
 import shutil
@@ -15,18 +16,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from pool5.cli import main
 from pool5.errors import UserError
+from pool5.images.address import Address
+from pool5.images.image_bytes import digest_of, read_bytes
 from pool5.project import Project
 from pool5.questions.open_store import OpenStore
 from pool5.serve.export import Exported, export, picture_name
+from pool5.serve.images import StoredImage, StoredImages
 from pool5.stages import neighbors
 from tests.serve.page_project import LAYER, nearest
 from tests.serve.visitor import Visitor
 
 IMAGE, TRAINING = "000003", "900004"
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +120,18 @@ def test_a_picture_is_small_and_named_by_its_id(site):
     # the test vectors of its authors: http://www.isthe.com/chongo/tech/comp/fnv
     assert picture_name("") == "cbf29ce484222325"
     assert picture_name("foobar") == "85944171f73967e8"
+
+
+def test_a_picture_has_nothing_of_what_cameras_write_into_a_file(tmp_path):
+    told = Image.Exif()
+    told[0x010F], told[0x0112], told[0x8825] = "camera", 6, {1: "N", 2: (48.0, 8.0, 12.0)}
+    Image.new("RGB", (40, 20), "red").save(tmp_path / "a.jpg", exif=told, comment=b"secret", icc_profile=SRGB)
+    address = Address(str(tmp_path / "a.jpg"))
+    stored = StoredImage("a", "test", digest_of(read_bytes(address), address), address)
+    with Image.open(io.BytesIO(StoredImages().thumbnail(stored, 256))) as picture:
+        assert picture.size == (20, 40)  # upright all the same
+        assert not picture.getexif()
+        assert {"exif", "xmp", "comment"}.isdisjoint(picture.info)
 
 
 def test_the_same_store_gives_the_same_bytes(site, page_store, tmp_path):
@@ -243,6 +260,14 @@ class TestInABrowser:
         )
         assert broken == []
         assert "no picture" not in visitor.page.locator("body").inner_text()
+
+    def test_an_export_that_was_replaced_underneath_says_to_load_the_page_anew(self, visitor):
+        visitor.open("")
+        visitor.page.route("**/nearest/**", lambda route: route.fulfill(status=404))
+        visitor.ask(IMAGE)
+        assert "reload the page" in visitor.page.locator("main").inner_text()
+        assert all("404" in complaint for complaint in visitor.complaints)
+        visitor.complaints.clear()
 
     def test_without_scripts_the_page_says_what_it_needs(self, browser, address):
         visitor = Visitor(browser, address, java_script_enabled=False)
