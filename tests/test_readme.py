@@ -19,6 +19,7 @@ NAMES = {
     "pool5.faiss": "pooled.faiss",
     "layers/pool5": "layers/pooled",
     "net/pool5": "net/pooled",
+    "net/fc7": "net/pooled",
     '"pool5"': '"pooled"',
     '"fc7"': '"pooled"',
 }
