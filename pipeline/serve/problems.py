@@ -41,7 +41,7 @@ class Problem(Exception):  # noqa: N818 - as RFC 9457 calls it
             "type": "about:blank",
             "title": http.HTTPStatus(self.status).phrase,
             "status": self.status,
-            "detail": self.detail,
+            "detail": _cut(self.detail),
         }
         body = json.dumps(about)  # in ASCII, as half of a surrogate pair has no UTF-8
         return Response(body, self.status, self.headers, "application/problem+json")
@@ -56,9 +56,12 @@ def problem_of(error: UserError, root: Path) -> Problem:
     told = in_words(error)
     for folder in {str(root.absolute()), str(root)} - {"."}:
         told = told.replace(f"{folder}/", "")
-    told = told if len(told) <= _LONGEST else f"{told[:_LONGEST]}…"
     if (seconds := getattr(error, "retry_after", None)) is not None:
         return Problem(503, told, {"Retry-After": f"{max(seconds, 1):.0f}"})
     if isinstance(error, NotThere):
         return Problem(404, told)
     return Problem(400 if error.rerun is None else 409, told)
+
+
+def _cut(told: str) -> str:
+    return told if len(told) <= _LONGEST else f"{told[:_LONGEST]}…"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import resource
 import socket
@@ -13,11 +14,14 @@ from starlette.types import ASGIApp
 from .connections import Connection
 
 _SHUTDOWN = 5  # seconds for what is being answered when the service is ended
+# glibc's mallopt(3): M_TRIM_THRESHOLD, M_MMAP_THRESHOLD and M_ARENA_MAX
+_MALLOC = {-1: 1 << 20, -3: 1 << 20, -8: 2}
 
 
 def run(app: ASGIApp, listening: socket.socket) -> None:
     """Serve until Ctrl-C or SIGTERM; what is being answered then is finished."""
     _allow_connections()
+    _give_memory_back()
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # not a line for what is no HTTP
     config = uvicorn.Config(
         app,
@@ -39,3 +43,11 @@ def _allow_connections() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _give_memory_back() -> None:
+    """See to it that what large bodies took goes back to the system; glibc would keep it for others."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for name, value in _MALLOC.items():
+            mallopt(name, value)
