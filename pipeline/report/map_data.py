@@ -178,9 +178,9 @@ def _points(point_map: PointMap, number: np.ndarray, with_thumbnail: int) -> dic
 def in_square(places: np.ndarray) -> np.ndarray:
     """(n, 2) places scaled into a square of side 1, the same for both axes; y grows downward."""
     low, high = places.min(axis=0), places.max(axis=0)
-    scaled = (places - (low + high) / 2) / max(float((high - low).max()), 1e-9) + 0.5
+    scaled: np.ndarray = (places - (low + high) / 2) / max(float((high - low).max()), 1e-9) + 0.5
     scaled[:, 1] = 1 - scaled[:, 1]
-    return np.round(scaled, 4)
+    return scaled.round(4)
 
 
 def cluster_colours(found: ClustersResult) -> list[str]:

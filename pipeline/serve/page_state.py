@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import urllib.parse
 from collections.abc import Sequence
+from typing import Any
 
 SHOWN = 12  # neighbors, unless the link asks for more or fewer
 _MANY = ("id", "text", "minus", "of", "class")
@@ -45,22 +46,25 @@ class State:
     @classmethod
     def of_query(cls, query: Sequence[tuple[str, str]]) -> State:
         """Read a link; what is empty or no number is left out."""
-        many = {name: tuple(dict.fromkeys(v for n, v in query if n == name and v)) for name in _MANY}
+        fields: dict[str, Any] = {
+            name: tuple(dict.fromkeys(value for other, value in query if other == name and value))
+            for name in _MANY
+        }
         last = dict(query)
-        one = {name: last.get(name, "") for name in _ONE}
+        fields |= {name: last.get(name, "") for name in _ONE}
         k = last.get("k", "")
         number = int(k) if k.isascii() and k.isdigit() and len(k) < 9 else 0
-        classes = many.pop("class")
-        return cls(**many, classes=classes, **one, k=number or SHOWN, plain=last.get("plain") == "1")
+        classes = fields.pop("class")
+        return cls(**fields, classes=classes, k=number or SHOWN, plain=last.get("plain") == "1")
 
     @property
     def asks(self) -> bool:
         """Whether there is a question; without one, images are listed."""
         return bool(self.id or self.text or self.minus or self.image)
 
-    def link(self, **changes: object) -> str:
+    def link(self, **changes: Any) -> str:
         """The link of this state, or of one with some changes."""
-        changed = dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+        changed = dataclasses.replace(self, **changes)
         query = [
             (name, value)
             for name in _MANY

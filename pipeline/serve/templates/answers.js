@@ -37,7 +37,8 @@ class Answers {
     }));
     if (signal.aborted) return;
     const some = this.found.find((answer) => answer?.neighbors.length);
-    this.how.textContent = some ? howNear(some) : "";
+    this.how.textContent = some ? howNear(some, this.asked !== null) : "";
+    if (layers.length > 1) this.how.append(element("span", { class: "swipe" }, " Swipe sideways to the next layer."));
     this.how.hidden = !some;
     this.tellShared();
   }
@@ -194,7 +195,7 @@ class Answers {
     const [count, of] = [this.shared?.get(Number(item.dataset.image)) ?? 1, this.found.filter(Boolean).length];
     if (count < 2 || item.querySelector(".also")) return;
     const words = count === of ? `in all ${of}` : `in ${count} of ${of}`;
-    item.append(element("span", { class: "also", "aria-hidden": "true" }, words));
+    item.querySelector(".window").append(element("span", { class: "also", "aria-hidden": "true" }, words));
     item.querySelector(".tile").ariaLabel += `, ${words} layers`;
   }
 
@@ -242,10 +243,11 @@ function inBrief(answer) {
 }
 
 // what the numbers under the images are
-function howNear(answer) {
+function howNear(answer, marked) {
   const told_ = answer.neighbors[0]?.as_near ?? null;
   const explained = told_ === null ? "" : `, and the share of ${answer.pairs.toLocaleString("en")} random pairs of images that are as near or nearer`;
-  return `Under each image: its ${answer.metric} distance${explained}.`;
+  const marks = marked ? " ✓ shares a class with the question, ✗ shares none." : "";
+  return `Under each image: its ${answer.metric} distance${explained}.${marks}`;
 }
 
 // never more digits than the number of pairs can tell
