@@ -52,10 +52,12 @@ class Endpoint:
 
     def route(self) -> Route:
         """As Starlette takes it."""
+        fields = msgspec.structs.fields(self.parameters)  # once, as it reads the annotations anew each time
+        names = {field.encode_name: get_origin(field.type) is list for field in fields}
 
         async def answered(request: Request) -> Response:
             request.scope[TAKEN] = self.path
-            asking, parameters = Asking(request), _read(request, self.parameters)
+            asking, parameters = Asking(request), self._read(request, names)
             if inspect.iscoroutinefunction(self.answer):
                 response: Response = await self.answer(asking, parameters)
                 return response
@@ -63,18 +65,18 @@ class Endpoint:
 
         return Route(self.path, answered, methods=[self.method])
 
+    def _read(self, request: Request, names: Mapping[str, bool]) -> msgspec.Struct:
+        """The parameters of a request; `Problem` 422 if one is not of its type.
 
-def _read(request: Request, kind: type[msgspec.Struct]) -> msgspec.Struct:
-    """The parameters of a request; `Problem` 422 if one is not of its type."""
-    given: dict[str, Any] = {}
-    for field in msgspec.structs.fields(kind):
-        name = field.encode_name
-        if name in request.path_params:
-            given[name] = request.path_params[name]
-        elif name in request.query_params:
-            many = get_origin(field.type) is list
-            given[name] = request.query_params.getlist(name) if many else request.query_params[name]
-    try:
-        return msgspec.convert(given, kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise Problem(422, str(error)) from None
+        `names` says of each whether it may be given several times.
+        """
+        given: dict[str, Any] = {}
+        for name, many in names.items():
+            if name in request.path_params:
+                given[name] = request.path_params[name]
+            elif name in request.query_params:
+                given[name] = request.query_params.getlist(name) if many else request.query_params[name]
+        try:
+            return msgspec.convert(given, self.parameters, strict=False)
+        except msgspec.ValidationError as error:
+            raise Problem(422, str(error)) from None
