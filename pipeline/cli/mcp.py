@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -106,6 +107,8 @@ class Tools:
         with self._store() as store:
             if not 1 <= k <= _MOST:
                 raise UserError(f"k is {k}; ask for 1 to {_MOST} neighbors")
+            if image and not Path(image).is_file():  # a pipe or a device would be read without an end
+                raise NotThere(f"no image file {image} on this machine")
             answers = store.ask(
                 *(ids or ()),
                 image=image or (),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ class Agent:
         self.folder = folder
 
     def calls(self, *calls: tuple[str, dict[str, Any]]) -> list[Any]:
-        return asyncio.run(self._session(lambda client: self._call(client, calls)))
+        return asyncio.run(self.session(lambda client: self._call(client, calls)))
 
     def call(self, tool: str, **arguments: Any) -> Any:
         (result,) = self.calls((tool, arguments))
@@ -48,9 +49,9 @@ class Agent:
         async def listed(client: Client) -> list[Any]:
             return (await client.list_tools()).tools
 
-        return asyncio.run(self._session(listed))
+        return asyncio.run(self.session(listed))
 
-    async def _session(self, ask: Any) -> Any:
+    async def session(self, ask: Any) -> Any:
         server = StdioServerParameters(
             command=sys.executable, args=["-m", "pool5", "mcp"], cwd=self.folder, env=dict(os.environ)
         )
@@ -117,6 +118,7 @@ MISTAKES = [
     ("query", {"ids": [IMAGE], "layers": ["net/fc9"]}, "no layer net/fc9 is stored"),
     ("query", {"ids": [IMAGE], "k": 100_000}, "k is 100000; ask for 1 to 1000"),
     ("query", {}, "nothing to ask with"),
+    ("query", {"image": "/dev/zero"}, "no image file /dev/zero"),
     ("show", {"model": "nets"}, "no features of nets"),
     ("show", {"image": "../../etc/passwd"}, "no image ../../etc/passwd"),
     ("results", {"name": "../../params"}, "no result ../../params"),
@@ -130,6 +132,22 @@ def test_a_mistake_is_told_to_the_agent_in_one_line(agent):
         assert result.is_error
         assert told in result.content[0].text
         assert "\n" not in result.content[0].text
+
+
+def test_a_project_that_changes_underneath_is_noticed_at_the_next_question(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "project", symlinks=True)
+    params = tmp_path / "project/params.yaml"
+
+    async def asked(client: Client) -> list[str]:
+        told = []
+        for more in ("", "index: {metric: l2}\n"):
+            params.write_text(params.read_text() + more)
+            answer = await client.call_tool("query", {"ids": [IMAGE], "layers": ["net/pooled"]})
+            told.append(answer.structured_content["answers"][0]["metric"])
+        return told
+
+    agent = Agent(tmp_path / "project")
+    assert asyncio.run(agent.session(asked)) == ["cosine", "l2"]
 
 
 def test_nothing_stored_is_told_in_one_line(tmp_path, monkeypatch, capsys):
