@@ -29,6 +29,7 @@ _FEW_VECTORS_BYTES = 4 << 20  # the first queries: norms and products read a blo
 _DEVICE_WORK = 10**12  # multiplications: ten seconds on two cores, against half a one to import FAISS
 _DEVICE_QUERIES = 16_384
 _MANY_TIES = 4  # candidates for each neighbor
+_FEW_QUERIES = 4  # one by one: as matrix by matrix, BLAS would be slower at them, at two five times
 _ONE_THREAD_VALUES = 2_000_000  # below, waking BLAS's other threads takes longer than the product
 
 # (queries, vectors, k, metric, own) -> candidates, and queries whose candidates may be incomplete
@@ -264,13 +265,16 @@ class ExactSearch:
         self, queries: np.ndarray, lengths: np.ndarray, rows: np.ndarray, start: int
     ) -> tuple[np.ndarray, np.ndarray]:
         self._known_norms(rows, start)
-        if len(queries) > 1:
-            scores = queries @ rows.T
-        elif self.vectors.size <= _ONE_THREAD_VALUES:
-            scores = np.einsum("nd,d->n", rows, queries[0])[None]
-        else:
-            scores = (rows @ queries[0])[None]  # as matrix by matrix, BLAS would be slower at it
+        scores = self._products(queries, rows)
         return scores, self._finish_scores(scores, lengths, start)
+
+    def _products(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        if len(queries) > _FEW_QUERIES:
+            scores: np.ndarray = queries @ rows.T
+            return scores
+        if self.vectors.size <= _ONE_THREAD_VALUES:
+            return np.stack([np.einsum("nd,d->n", rows, query) for query in queries])
+        return np.stack([rows @ query for query in queries])
 
     def _finish_scores(self, scores: np.ndarray, lengths: np.ndarray, start: int) -> np.ndarray:
         """Turn products into scores, higher for nearer, in place; returns how far off each query's may be."""

@@ -17,6 +17,8 @@ from ..questions.question import Question
 from ..search.searcher import Searcher
 
 _MOST = 256  # questions of one search
+_PAUSE = 0.1  # between two searches, of the time that the first took
+_LONGEST_PAUSE = 0.02  # seconds
 _SEARCHES = 4  # at once, of different layers
 _EMBEDDERS = 32  # questions that wait for a network, which takes some images together
 
@@ -67,13 +69,19 @@ class Batches:
     async def _work(self, store: OpenStore, searcher: Searcher) -> None:
         """Search until nothing waits."""
         loop = asyncio.get_running_loop()
+        pause = 0.0
         while waiting := self._waiting[searcher]:
+            if pause:  # who was answered just now may ask again, and go along
+                await asyncio.sleep(pause)
+                waiting = self._waiting[searcher]
             together = [one for one in waiting if one.kind == waiting[0].kind][:_MOST]
             taken = set(together)
             self._waiting[searcher] = [one for one in waiting if one not in taken]
+            began = loop.time()
             work = loop.run_in_executor(self._searching, _search, store, searcher, together)
             for one, found in zip(together, await work, strict=True):
                 one.tell(found)
+            pause = min((loop.time() - began) * _PAUSE, _LONGEST_PAUSE) if len(together) > 1 else 0.0
         del self._waiting[searcher]
 
 
