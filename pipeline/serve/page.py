@@ -17,6 +17,7 @@ from .problems import problem_of
 
 LAYERS = 4  # side by side, at most
 _LISTED = 60  # images, where nothing is asked
+_QUICK = 100  # answers to a question without words are in the page itself; scripts ask for others
 # in this order they are one module; those of the report are its own
 _SCRIPTS = (
     "scatter_plot.js",
@@ -65,9 +66,9 @@ def page_of(store: OpenStore, told: Mapping[str, Any], query: Sequence[tuple[str
         return render_page(told, State(), problem=f"a question has at most {most['ids']} ids and texts")
     columns: tuple[Column, ...] = ()
     listed: Mapping[str, Any] | None = None
-    stored = not (state.text or state.minus or state.image)
+    quick = state.k <= _QUICK and not (state.text or state.minus or state.image)
     try:
-        if state.asks and not state.image and (stored or state.plain):
+        if state.asks and not state.image and (quick or state.plain):
             columns = _answers(store, state)
         elif not state.asks:
             listed = list_images(store, state.split or None, state.classes, limit=_LISTED)

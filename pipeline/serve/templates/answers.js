@@ -4,7 +4,7 @@ const AT_ONCE = 60; // images that are put on the page at a time
 const LISTED = 200; // and fetched
 
 class Answers {
-  // handlers: ask(image), add(image, "id" | "minus")
+  // handlers: ask(image), add(image, "id" | "minus"), changed() where the store is another by now
   constructor(root, source, handlers) {
     this.root = root;
     this.how = document.getElementById("how");
@@ -48,6 +48,7 @@ class Answers {
     try {
       const answer = given ?? await this.answer(layer, state, question, signal);
       this.found[place] = answer;
+      if (answer.state !== told.state) this.handlers.changed();
       const column = element("article", { "data-representation": layer }, heading, element("p", { class: "note" }, inBrief(answer)));
       const about = provenance(layer, answer);
       const list = this.list(answer.neighbors.map((near) => [metByName(near, answer.split), near]), (item) => this.neighbor(answer, state, ...item), "ol");

@@ -31,8 +31,9 @@ class Source {
     return asked(`api/map/${path}?${queryOf({ method })}`, { headers: { Accept: "application/json" } });
   }
 
+  // with the state in its address a browser may keep it for good
   thumb(id, split, size) {
-    return `${this.image(id, null)}/thumb?${queryOf({ split, size })}`;
+    return `${this.image(id, null)}/thumb?${queryOf({ split, size, state: this.store.state })}`;
   }
 
   image(id, split) {

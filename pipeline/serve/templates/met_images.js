@@ -24,7 +24,7 @@ function met(id, split, classes) {
   return image;
 }
 
-const metByName = ({ id, labels }, split) => met(id, split, labels.map((name) => classNumber.get(name)));
+const metByName = ({ id, labels }, split) => met(id, split, labels.map((name) => classNumber.get(name)).filter((number) => number !== undefined));
 
 // the mean in linear light, as the report's colours are made: IEC 61966-2-1
 function meanColour(hex) {

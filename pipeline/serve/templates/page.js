@@ -42,7 +42,11 @@ function tell(words) {
   problem.hidden = !words;
 }
 
-const answers = new Answers(root, source, { ask: (image) => askWith([image]), add: (image, kind) => add([image], kind) });
+const changed = () => {
+  tell("The store has changed since the page was opened. ");
+  problem.append(element("a", { href: location.href }, "Open it anew"));
+};
+const answers = new Answers(root, source, { ask: (image) => askWith([image]), add: (image, kind) => add([image], kind), changed });
 const terms = new Terms(document.getElementById("terms"), source, finder, own, change);
 const filters = new Filters(form, change);
 const box = new Box(form, source, finder, own, { change, open: open_, tell, state: () => state });
