@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from starlette.routing import Route
 
 from ..errors import UserError
 from ..project import Project
+from ..questions.open_store import OpenStore
 from ..questions.vector_process import VectorProcess
 from . import image_routes, neighbor_routes, store_routes
 from .batching import Batches
@@ -37,6 +39,7 @@ from .service import Service
 from .token import Token
 from .typed_routes import Endpoint
 
+_log = logging.getLogger(__name__)
 _LOOK = 1.0  # seconds between looks at whether the project has changed
 
 
@@ -85,12 +88,13 @@ def make_app(
     app.state.service = Service(
         live, limits, Batches(), StoredImages(), Maps(project), Bodies(limits), metrics
     )
-    metrics.gauge("images", "Images that are stored.").set_function(
-        lambda: float(sum(len(file_of(live.store(), split)) for split in live.store().splits))
-    )
-    metrics.gauge("vector_process_starts", "Starts of the process with PyTorch.").set_function(
-        lambda: float(vectors.starts)
-    )
+    gauges: dict[str, tuple[str, Callable[[], float]]] = {
+        "images": ("Images that are stored.", lambda: _images(live.store())),
+        "behind": ("1 while the project has changed to what is no state of it.", lambda: live.trouble != ""),
+        "vector_process_starts": ("Starts of the process with PyTorch.", lambda: vectors.starts),
+    }
+    for name, (about, value) in gauges.items():
+        metrics.gauge(name, about).set_function(value)
     return app
 
 
@@ -110,7 +114,14 @@ async def _keep_looking(live: LiveStore) -> None:
         await anyio.to_thread.run_sync(warm, live.store())
     while True:
         await asyncio.sleep(_LOOK)
-        await anyio.to_thread.run_sync(live.look)
+        try:
+            await anyio.to_thread.run_sync(live.look)
+        except Exception:  # of whatever went wrong once, the service does not stop to look
+            _log.exception("the project could not be looked at")
+
+
+def _images(store: OpenStore) -> int:
+    return sum(len(file_of(store, split)) for split in store.splits)
 
 
 def _documented(endpoints: Sequence[Endpoint]) -> Route:

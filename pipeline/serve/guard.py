@@ -53,6 +53,10 @@ class Guard:
         path = request.scope["path"]
         if path == _OPEN:
             return None
+        # before the token, which cannot be guessed by trying many then
+        if wait := self._rate.wait(request.client.host if request.client else ""):
+            told = f"too many requests; the next may come in {wait:.2g} s"
+            return Problem(429, told, {"Retry-After": str(math.ceil(wait))}).response()
         if self._token and not self._token.is_shown(request):
             if response := self._token.taken(request):
                 return response
@@ -62,9 +66,6 @@ class Guard:
             return Problem(401, told, {"WWW-Authenticate": "Bearer"}).response()
         if _is_of_another_site(request, hosts[0]):
             return Problem(403, "the question comes from the page of another site").response()
-        if wait := self._rate.wait(request.client.host if request.client else ""):
-            told = f"too many requests; the next may come in {wait:.2g} s"
-            return Problem(429, told, {"Retry-After": str(math.ceil(wait))}).response()
         return None
 
 

@@ -33,6 +33,7 @@ class Service:
     metrics: Metrics
     # a picture is decoded on a thread; so many at a time, as each may take much memory
     pictures: anyio.CapacityLimiter = dataclasses.field(default_factory=lambda: anyio.CapacityLimiter(2))
+    threads: anyio.CapacityLimiter = dataclasses.field(default_factory=lambda: anyio.CapacityLimiter(8))
     waiting: int = 0
 
     @contextlib.asynccontextmanager

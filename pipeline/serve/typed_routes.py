@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, get_origin
@@ -61,7 +62,8 @@ class Endpoint:
             if inspect.iscoroutinefunction(self.answer):
                 response: Response = await self.answer(asking, parameters)
                 return response
-            return await anyio.to_thread.run_sync(self.answer, asking, parameters)  # type: ignore[arg-type]
+            answer = functools.partial(self.answer, asking, parameters)
+            return await anyio.to_thread.run_sync(answer, limiter=asking.service.threads)  # type: ignore[arg-type]
 
         return Route(self.path, answered, methods=[self.method])
 
