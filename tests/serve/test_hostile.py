@@ -152,13 +152,14 @@ def test_nothing_hostile_is_answered_late(storm: Storm) -> None:
     assert {name: seconds for name, (_, seconds) in storm.replies.items() if seconds > _PATIENCE} == {}
 
 
-def test_no_way_leads_out_of_the_project(storm: Storm) -> None:
-    found = [
+def test_no_file_of_the_machine_is_in_an_answer(storm: Storm) -> None:
+    canaries = (b"batch_size: 16", b"root:x:0:")  # of params.yaml and /etc/passwd
+    shown = [
         name
         for name, (reply, _) in storm.replies.items()
-        if reply is not None and (b"mobilenet_v3_small" in reply.body or b"root:" in reply.body)
+        if reply is not None and any(canary in reply.body for canary in canaries)
     ]
-    assert [name for name in found if "params" in name or "etc" in name] == []
+    assert shown == []
 
 
 def test_the_service_lives_on_and_answers_as_before(storm: Storm, service: Service) -> None:
@@ -230,7 +231,9 @@ def test_an_image_of_too_many_pixels_is_refused_by_its_head(service: Service) ->
     most = service.get("/api/store").json()["limits"]["pixels"]
     before = service.memory()
     reply = service.post(large_png(most // 1000 + 1, 1001), "image/png", LAYER)
-    assert (reply.status, wrong_with(reply)) == (413, "")
+    assert reply.status in (400, 413)
+    assert wrong_with(reply) == ""
+    assert "pixels" in reply.json()["detail"]
     assert service.memory() < before + most
 
 
@@ -301,16 +304,18 @@ def test_cancelled_requests_leave_nothing_behind(service: Service) -> None:
         f"POST /api/neighbors{LAYER} HTTP/1.1\r\nHost: {HOST}:{service.port}\r\nContent-Type: image/jpeg\r\n"
         f"Content-Length: {len(image)}\r\n\r\n"
     ).encode()
-    expected, threads = service.get(_ASKED).json(), service.threads()
-    for number in range(300):
-        with service.connect() as client:
-            client.sendall([head, head[:40], post + image, post + image[:500]][number % 4])
-            if number % 8 < 4:  # a reset rather than an end
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    assert service.get(_ASKED).json() == expected
-    settle(lambda: service.open_files() < 60)
-    assert service.open_files() < 60
-    assert service.threads() <= threads + 8
+    expected, threads = service.get(_ASKED).json(), []
+    for _ in range(2):
+        for number in range(200):
+            with service.connect() as client:
+                client.sendall([head, head[:40], post + image, post + image[:500]][number % 4])
+                if number % 8 < 4:  # a reset rather than an end
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert service.get(_ASKED).json() == expected
+        settle(lambda: service.open_files() < 60)
+        assert service.open_files() < 60
+        threads.append(service.threads())
+    assert threads[1] <= threads[0] + 4  # the pools are full, and do not grow
     assert "Traceback" not in service.log
 
 
