@@ -146,7 +146,9 @@ def _teller(project: Project) -> Callable[[Request, Exception], Awaitable[Respon
         if isinstance(error, UserError):
             error = problem_of(error, project.root)
         elif isinstance(error, HTTPException):
-            error = Problem(error.status_code, error.detail, error.headers)
+            told = {404: "nothing is at this address", 405: "not by this method"}
+            detail = told.get(error.status_code, error.detail)
+            error = Problem(error.status_code, f"{detail}; /openapi.json names all that is", error.headers)
         if not isinstance(error, Problem):
             error = Problem(500, "a defect of the service; its log says more")
         return error.response()

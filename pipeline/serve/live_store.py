@@ -123,6 +123,7 @@ def warm(store: OpenStore) -> None:
     for layer, (split, *_) in store.layers.items():
         features = store.searcher(layer, split).features
         assert features.labels is not None
+        assert features.digests is not None
         store.random_pairs(layer, split)
         features.rows(features.ids[:1].tolist())
     assert store.manifests is not None
@@ -145,10 +146,11 @@ def _of_other_keys(store: OpenStore) -> Iterator[str]:
     """Layers that are not what params.yaml and the models ask for now, or that do not go together."""
     for (name, split), file in store.features.items():
         wanted = feature_keys(store.params, name, store.project.models) if name in store.params.models else {}
+        for layer, key in wanted.items():
+            if layer not in file.layers or file.feature_key(layer) != key:
+                yield f"the features of {name}/{layer} are not those that params.yaml asks for"
         for layer in file.layers:
             reference = f"{name}/{layer}"
-            if layer in wanted and wanted[layer] != file.feature_key(layer):
-                yield f"the features of {reference} are not those that params.yaml asks for"
             first, _ = store.file(reference, store.layers[reference][0])
             if file.key_digest(layer) != first.key_digest(layer):
                 yield f"{reference} has another key on {split} than on {first.split}"

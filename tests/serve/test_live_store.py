@@ -94,6 +94,12 @@ def test_features_that_params_ask_for_no_more_are_no_new_state(live, copied):
     assert live.trouble == "the features of net/pooled are not those that params.yaml asks for"
 
 
+def test_features_without_a_layer_that_params_name_are_no_new_state(live, copied):
+    edited(copied, "{pooled: flatten}", "{pooled: flatten, more: classifier.0}")
+    assert not looks(live)
+    assert live.trouble == "the features of net/more are not those that params.yaml asks for"
+
+
 def test_a_model_that_is_named_no_more_is_gone(live, copied):
     shutil.rmtree(copied.feature_folders / "net")
     text = copied.params.read_text()

@@ -78,7 +78,7 @@ def test_the_two_forms_of_a_map_are_kept_apart(client):
         ("/api/map/nett/pooled", "did you mean net/pooled?"),
         ("/api/results/ap", "no result ap"),
         ("/api/results/..%2f..%2fparams", "no result ../../params"),
-        ("/api/else", "Not Found"),
+        ("/api/else", "nothing is at this address; /openapi.json names"),
     ],
 )
 def test_what_is_not_there_is_a_problem(client, path, why):
