@@ -69,7 +69,7 @@ def export(store: OpenStore, folder: Path) -> Exported:
     """
     if folder.exists() and not _is_replaceable(folder):
         raise UserError(f"--export {folder}: has other things in it than an earlier export; name a new one")
-    with whole_folder(folder) as unfinished:
+    with whole_folder(folder.resolve()) as unfinished:
         data, maps = unfinished / DATA / store.state[:16], Maps(store.project)
         told = described(store, maps, Limits(k=DEPTH))
         told |= {"results": [], "metrics": [store.params.index.metric]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import http.server
@@ -11,6 +12,7 @@ import re
 import shutil
 import sys
 import threading
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from pool5.cli import main
+from pool5.datasets.manifest import TEXT, write_manifest
 from pool5.errors import UserError
 from pool5.images.address import Address
 from pool5.images.image_bytes import digest_of, read_bytes
@@ -27,6 +30,9 @@ from pool5.questions.open_store import OpenStore
 from pool5.serve.export import Exported, export, picture_name
 from pool5.serve.images import StoredImage, StoredImages
 from pool5.stages import neighbors
+from pool5.store.feature_file import write_feature_file
+from pool5.store.feature_key import FeatureKey
+from tests.cli.small_project import CLASSES, images
 from tests.serve.page_project import LAYER, nearest
 from tests.serve.visitor import Visitor
 
@@ -63,10 +69,54 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def address(site: Site) -> Iterator[str]:
     """Of a plain web server that has the page in a folder of its own."""
-    handler = functools.partial(Quiet, directory=site.folder.parent)
+    with served(site.folder.parent) as root:
+        yield f"{root}a%20page/"
+
+
+ODD = ["a b/c#1?.png", "ü", "😀/1", "\uffee", "%2Fcat", "..", "A", "a", "<b>&amp;", "+1", "'\"", "0" * 40]
+
+
+def odd_store(folder: Path) -> OpenStore:
+    """Of images whose ids are hard to write in a link, in HTML or as the name of a file."""
+    project, rng = Project(folder), np.random.default_rng(0)
+    manifest = images(folder, "test", "0", 110, 0)
+    manifest = dataclasses.replace(manifest, ids=np.array(ODD + manifest.ids.tolist()[len(ODD) :], TEXT))
+    write_manifest(manifest, project.manifest("test"))
+    key = FeatureKey(
+        architecture="net",
+        weights_sha256="0" * 64,
+        node="fc",
+        preprocessing={},
+        precision="fp32",
+        dtype="float32",
+        recipe_version=1,
+    )
+    write_feature_file(
+        project.features("net", "test"),
+        dataset="toy",
+        split="test",
+        model="net",
+        classes=CLASSES,
+        ids=np.array(manifest.ids.tolist()),
+        digests=manifest.digests,
+        labels=np.asarray(manifest.labels),
+        layers={"fc": rng.standard_normal((len(manifest), 8), np.float32)},
+        keys={"fc": key},
+    )
+    project.params.write_text(
+        "dataset: {name: toy, kind: folder, root: data/raw/toy, train: train, test: test}\n"
+        "models: {net: {architecture: mobilenet_v3_small, weights: random, layers: {fc: flatten}}}\n"
+    )
+    return OpenStore.open(project)
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a plain web server that has a folder."""
+    handler = functools.partial(Quiet, directory=folder)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/a%20page/"
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
         server.shutdown()
 
 
@@ -158,7 +208,7 @@ def test_a_stored_graph_gives_the_lists_that_a_search_gives(site, page_folder, t
             np.testing.assert_array_equal(own, searched[:20])
 
 
-def test_an_earlier_export_is_replaced_and_nothing_else(page_store, tmp_path):
+def test_an_earlier_export_is_replaced_and_nothing_else(page_store, tmp_path, monkeypatch):
     export(page_store, tmp_path / "web")
     (tmp_path / "web/store/left over").mkdir()
     export(page_store, tmp_path / "web")
@@ -171,6 +221,13 @@ def test_an_earlier_export_is_replaced_and_nothing_else(page_store, tmp_path):
     with pytest.raises(UserError, match="other things"):
         export(page_store, tmp_path / "web")
     assert [path.name for path in (tmp_path / "own").iterdir()] == ["thesis.tex"]
+    (tmp_path / "empty").mkdir()
+    for folder, where in ((tmp_path / "own", Path()), (tmp_path / "empty", Path("web/.."))):
+        monkeypatch.chdir(folder)
+        with contextlib.suppress(UserError):
+            export(page_store, where)
+    assert (tmp_path / "own/thesis.tex").read_text() == "years"
+    assert (tmp_path / "empty/index.html").is_file()
 
 
 def test_a_stop_on_the_way_leaves_what_was_there(page_store, tmp_path, monkeypatch):
@@ -268,6 +325,23 @@ class TestInABrowser:
         assert "reload the page" in visitor.page.locator("main").inner_text()
         assert all("404" in complaint for complaint in visitor.complaints)
         visitor.complaints.clear()
+
+    def test_odd_ids_are_found_completed_and_shown(self, browser, tmp_path):
+        store = odd_store(tmp_path / "project")
+        done = export(store, tmp_path / "web")
+        assert done.pictures == done.images == 110
+        with served(tmp_path / "web") as root:
+            visitor = Visitor(browser, root)
+            for name in ODD:
+                visitor.open("?" + urllib.parse.urlencode({"id": name, "k": 19}))
+                assert visitor.found("net/fc") == nearest(store, name, of="net/fc", k=19)
+                visitor.page.get_by_label("What to ask with").fill(name)
+                visitor.page.wait_for_function(
+                    "(id) => [...document.querySelectorAll('#known option')].some((own) => own.value === id)",
+                    arg=name,
+                )
+            assert visitor.complaints == []
+            visitor.close()
 
     def test_without_scripts_the_page_says_what_it_needs(self, browser, address):
         visitor = Visitor(browser, address, java_script_enabled=False)
