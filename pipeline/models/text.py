@@ -84,11 +84,6 @@ def load_text_tower(model_dir: Path | str, root: Path = Path()) -> TextTower:
     return TextTower(load_network(model_dir, root), tokenizer, f"{Path(model_dir)} ({card.origin})")
 
 
-def embed_texts(model_dir: Path | str, texts: Sequence[str], root: Path = Path()) -> np.ndarray:
-    """As `TextTower.embed`, of a model's folder."""
-    return load_text_tower(model_dir, root).embed(texts)
-
-
 def text_key(model_dir: Path | str, root: Path = Path()) -> dict[str, Any]:
     """All that decides a text's vector, as plain JSON values; builds no network.
 

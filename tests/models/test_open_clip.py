@@ -20,7 +20,7 @@ from pool5.models.node_values import find_nodes
 from pool5.models.preprocessing import settled
 from pool5.models.sources import source_of
 from pool5.models.sources.open_clip import OpenClipSource
-from pool5.models.text import embed_texts, load_text_tower, text_key
+from pool5.models.text import load_text_tower, text_key
 from pool5.models.weights import start_network, store_start
 from pool5.params import Layer, Model
 from tests.models.small_clip import (
@@ -67,7 +67,7 @@ def test_images_and_texts_have_the_vectors_of_open_clips_own_factory(tmp_path, m
     with torch.inference_mode():
         torch.testing.assert_close(ours(IMAGES), theirs.encode_image(IMAGES, normalize=False))
         wanted = theirs.encode_text(tokens, normalize=False)
-    np.testing.assert_allclose(embed_texts(folder, TEXTS, tmp_path), wanted, atol=1e-5)
+    np.testing.assert_allclose(load_text_tower(folder, tmp_path).embed(TEXTS), wanted, atol=1e-5)
 
 
 def test_a_text_has_the_same_bits_whatever_is_beside_it(tmp_path):
@@ -270,7 +270,7 @@ def test_a_checkpoint_without_its_text_tower_is_refused_for_words_alone(tmp_path
     torch.save({k: v for k, v in state.items() if k.startswith("visual.")}, tmp_path / "visual.pt")
     folder = store(tmp_path, CONFIG, "visual.pt", sha256=sha256_of_file(tmp_path / "visual.pt"))
     with pytest.raises(UserError, match="does not have all of the text tower"):
-        embed_texts(folder, TEXTS, tmp_path)
+        load_text_tower(folder, tmp_path).embed(TEXTS)
 
 
 def test_the_key_of_texts_has_weights_tokenizer_and_context(tmp_path):
@@ -313,7 +313,7 @@ def test_a_text_tower_and_a_tokenizer_of_the_hub_come_from_its_cache(tmp_path, m
     texts = ["a dog on a sofa", "a cat"]
     with torch.inference_mode():
         wanted = theirs.encode_text(open_clip.get_tokenizer("small")(texts))
-    np.testing.assert_allclose(embed_texts(folder, texts, tmp_path), wanted, atol=1e-5)
+    np.testing.assert_allclose(load_text_tower(folder, tmp_path).embed(texts), wanted, atol=1e-5)
 
 
 def test_another_vocabulary_is_another_key(tmp_path, monkeypatch):
