@@ -393,8 +393,8 @@ def test_what_cannot_be_read_leaves_the_old_answers_until_it_is_mended(
     elif harm == "no features":
         shutil.rmtree(live / "data/features")
     else:
-        shutil.rmtree(live)
-        live.mkdir()
+        shutil.rmtree(live / "data")
+        (live / "params.yaml").unlink()
     for _ in range(8):
         assert answers_of(service, asked) == old
         time.sleep(0.3)
