@@ -446,35 +446,3 @@ def test_an_image_that_was_changed_is_not_shown_for_the_one_that_was_asked(servi
     os.mkfifo(path)  # a pipe that nobody writes to
     assert service.get("/api/images/000005").status == 404
     assert service.get(_ASKED).status == 200
-
-
-@pytest.mark.long
-def test_a_real_run_of_dvc_underneath(tmp_path: Path) -> None:
-    from project import Project, small_params
-
-    params = small_params()
-    params["models"] = {"plain": params["models"]["plain"]}
-    kept = ("dataset", "models", "extract")
-    params = {name: params[name] for name in kept} | {"neighbors": {"of": ["plain/fc7"]}}
-    repository = Project.copy_to(tmp_path / "project", params)
-    first = repository.repro()
-    assert first.code == 0, first.err
-    ids = FeatureFile.open(repository.folder / "data/features/plain/test.h5").ids.tolist()
-    asked = [("GET", f"/api/neighbors?model=plain&layer=fc7&id={name}&k=4", None) for name in ids]
-    with running(repository.folder, tmp_path / "log", "--rate", "0") as service:
-        old = answers_of(service, asked)
-        with Clients(service, asked) as clients:
-            repository.set(models__plain__preprocess__resize=38)
-            second = repository.repro()
-            assert second.code == 0, second.err
-            assert "extract@plain" in second.stages
-            new = expected(repository.folder, tmp_path, asked)
-            assert wait_for(lambda: answers_of(service, asked[:1]) == new[:1])
-            repository.set(models__plain__preprocess__resize=36)  # comes back from DVC's cache
-            third = repository.repro()
-            assert third.code == 0, third.err
-            assert wait_for(lambda: answers_of(service, asked[:1]) == old[:1])
-        told = moods(clients, old, new)
-        print(f"{sum(map(len, told))} answers, {''.join(told).count('n')} of the new state")
-        assert [line for line in told if "[" in line] == []
-        assert all(one != other for one, other in zip(old, new, strict=True))
