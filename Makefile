@@ -58,7 +58,7 @@ lint: $(READY)  ## ruff, mypy, the floors, the page's scripts
 	@# the same links show import-linter the stages as well
 	PYTHONPATH=build/types $(BIN)/lint-imports --no-logo --no-cache
 	@# the page's scripts, where npm can bring the linter
-	@if $(BIOME) --version >/dev/null 2>&1; then $(BIOME) lint --diagnostic-level=error pipeline/report/templates; \
+	@if $(BIOME) --version >/dev/null 2>&1; then $(BIOME) lint --diagnostic-level=error pipeline/report/templates pipeline/serve/templates; \
 	else echo "no npx, or no network: the page's scripts are not linted"; fi
 
 format: $(READY)  ## let ruff put the code in order
