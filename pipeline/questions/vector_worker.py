@@ -6,6 +6,7 @@ and lives when this dies of an image or of memory. It ends when its parent does,
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
@@ -66,6 +67,8 @@ def _main(pipe: int, root: str, pixels: int) -> None:
     models = OpenModels(Project(Path(root)), pixels)
     waiting: queue.SimpleQueue[Request] = queue.SimpleQueue()
     threading.Thread(target=_hear, args=(connection, waiting), daemon=True).start()
+    with contextlib.suppress(ModuleNotFoundError):  # whoever asks is told
+        from ..extract import embed  # noqa: F401 - PyTorch, for which the first question then waits less
     while True:
         together = [waiting.get()]
         while len(together) < _TOGETHER and not waiting.empty():
