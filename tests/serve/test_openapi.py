@@ -23,6 +23,7 @@ schemathesis = pytest.importorskip(
 pytestmark = pytest.mark.slow
 
 _CASES = 2000
+_PATIENCE = 120  # seconds; the first image waits for PyTorch
 # what the project has, so that questions get further than to what is not there
 _SOUND: dict[str, list[Any]] = {
     "model": ["net"],
@@ -90,7 +91,7 @@ def put_all(
     @given(case=operation.as_strategy(mode), parts=sound_parts())
     def put(case: Any, parts: dict[str, Any]) -> None:
         put_in(case, parts)
-        reply = case.call()
+        reply = case.call(timeout=_PATIENCE)
         statuses[operation.label, reply.status_code] += 1
         case.validate_response(reply, checks=checks)
 
