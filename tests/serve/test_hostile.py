@@ -237,23 +237,6 @@ def test_an_image_of_too_many_pixels_is_refused_by_its_head(service: Service) ->
     assert service.memory() < before + most
 
 
-@pytest.mark.long
-def test_the_largest_images_of_many_at_once_do_not_take_the_memory(service: Service) -> None:
-    most = service.get("/api/store").json()["limits"]["pixels"]
-    image, before = large_png(most // 1000, 1000), service.memory()
-    peak = 0
-    with concurrent.futures.ThreadPoolExecutor(16) as clients:
-        asked = [clients.submit(service.post, image, "image/png", LAYER) for _ in range(16)]
-        while not all(reply.done() for reply in asked):
-            peak = max(peak, service.memory())
-            time.sleep(0.05)
-    wrong = [wrong_with(reply.result()) for reply in asked]
-    assert [what for what in wrong if what] == []
-    assert peak < before + 3 * 16 * most  # two of them at a time, with what decoding takes
-    settle(lambda: service.memory() <= 1.2 * before)
-    assert service.memory() <= 1.2 * before
-
-
 @contextlib.contextmanager
 def slow_clients(service: Service, count: int) -> Iterator[list[socket.socket]]:
     """Half of them never end their head, half never their body."""

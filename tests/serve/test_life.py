@@ -96,24 +96,6 @@ def test_who_waits_for_a_worker_that_is_killed_is_told_to_ask_again(service: Ser
     assert wait_for(lambda: ask_with_image(service).status == 200)
 
 
-@pytest.mark.long
-def test_a_worker_that_stands_still_keeps_only_its_own_clients_waiting(service: Service) -> None:
-    assert ask_with_image(service).status == 200
-    for number in service.workers():
-        os.kill(number, signal.SIGSTOP)
-    with concurrent.futures.ThreadPoolExecutor(20) as clients:
-        asked = [clients.submit(ask_with_image, service) for _ in range(20)]
-        time.sleep(1)
-        begun = time.monotonic()
-        assert [service.get(_ASKED).status for _ in range(20)] == [200] * 20
-        assert service.get("/healthz").status == 200
-        assert time.monotonic() - begun < 10
-        for number in service.workers():
-            os.kill(number, signal.SIGCONT)
-        assert {reply.result().status for reply in asked} <= {200, 503}
-    assert wait_for(lambda: ask_with_image(service).status == 200)
-
-
 @pytest.mark.parametrize("warm", [False, True])
 def test_of_a_service_that_is_killed_no_process_is_left_and_the_port_is_free(
     copied: Path, tmp_path: Path, warm: bool
