@@ -99,6 +99,7 @@ def put_all(
         put()
 
 
+@pytest.mark.long
 def test_no_question_that_is_drawn_from_the_page_fails_the_service(service: Service) -> None:
     from schemathesis.checks import not_a_server_error
     from schemathesis.generation import GenerationMode
