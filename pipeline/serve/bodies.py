@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from .limits import Limits
 from .problems import Problem
@@ -38,6 +38,8 @@ class Bodies:
                         self._taken += len(part)
                         body += part
                         self._check(len(body))
+            except ClientDisconnect:  # nobody hears this; it is no failure of the service's
+                raise Problem(400, "the body broke off") from None
             except TimeoutError:
                 seconds = f"{self._limits.body_seconds:g}"
                 raise Problem(408, f"the body did not arrive within {seconds} seconds") from None
