@@ -23,6 +23,8 @@ pytest.importorskip("mcp.server.mcpserver", reason="mcp is not installed")
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
+from tests.own_loop import run_alone
+
 pytestmark = pytest.mark.slow
 IMAGE = "000003"
 
@@ -39,7 +41,7 @@ class Agent:
         self.folder = folder
 
     def calls(self, *calls: tuple[str, dict[str, Any]]) -> list[Any]:
-        return asyncio.run(self.session(lambda client: self._call(client, calls)))
+        return run_alone(self.session(lambda client: self._call(client, calls)))
 
     def call(self, tool: str, **arguments: Any) -> Any:
         (result,) = self.calls((tool, arguments))
@@ -49,7 +51,7 @@ class Agent:
         async def listed(client: Client) -> list[Any]:
             return (await client.list_tools()).tools
 
-        return asyncio.run(self.session(listed))
+        return run_alone(self.session(listed))
 
     async def session(self, ask: Any) -> Any:
         server = StdioServerParameters(
@@ -147,7 +149,7 @@ def test_a_project_that_changes_underneath_is_noticed_at_the_next_question(folde
         return told
 
     agent = Agent(tmp_path / "project")
-    assert asyncio.run(agent.session(asked)) == ["cosine", "l2"]
+    assert run_alone(agent.session(asked)) == ["cosine", "l2"]
 
 
 def test_nothing_stored_is_told_in_one_line(tmp_path, monkeypatch, capsys):

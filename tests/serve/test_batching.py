@@ -20,6 +20,7 @@ from pool5.search.searcher import Searcher
 from pool5.serve.batching import Batches
 from tests.cli.small_project import TEST_ROWS, make_project
 from tests.conftest import made_once
+from tests.own_loop import run_alone
 
 LAYER = "net/pooled"
 
@@ -47,7 +48,7 @@ def ask_at_once(
         questions = (batches.answer(store, question, LAYER, k, classes) for question, k, classes in asked)
         return await asyncio.gather(*questions, return_exceptions=True)
 
-    return asyncio.run(all_of_them())
+    return run_alone(all_of_them())
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ def test_a_question_waits_for_no_others_and_what_comes_meanwhile_is_the_next_sea
             await asyncio.sleep(0)
         await asyncio.gather(first, *(batches.answer(store, by_id(number), LAYER) for number in range(1, 9)))
 
-    asyncio.run(ask())
+    run_alone(ask())
     assert searches == [1, 8]
 
 
@@ -125,7 +126,7 @@ def test_who_went_away_is_not_missed(store):
         left = [task for task in tasks if task not in (tasks[0], tasks[3])]
         return await asyncio.gather(*left)
 
-    assert asyncio.run(ask()) == [store.answer(by_id(number), LAYER) for number in (1, 2, 4, 5)]
+    assert run_alone(ask()) == [store.answer(by_id(number), LAYER) for number in (1, 2, 4, 5)]
 
 
 def test_an_error_of_the_search_reaches_whoever_asked(store, monkeypatch):
@@ -145,5 +146,5 @@ def test_layers_of_two_states_are_never_one_search(store, tmp_path_factory, sear
         asked = [batches.answer(each, by_id(number), LAYER) for number in range(8) for each in (store, other)]
         return await asyncio.gather(*asked)
 
-    assert len(asyncio.run(ask())) == 16
+    assert len(run_alone(ask())) == 16
     assert searches == [8, 8]

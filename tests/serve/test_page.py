@@ -246,8 +246,7 @@ def test_the_answers_are_lit_on_the_map(visitor, page_store):
     assert visitor.plot("plot.marks.neighbors.length") == len(lit)
     assert visitor.plot("plot.marks.chosen") is not None
     visitor.page.get_by_role("radio", name="PCA").click()
-    visitor.on_map()
-    assert "PCA map of 100 images of test" in visitor.page.locator("#map-stage").get_attribute("aria-label")
+    visitor.page.locator("#map-stage[aria-label*='PCA map of 100 images of test']").wait_for()
     assert f"map={LAYER}+pca" in urllib.parse.unquote(visitor.query)
     visitor.page.get_by_role("button", name="Map", exact=True).click()
     visitor.settle()
