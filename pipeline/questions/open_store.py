@@ -6,9 +6,10 @@ import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
-from ..datasets.manifest import Manifest, read_manifest
+from ..datasets.manifest import Manifest, image_addresses, read_manifest
 from ..errors import NotThere, UserError
 from ..files.digests import digest_of
 from ..files.hints import did_you_mean
@@ -57,7 +58,7 @@ class OpenStore:
         self.gaps = tuple(gaps)
         if not self.features:
             raise UserError(f"{project.feature_folders}: nothing is stored", rerun="extract")
-        self.state = digest_of([self._parameters(), self._digests()])
+        self.state = digest_of([msgspec.to_builtins(params), self._digests()])
         self._searchers: dict[tuple[str, str, Metric], Searcher] = {}
         self._pairs: dict[tuple[str, str, Metric], RandomPairs] = {}
 
@@ -104,8 +105,6 @@ class OpenStore:
     @functools.cached_property
     def addresses(self) -> Mapping[str, Mapping[str, Address]]:
         """{split: {id: where the image is}}."""
-        from ..datasets.manifest import image_addresses
-
         root = self.project.images(self.params.dataset.root)
         return {split: image_addresses(manifest, root) for split, manifest in self.manifests.items()}
 
@@ -279,11 +278,6 @@ class OpenStore:
         if there := [layer for layer, splits in self.layers.items() if split in splits]:
             return there
         raise NotThere(f"nothing is stored of split {split}; there are {', '.join(self.splits)}")
-
-    def _parameters(self) -> object:
-        import msgspec
-
-        return msgspec.to_builtins(self.params)
 
     def _digests(self) -> list[list[str]]:
         return [
