@@ -139,5 +139,5 @@ def test_a_network_on_a_cpu_is_timed_without_its_first_batch():
         assert forward.timed.images == 16 * max(number - 1, 0)
         forward.start(images)()
     assert forward.timed.images == 32
-    assert 0 < forward.timed.seconds < 5
+    assert forward.timed.seconds > 0
     assert forward.device.startswith(processor())

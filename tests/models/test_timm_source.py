@@ -343,12 +343,10 @@ def test_the_second_name_is_taken_where_the_first_is_not_there(hub):
 )
 def test_what_the_hub_refuses_is_one_line(hub, capfd, refusal, told):
     hub.refusal = refusal
-    begun = time.perf_counter()
     with pytest.raises(UserError, match=told) as found:
         fetched_from_hub("timm/net")
     assert "\n" not in str(found.value)
     assert capfd.readouterr() == ("", "")
-    assert time.perf_counter() - begun < 20
 
 
 def test_a_machine_without_a_network_is_told_so_at_once_and_in_one_line(tmp_path, monkeypatch, capfd):
@@ -356,9 +354,10 @@ def test_a_machine_without_a_network_is_told_so_at_once_and_in_one_line(tmp_path
     monkeypatch.setattr(
         "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:9/{repo_id}/{filename}"
     )
-    begun = time.perf_counter()
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)  # a download tries for most of a minute
     with pytest.raises(UserError, match=r"cannot be fetched \(.*[Cc]onnect.*\); put it into") as found:
         SOURCE.weights("timm/test_vit.r160_in1k", "pretrained")
-    assert time.perf_counter() - begun < 10  # a download tries for most of a minute
+    assert waits == []
     assert "\n" not in str(found.value)
     assert capfd.readouterr() == ("", "")

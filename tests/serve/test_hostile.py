@@ -21,7 +21,6 @@ pytest.importorskip("uvicorn", reason="uvicorn is not installed: there is no ser
 pytestmark = pytest.mark.slow
 
 _ASKED = f"/api/neighbors{LAYER}&id=000003&k=5"
-_PATIENCE = 30.0  # seconds, of a client; on a machine that others use as well
 _SETTLED = 60.0
 # what tells of the machine, and what no request may bring forth
 _INTERNALS = ("Traceback", "site-packages", "/usr/lib", 'File "', "pipeline/", "root:", "/tmp/")
@@ -31,7 +30,7 @@ _INTERNALS = ("Traceback", "site-packages", "/usr/lib", 'File "', "pipeline/", "
 class Storm:
     """What the service was before all cases, what it answered to them, and what it was afterwards."""
 
-    replies: dict[str, tuple[Reply | None, float]]
+    replies: dict[str, Reply | None]
     memory: tuple[int, int]
     open_files: tuple[int, int]
     threads: tuple[int, int]
@@ -80,17 +79,15 @@ def warm(service: Service) -> None:
         list(clients.map(ask, range(64)))
 
 
-def put_to(service: Service) -> Callable[[Case], tuple[Reply | None, float]]:
-    def put(case: Case) -> tuple[Reply | None, float]:
-        begun = time.monotonic()
+def put_to(service: Service) -> Callable[[Case], Reply | None]:
+    def put(case: Case) -> Reply | None:
         sent = dict(case.headers)
         if case.body is not None:
             sent.setdefault("Content-Type", case.type)
         try:
-            reply = service.ask(case.method, case.target, sent, case.body)
+            return service.ask(case.method, case.target, sent, case.body)
         except ConnectionError:  # it does not listen to the end of what it refuses
-            reply = None
-        return reply, time.monotonic() - begun
+            return None
 
     return put
 
@@ -137,26 +134,22 @@ def wrong_with(reply: Reply) -> str:
 
 
 def test_every_hostile_request_gets_a_problem_or_an_answer_and_no_internals(storm: Storm) -> None:
-    wrong = {name: wrong_with(reply) for name, (reply, _) in storm.replies.items() if reply is not None}
+    wrong = {name: wrong_with(reply) for name, reply in storm.replies.items() if reply is not None}
     assert {name: what for name, what in wrong.items() if what} == {}
-    assert sum(reply is not None and reply.status >= 400 for reply, _ in storm.replies.values()) > 500
+    assert sum(reply is not None and reply.status >= 400 for reply in storm.replies.values()) > 500
 
 
 def test_only_what_is_too_large_is_not_listened_to(storm: Storm, service: Service) -> None:
     most = service.get("/api/store").json()["limits"]["body_bytes"]
     sent = {case.name: len(case.body or b"") for case in cases()}
-    assert [name for name, (reply, _) in storm.replies.items() if reply is None and sent[name] <= most] == []
-
-
-def test_nothing_hostile_is_answered_late(storm: Storm) -> None:
-    assert {name: seconds for name, (_, seconds) in storm.replies.items() if seconds > _PATIENCE} == {}
+    assert [name for name, reply in storm.replies.items() if reply is None and sent[name] <= most] == []
 
 
 def test_no_file_of_the_machine_is_in_an_answer(storm: Storm) -> None:
     canaries = (b"batch_size: 16", b"root:x:0:")  # of params.yaml and /etc/passwd
     shown = [
         name
-        for name, (reply, _) in storm.replies.items()
+        for name, reply in storm.replies.items()
         if reply is not None and any(canary in reply.body for canary in canaries)
     ]
     assert shown == []
@@ -251,9 +244,7 @@ def slow_clients(service: Service, count: int) -> Iterator[list[socket.socket]]:
 
 def test_others_are_answered_while_200_clients_are_slow(service: Service) -> None:
     with slow_clients(service, 200):
-        begun = time.monotonic()
         assert [service.get(_ASKED).status for _ in range(10)] == [200] * 10
-        assert time.monotonic() - begun < _PATIENCE
     settle(lambda: service.open_files() < 60)
     assert service.open_files() < 60
 
