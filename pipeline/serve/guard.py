@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 
 from starlette.requests import HTTPConnection
@@ -35,8 +36,14 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            app = self._answer(HTTPConnection(scope)) or self._app
-            await app(scope, receive, _with_headers(send))
+            app, answer = self._answer(HTTPConnection(scope)) or self._app, _Sending(send)
+            try:
+                await app(scope, receive, answer)
+            except asyncio.CancelledError:  # the service is being ended and waits no longer
+                if answer.begun:
+                    raise
+                told = "the service is being ended; ask again when it is back"
+                await Problem(503, told, {"Retry-After": "5"}).response()(scope, receive, answer)
         else:  # there is no socket here
             await send({"type": "websocket.close", "code": 1008})
 
@@ -78,12 +85,16 @@ def _is_of_another_site(request: HTTPConnection, host: str) -> bool:
     return request.scope["method"] == "POST" and origin.rpartition("://")[2] != host
 
 
-def _with_headers(send: Send) -> Send:
-    async def sent(message: Message) -> None:
+class _Sending:
+    """Sends an answer, with the headers that every one has; knows whether it has begun to."""
+
+    def __init__(self, send: Send) -> None:
+        self._send, self.begun = send, False
+
+    async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            self.begun = True
             there = {name.lower() for name, _ in message["headers"]}
             missing = [(name, value) for name, value in _HEADERS.items() if name not in there]
             message = {**message, "headers": [*message["headers"], *missing]}
-        await send(message)
-
-    return sent
+        await self._send(message)

@@ -21,6 +21,7 @@ _QUICK = 100  # answers to a question without words are in the page itself; scri
 # in this order they are one module; those of the report are its own
 _SCRIPTS = (
     "scatter_plot.js",
+    "map_buttons.js",
     "elements.js",
     "labels.js",
     "radios.js",

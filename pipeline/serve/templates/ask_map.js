@@ -135,24 +135,10 @@ class AskMap {
   }
 
   listen() {
+    mapButtons(plot);
     part("layers").addEventListener("change", (event) => {
       const own = this.maps.filter(({ layer }) => layer === event.target.value);
       this.handlers.show((own.find(({ method }) => method === this.current.method) ?? own[0]).name);
-    });
-    for (const [button, lasso] of [[part("pan"), false], [part("lasso"), true]]) {
-      button.addEventListener("click", () => {
-        plot.lassoing = lasso;
-        part("stage").classList.toggle("lasso", lasso);
-        part("pan").ariaPressed = String(!lasso);
-        part("lasso").ariaPressed = String(lasso);
-      });
-    }
-    part("in").addEventListener("click", () => plot.zoomBy(1.5));
-    part("out").addEventListener("click", () => plot.zoomBy(1 / 1.5));
-    part("reset").addEventListener("click", () => plot.reset());
-    part("images").addEventListener("change", (event) => {
-      plot.showImages = event.target.checked;
-      plot.draw();
     });
   }
 }
