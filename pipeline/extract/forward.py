@@ -16,10 +16,8 @@ import torch
 from torch import nn
 
 from ..errors import UserError
-from ..files.hints import counted
-from ..machine import cores, processor
 from ..models.card import read_card
-from ..models.device import choose_device
+from ..models.device import choose_device, in_words, kind_of
 from ..models.layers import check_layers, stored_shapes
 from ..models.network import load_network
 from ..params import Extract, Layer, Model, Preprocess
@@ -63,7 +61,7 @@ def _check_crop(forward: Forward, spec: Model, built_for: int) -> None:
 
 
 class Forward:
-    """Runs a network on 8-bit images; the work is shared among all GPUs that the device names.
+    """Runs a network on 8-bit images, on the first device that is named; for several see `device_processes`.
 
     What must not decide the values does not: convolutions use no TF32 and no autotuning, and batch
     normalisation is folded into the convolution before it, whichever nodes are asked for.
@@ -90,7 +88,7 @@ class Forward:
         extract: Extract,
         shapes: Mapping[Layer, LayerShape] | None = None,
     ) -> None:
-        self.devices = _devices(extract.device)
+        self.devices = [choose_device(extract.devices[0], "extract.device")]
         self._dtype = getattr(torch, extract.dtype)
         self._precision = extract.precision
         # the network is copied, never what is made of it: a copied feature extractor is in training mode
@@ -109,8 +107,8 @@ class Forward:
         scale, shift = (1 / (255 * std)).view(1, 3, 1, 1), (-mean / std).view(1, 3, 1, 1)
         self._scales = [(scale.to(device), shift.to(device)) for device in self.devices]
         self._turns = itertools.cycle(range(len(self.devices)))
-        self.device_kind = ", ".join(sorted(set(map(_kind_of, self.devices))))
-        self.device = _in_words(self.devices)
+        self.device_kind = kind_of(self.devices[0])
+        self.device = in_words(self.devices[0])
         self.in_flight = 0 if self.devices[0].type == "cpu" else 2 * len(self.devices)
         self.timed = Timed()
         self._warm: set[torch.device] = set()
@@ -213,24 +211,3 @@ def _memory_for(what: str, remedy: str) -> Iterator[None]:
             raise
         told = (str(error).splitlines() or ["out of memory"])[0]
         raise UserError(f"{what}: {told}; {remedy}") from None
-
-
-def _devices(setting: str) -> list[torch.device]:
-    """`auto` and `cuda` are every GPU there is, `cuda:1` is that one."""
-    device = choose_device(setting, "extract.device")
-    if device.type == "cuda" and device.index is None:
-        return [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
-    return [device]
-
-
-def _in_words(devices: Sequence[torch.device]) -> str:
-    if devices[0].type == "cpu":
-        return f"{processor()}, {counted(cores(), 'core')}"
-    name = torch.cuda.get_device_name(devices[0])
-    return name if len(devices) == 1 else f"{len(devices)} × {name}"
-
-
-def _kind_of(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{device.type} {torch.backends.cpu.get_cpu_capability()}"

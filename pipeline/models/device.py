@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 
 from ..errors import UserError
+from ..files.hints import counted
+from ..machine import cores, processor
+
+_log = logging.getLogger(__name__)
 
 
 def choose_device(setting: str, key: str) -> torch.device:
@@ -36,3 +42,34 @@ def has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def all_gpus(mixed: bool) -> list[str]:
+    """The names, as `cuda:0`, of all GPUs; empty where there is none.
+
+    Parameters
+    ----------
+    mixed : bool
+        Also of those of another kind than the first, which may give other bits.
+    """
+    kinds = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    named = {f"cuda:{number}": kind for number, kind in enumerate(kinds) if mixed or kind == kinds[0]}
+    for number, kind in enumerate(kinds):
+        if f"cuda:{number}" not in named:
+            told = "cuda:%d (%s) is left out, as cuda:0 is a %s; extract.mixed: true takes all GPUs"
+            _log.warning(told, number, kind, kinds[0])
+    return list(named)
+
+
+def kind_of(device: torch.device) -> str:
+    """What may decide bits: the GPU's name, or the instructions of the CPU that torch uses: `cpu AVX512`."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} {torch.backends.cpu.get_cpu_capability()}"
+
+
+def in_words(device: torch.device) -> str:
+    """For people: the GPU's name, or the processor's and how many cores."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{processor()}, {counted(cores(), 'core')}"

@@ -20,6 +20,7 @@ Count = Annotated[int, Meta(ge=1)]
 Seed = Annotated[int, Meta(ge=0, lt=2**32)]
 Byte = Annotated[int, Meta(ge=0, le=255)]
 Device = Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+OneDevice = Annotated[str, Meta(pattern=r"^(cpu|cuda:\d+)$")]
 NAME = r"^\w[\w.-]*\Z"  # of a file or folder: no path, not . or ..
 NAME_IN_WORDS = "letters, digits, '_', '-' and '.', the first a letter or digit"
 Name = Annotated[str, Meta(pattern=NAME)]
@@ -208,7 +209,7 @@ class Model(_Section, frozen=True, kw_only=True):
 class Extract(_Section, frozen=True, kw_only=True):
     """How features are computed and stored."""
 
-    device: Device = "auto"
+    device: Device | Annotated[tuple[OneDevice, ...], Meta(min_length=1)] = "auto"  # several: a process each
     precision: Precision = "fp32"
     dtype: Literal["float32", "float16"] = "float32"
     batch_size: Count = 32
@@ -219,6 +220,11 @@ class Extract(_Section, frozen=True, kw_only=True):
     read_also: tuple[Annotated[str, Meta(min_length=1)], ...] = ()  # further row caches, never written to
     runner: Literal["local", "ray"] = "local"
     mixed: bool = False  # rows of a layer may come from several kinds of device
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """As they are named: one, which may stand for several, or those of a list."""
+        return (self.device,) if isinstance(self.device, str) else self.device
 
 
 class Index(_Section, frozen=True, kw_only=True):
