@@ -22,10 +22,11 @@ from ..store.layer_shape import LayerShape
 from ..store.publish import publish, publishing_to
 from ..store.row_cache import CacheWriter, RowCache, StoredRows, is_in
 from ..store.row_shard import DamagedShard
-from .extractor import check_kinds, compute_missing, rows_of
+from .extractor import compute_missing
 from .job import Job, job_of, layer_of
 from .row_size import told_if_large
 from .runners import runner_of
+from .stored_rows import check_kinds
 from .work import Network, Outcome, Work, reading_of
 
 _log = logging.getLogger(__name__)
@@ -68,15 +69,9 @@ def extract_unit(model: str, params: Params, project: Project, number: int, coun
     work = job.work(params.extract, preprocess, network, project)
     everything = job.images.distinct()
     images = everything.share(number, count)
+    work = dataclasses.replace(work, beside=everything)  # what other units have stored
     with RowCache(work.caches[0], work.caches[1:]).writer(claims=False) as writer:
-
-        def load() -> Network:
-            loaded = network()
-            if not params.extract.mixed:  # also beside what other units have stored
-                check_kinds(rows_of(writer, everything, work), loaded.device_kind)
-            return loaded
-
-        _, outcome = compute_missing(writer, images, dataclasses.replace(work, load_network=load))
+        _, outcome = compute_missing(writer, images, work)
     for path, digest in zip(images.paths, images.digests, strict=True):
         if reason := outcome.failures.get(digest.tobytes()):
             _log.warning("skipped %s: %s", path, reason)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import logging
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 
@@ -15,21 +14,17 @@ from ..files.remote_errors import Unreachable
 from ..images.budget import TooLarge, UnreadableImage
 from ..params import Layer
 from ..progress import progress
-from ..store.row_cache import CacheWriter, StoredRows
+from ..store.row_cache import CacheWriter
 from .decoding import Failure, ImageTask
 from .reader import Batch, read_batches
+from .shares import Missing, Shares
+from .stored_rows import Stored, check_device, check_there, rows_of
 from .work import ImageFiles, Network, Outcome, Timed, Wait, Work, reading_of, rounded_batch
 
 FLUSH_SECONDS = 30.0  # of work that a kill may cost; half of the minute that is promised
 FLUSH_BYTES = 64 << 20
 _CLAIM_SECONDS = 15.0
 _FIRST_CLAIM = 4  # batches, before the speed is known
-_WAIT_SECONDS, _LONGEST_WAIT = 0.2, 2.0  # in a bucket each look costs requests
-_WAITS_TO_TELL = 25
-_log = logging.getLogger(__name__)
-
-
-Stored = dict[Layer, StoredRows]
 
 
 def compute_missing(
@@ -61,61 +56,31 @@ def compute_missing(
         from another kind of device.
     """
     images = images.distinct()
-    run = _Run(writer, images, work, waits)
-    run.go(work)
+    stored = rows_of(writer, images, work)
+    missing = Missing(writer, stored, images.digests, waits)
+    run = Run(writer, images, work, stored, missing, most=len(missing.pending))
+    with progress(total=len(missing.pending), desc=work.label, unit="image") as bar:
+        run.go(bar.update)
     if waits:
-        check_there(run.stored, len(images) - len(run.outcome.failures))
-    return run.stored, run.outcome
+        check_there(stored, len(images) - len(run.outcome.failures))
+    return stored, run.outcome
 
 
-def rows_of(writer: CacheWriter, images: ImageFiles, work: Work) -> Stored:
-    """What the cache has for some images."""
-    return {layer: writer.rows(key, images.digests) for layer, key in work.keys.items()}
+class Run:
+    """One process that computes what `shares` gives it, of at most `most` images, on one device."""
 
-
-def lacking(stored: Mapping[Layer, StoredRows], digests: np.ndarray) -> np.ndarray:
-    """Positions in (N, 16) digests of images that lack a row of some layer: (n,) int64."""
-    absent = [rows.find(digests)[:, 0] < 0 for rows in stored.values()]
-    return np.flatnonzero(np.any(absent, axis=0)) if absent else np.empty(0, np.int64)
-
-
-def check_there(stored: Mapping[Layer, StoredRows], images: int) -> None:
-    """Refuse to go on with rows that were there and are not."""
-    for layer, rows in stored.items():
-        if rows.width is None and images:
-            raise UserError(f"{rows.folder}: the rows of {layer} are gone; run again")
-
-
-def check_kinds(stored: Mapping[Layer, StoredRows], kind: str = "") -> None:
-    """Refuse rows of a layer from several kinds of device, which may give other bits for the same image.
-
-    Parameters
-    ----------
-    kind : str
-        Of the device that is to add to them.
-    """
-    for layer, rows in stored.items():
-        if len(kinds := {kind, *rows.kinds()} - {""}) > 1:
-            raise UserError(
-                f"{rows.folder}: rows of {layer} by {' and by '.join(sorted(kinds))}, which may differ in "
-                "their last bits; go on where they were computed, or set extract.mixed: true"
-            )
-
-
-class _Run:
-    def __init__(self, writer: CacheWriter, images: ImageFiles, work: Work, waits: bool) -> None:
-        self.writer, self.keys, self.waits = writer, work.keys, waits
+    def __init__(
+        self, writer: CacheWriter, images: ImageFiles, work: Work, stored: Stored, shares: Shares, most: int
+    ) -> None:
+        self.writer, self.work, self.keys, self.shares = writer, work, work.keys, shares
         self.paths, self.digests = images.paths, images.digests
-        self.stored = rows_of(writer, images, work)
+        self.stored = stored
         self.skip_bad = work.extract.on_bad_image == "skip"
         self.outcome = Outcome()
-        self.pending = lacking(self.stored, self.digests)
         reading = reading_of(work.extract, work.preprocess)
-        batch_size = min(reading.batch_size, rounded_batch(len(self.pending)))
-        self.reading = dataclasses.replace(reading, batch_size=batch_size)
+        self.reading = dataclasses.replace(reading, batch_size=min(reading.batch_size, rounded_batch(most)))
         self._device_kind = ""
         self._claims: dict[str, set[int]] = {}  # what is taken and not yet stored
-        self._waiting = self._waited = 0
         # (numbers, places, wait) of batches in flight
         self._started: collections.deque[tuple[np.ndarray, np.ndarray, Wait]] = collections.deque()
         self._numbers: list[np.ndarray] = []
@@ -124,44 +89,42 @@ class _Run:
         self._failed: set[int] = set()
         self._flushed_at = self._started_at = time.monotonic()
 
-    def go(self, work: Work) -> None:
+    def go(self, tell: Callable[[int], object]) -> None:
+        """Compute until there is no share; `tell` is told of images that have gone to the network."""
         network: Network | None = None
         before = Timed()  # of a network that has been at work already
-        with progress(total=len(self.pending), desc=work.label, unit="image") as bar:
-            while True:
-                batches = read_batches(
-                    self._tasks(),
-                    batch_size=self.reading.batch_size,
-                    preprocess=self.reading.preprocess,
-                    workers=self.reading.workers,
-                    niceness=self.reading.niceness,
-                    memory_gb=self.reading.memory_gb,
-                )
-                try:
-                    for batch in self._timed(batches):
-                        self._note(batch.failures)
-                        if network is None:
-                            network = self._loaded(work)
-                            before = network.timed
-                        self._infer(network, batch)
-                        bar.update(len(batch.numbers))
-                    self._collect(0)
-                finally:  # also after an error: what has been computed is kept
-                    batches.close()
-                    self._flush()
-                if not self._waiting or not self.waits:
-                    self.outcome.left = self._waiting
-                    if network is not None:
-                        self.outcome.timed, self.outcome.device = network.timed - before, network.device
-                        self._keep_shapes(network)
-                    return
-                self._wait_for_others()
+        goes_on = True
+        while goes_on:
+            batches = read_batches(
+                self._tasks(),
+                batch_size=self.reading.batch_size,
+                preprocess=self.reading.preprocess,
+                workers=self.reading.workers,
+                niceness=self.reading.niceness,
+                memory_gb=self.reading.memory_gb,
+            )
+            try:
+                for batch in self._timed(batches):
+                    self._note(batch.failures)
+                    if network is None:
+                        network = self._loaded()
+                        before = network.timed
+                    self._infer(network, batch)
+                    tell(len(batch.numbers))
+                self._collect(0)
+            finally:  # also after an error: what has been computed is kept
+                batches.close()
+                self._flush()
+            goes_on = self.shares.go_on()
+        self.outcome.left, self.outcome.waited = self.shares.left, self.shares.waited
+        if network is not None:
+            self.outcome.timed, self.outcome.device = network.timed - before, network.device
+            self._keep_shapes(network)
 
-    def _loaded(self, work: Work) -> Network:
-        network = work.load_network()
+    def _loaded(self) -> Network:
+        network = self.work.load_network()
         self._device_kind = network.device_kind
-        if not work.extract.mixed:
-            check_kinds(self.stored, network.device_kind)
+        check_device(network.device_kind, self.writer, self.stored, self.work)
         return network
 
     def _keep_shapes(self, network: Network) -> None:
@@ -170,33 +133,12 @@ class _Run:
             if layer in network.shapes and rows.shape is None:
                 self.writer.keep_shape(rows.key, network.shapes[layer])
 
-    def _wait_for_others(self) -> None:
-        """Wait a little for what other runs have claimed; after some time, say for whom."""
-        self._waited += 1
-        if self._waited == _WAITS_TO_TELL:
-            _log.warning(
-                "waiting for %d images that are claimed by %s (end it if it hangs)",
-                self._waiting,
-                self.writer.who_is_at_work(),
-            )
-        seconds = min(_WAIT_SECONDS * max(self._waited / 10, 1), _LONGEST_WAIT)
-        time.sleep(seconds)
-        self.outcome.waited += seconds
-
     def _tasks(self) -> Iterator[ImageTask]:
         """Images that nobody is at, claimed some seconds of work at a time as they are asked for."""
-        while len(self.pending):
-            claim, taken, self._waiting = self.writer.claim(
-                self.stored, self.digests[self.pending], self._limit()
-            )
-            if claim is None:
-                return
-            numbers = self.pending[taken]
-            self.pending = np.delete(self.pending, taken)
-            self._claims[claim] = set(numbers.tolist())
-            for number in numbers.tolist():
+        while share := self.shares.take(self._limit()):
+            self._claims[share.claim] = set(share.numbers.tolist())
+            for number in share.numbers.tolist():
                 yield ImageTask(number, self.paths[number], self.digests[number].tobytes())
-        self._waiting = 0
 
     def _limit(self) -> int:
         batch = self.reading.batch_size
@@ -279,7 +221,7 @@ class _Run:
         for claim in list(self._claims):
             self._claims[claim] -= done
             if not self._claims[claim]:
-                self.writer.release(claim)
+                self.shares.release(claim)
                 del self._claims[claim]
         self._numbers.clear()
         self._held = 0

@@ -24,8 +24,8 @@ from ..files.remote import is_remote
 from ..progress import progress
 from ..ray_cluster import connected
 from ..store.row_cache import CacheWriter
-from .extractor import Stored, check_kinds, check_there, lacking, rows_of
 from .ray_fleet import Fleet, Member, Unit, check_device, first_of
+from .stored_rows import Stored, check_kinds, check_there, lacking, rows_of
 from .work import ImageFiles, Outcome, Work, rounded_batch
 
 _UNIT_SECONDS = 60.0

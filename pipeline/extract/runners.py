@@ -13,7 +13,7 @@ from typing import Protocol
 from ..errors import UserError
 from ..params import Extract
 from ..store.row_cache import CacheWriter
-from .extractor import Stored
+from .stored_rows import Stored
 from .work import ImageFiles, Outcome, Work
 
 

@@ -121,6 +121,8 @@ class Work:
         The row cache, and those that are read besides.
     label : str
         What the progress bar and messages call it.
+    beside : ImageFiles, optional
+        All images whose rows are to be of one kind of device; by default those that are worked on.
     """
 
     keys: Mapping[Layer, FeatureKey]
@@ -129,6 +131,7 @@ class Work:
     preprocess: Preprocess
     caches: tuple[Path | str, ...]
     label: str = "extract"
+    beside: ImageFiles | None = None
 
 
 @dataclasses.dataclass
