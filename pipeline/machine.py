@@ -14,6 +14,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def gpus() -> int:
+    """How many NVIDIA GPUs the driver shows, without asking it; CUDA may see fewer."""
+    return len(list(Path("/dev").glob("nvidia[0-9]*")))
+
+
 def processor() -> str:
     """What the processor is called."""
     with contextlib.suppress(OSError), Path("/proc/cpuinfo").open(encoding="utf-8") as told:

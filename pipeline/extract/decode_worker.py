@@ -32,12 +32,12 @@ class _Turn:
         fcntl.lockf(self._file, fcntl.LOCK_UN)
 
 
-def _main(ring: int, slots: int, pipe: int, niceness: int) -> None:
+def _main(ring: int, slots: int, pipe: int, niceness: int, turn: int) -> None:
     os.nice(niceness)
     connection = Connection(pipe)
     batch_size, preprocess, memory_gb, share_gb = connection.recv()
     ahead = ReadAhead()
-    images = ImageParts(Budget(memory_gb, share_gb, _Turn(ring)), ahead.read)
+    images = ImageParts(Budget(memory_gb, share_gb, _Turn(turn)), ahead.read)
     pixels, places = ring_arrays(mmap.mmap(ring, 0), (slots, batch_size, preprocess.crop, preprocess.crop, 3))
     batches = collections.deque[tuple[int, list[ImageTask]]]()
 

@@ -85,7 +85,7 @@ def extract_layers(
     job: Job,
     extract: Extract,
     preprocess: Preprocess,
-    load_network: Callable[[], Network],
+    load_network: Callable[..., Network],
     project: Project,
     find_shapes: Callable[[Sequence[Layer]], Mapping[Layer, LayerShape]] | None = None,
 ) -> tuple[ExtractionResult, Outcome]:

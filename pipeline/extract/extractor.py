@@ -77,7 +77,7 @@ class Run:
         self.stored = stored
         self.skip_bad = work.extract.on_bad_image == "skip"
         self.outcome = Outcome()
-        reading = reading_of(work.extract, work.preprocess)
+        reading = reading_of(work.extract, work.preprocess, work.share)
         self.reading = dataclasses.replace(reading, batch_size=min(reading.batch_size, rounded_batch(most)))
         self._device_kind = ""
         self._claims: dict[str, set[int]] = {}  # what is taken and not yet stored
@@ -102,6 +102,7 @@ class Run:
                 workers=self.reading.workers,
                 niceness=self.reading.niceness,
                 memory_gb=self.reading.memory_gb,
+                share=self.reading.share,
             )
             try:
                 for batch in self._timed(batches):

@@ -48,7 +48,7 @@ class Job:
         return ImageFiles([str(Address.parse(path, self.root)) for path in paths], digests)
 
     def work(
-        self, extract: Extract, preprocess: Preprocess, load_network: Callable[[], Network], project: Project
+        self, extract: Extract, preprocess: Preprocess, load_network: Callable[..., Network], project: Project
     ) -> Work:
         """What is to be done to the images."""
         keys = {layer_of(key): key for key in self.keys.values()}  # two layers may be one under two names

@@ -16,6 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from ..errors import UserError
 from ..params import Extract
 from .ray_worker import Worker, versions
+from .stored_network import travelling
 from .work import ImageFiles, Work
 
 _LOOK_SECONDS = 2.0
@@ -61,7 +62,8 @@ class Fleet:
         self.members: list[Member] = []
         self._extract = work.extract
         self._kind = kind  # of device, that all must be of; '' as long as it is not known
-        self._asked = (versions(), [ray.put(work)], folder)
+        asked = dataclasses.replace(work, load_network=travelling(work.load_network))
+        self._asked = (versions(), [ray.put(asked)], folder)
         self._gpus: bool | None = None
         self._failed: collections.Counter[str] = collections.Counter()
         self._left_out: dict[str, str] = {}  # {node: why}
@@ -161,9 +163,10 @@ class Fleet:
 
 
 def check_device(extract: Extract) -> None:
-    """Refuse a GPU by its number: a worker sees one, which is its own."""
-    if extract.device.startswith("cuda:"):
-        raise UserError(f"extract.device: {extract.device}: with runner ray it is cuda, cpu or auto")
+    """Refuse GPUs by their numbers: a worker sees one, which is its own."""
+    if extract.device not in ("auto", "cpu", "cuda"):
+        named = ", ".join(extract.devices)
+        raise UserError(f"extract.device: {named}: with runner ray it is cuda, cpu or auto")
 
 
 def first_of(members: Sequence[Member], seconds: float) -> list[Member]:

@@ -28,6 +28,25 @@ _SLOTS_SPARE = 1  # the batch that the network is at
 
 
 @dataclasses.dataclass(frozen=True)
+class MachineShare:
+    """What a process has of a machine that it shares with others like it.
+
+    Attributes
+    ----------
+    processes : int
+        How many they are.
+    turn : int, optional
+        A file that they share; who locks it may decode an image that takes more memory than a share.
+    """
+
+    processes: int = 1
+    turn: int | None = None
+
+
+WHOLE_MACHINE = MachineShare()
+
+
+@dataclasses.dataclass(frozen=True)
 class Batch:
     """Decoded images.
 
@@ -56,6 +75,7 @@ def read_batches(
     workers: int,
     niceness: int = 0,
     memory_gb: float = Extract().memory_gb,
+    share: MachineShare = WHOLE_MACHINE,
 ) -> Generator[Batch, None, None]:
     """Decode images in batches.
 
@@ -77,7 +97,7 @@ def read_batches(
     if workers == 0 or second is None:
         yield from _read_here(chunks, batch_size, preprocess, Budget(memory_gb))
     else:
-        with _Workers(workers, batch_size, preprocess, niceness, memory_gb) as pool:
+        with _Workers(workers, batch_size, preprocess, niceness, memory_gb, share) as pool:
             yield from pool.read(chunks)
 
 
@@ -108,12 +128,19 @@ class _Workers:
     """Worker processes around a ring of batches in shared memory."""
 
     def __init__(
-        self, count: int, batch_size: int, preprocess: Preprocess, niceness: int, memory_gb: float
+        self,
+        count: int,
+        batch_size: int,
+        preprocess: Preprocess,
+        niceness: int,
+        memory_gb: float,
+        share: MachineShare,
     ) -> None:
         self._count = count
         self._slots = count * _TASKS_A_WORKER + _SLOTS_SPARE
         self._niceness = niceness
-        self._greeting = (batch_size, preprocess, memory_gb, memory_gb / count)
+        self._greeting = (batch_size, preprocess, memory_gb, memory_gb / (count * share.processes))
+        self._turn = share.turn
         self._shape = (self._slots, batch_size, preprocess.crop, preprocess.crop, 3)
         self._processes: dict[Connection, subprocess.Popen[bytes]] = {}
 
@@ -123,10 +150,11 @@ class _Workers:
         self._pixels, self._places = ring_arrays(mmap.mmap(ring, size), self._shape)
         for _ in range(self._count):
             ours, theirs = socket.socketpair()
-            arguments = [ring, self._slots, theirs.fileno(), self._niceness]
+            turn = ring if self._turn is None else self._turn
+            arguments = [ring, self._slots, theirs.fileno(), self._niceness, turn]
             process = subprocess.Popen(
                 [sys.executable, "-m", "pool5.extract.decode_worker", *map(str, arguments)],
-                pass_fds=(ring, theirs.fileno()),
+                pass_fds=(ring, theirs.fileno(), turn),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -177,6 +205,6 @@ class _Workers:
                 hand_out()
 
 
-def available_workers() -> int:
-    """How many workers `extract.workers: auto` stands for: one for each core this process may use."""
-    return min(cores(), 32)
+def available_workers(processes: int = 1) -> int:
+    """How many workers `extract.workers: auto` is for each of some processes that share the cores."""
+    return max(min(cores() // processes, 32), 1)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+
+import msgspec
 
 from ..models.card import CARD_FILE, WEIGHTS_FILE
 from ..params import Extract, Model
@@ -13,7 +16,7 @@ from .work import Network
 
 @dataclasses.dataclass(frozen=True)
 class StoredNetwork:
-    """Call it to load the network. Pickled, it takes along the files that it is loaded from.
+    """Call it to load the network.
 
     Attributes
     ----------
@@ -31,8 +34,8 @@ class StoredNetwork:
     extract: Extract
     root: Path
 
-    def __call__(self) -> Network:
-        """Load it, which brings torch.
+    def __call__(self, device: str = "") -> Network:
+        """Load it, which brings torch; on the first device that `extract` names, unless one is given.
 
         Raises
         ------
@@ -42,13 +45,19 @@ class StoredNetwork:
         from .forward import load_forward
 
         layers = list(dict.fromkeys(self.spec.nodes.values()))
-        return load_forward(self.folder, self.spec, layers, self.extract, self.root)
+        extract = msgspec.structs.replace(self.extract, device=device or self.extract.device)
+        return load_forward(self.folder, self.spec, layers, extract, self.root)
 
-    def __reduce__(self) -> tuple[type[_Travelling], tuple[object, ...]]:
-        files = {f"model/{name}": (self.folder / name).read_bytes() for name in (CARD_FILE, WEIGHTS_FILE)}
-        if self.spec.file:
-            files[self.spec.file] = (self.root / self.spec.file).read_bytes()
-        return _Travelling, (files, self.spec, self.extract)
+
+def travelling(load_network: Callable[..., Network]) -> Callable[..., Network]:
+    """One that takes along the files that the network is loaded from, to where they are not."""
+    if not isinstance(load_network, StoredNetwork):
+        return load_network
+    folder, spec, root = load_network.folder, load_network.spec, load_network.root
+    files = {f"model/{name}": (folder / name).read_bytes() for name in (CARD_FILE, WEIGHTS_FILE)}
+    if spec.file:
+        files[spec.file] = (root / spec.file).read_bytes()
+    return _Travelling(files, spec, load_network.extract)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,10 +66,10 @@ class _Travelling:
     spec: Model
     extract: Extract
 
-    def __call__(self) -> Network:
+    def __call__(self, device: str = "") -> Network:
         with tempfile.TemporaryDirectory(prefix="pool5-") as folder:
             root = Path(folder)
             for name, data in self.files.items():
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 (root / name).write_bytes(data)
-            return StoredNetwork(root / "model", self.spec, self.extract, root)()
+            return StoredNetwork(root / "model", self.spec, self.extract, root)(device)

@@ -12,7 +12,7 @@ import numpy as np
 from ..params import Extract, Layer, Preprocess
 from ..store.feature_key import FeatureKey
 from ..store.layer_shape import LayerShape
-from .reader import available_workers
+from .reader import WHOLE_MACHINE, MachineShare, available_workers
 
 _BATCH_STEP = 16
 _NICENESS = 5  # on few cores the network goes first: decoding only has to keep up with it
@@ -94,16 +94,20 @@ class Reading:
     workers: int
     niceness: int = _NICENESS
     memory_gb: float = Extract().memory_gb
+    share: MachineShare = WHOLE_MACHINE
 
 
-def reading_of(extract: Extract, preprocess: Preprocess) -> Reading:
-    """How `extract` says that images are read.
+def reading_of(extract: Extract, preprocess: Preprocess, share: MachineShare = WHOLE_MACHINE) -> Reading:
+    """How `extract` says that images are read by a process that has such a share of the machine.
 
     The batch is rounded up, see `rounded_batch`.
     """
     batch_size = rounded_batch(extract.batch_size)
-    workers = available_workers() if extract.workers == "auto" else extract.workers
-    return Reading(preprocess, batch_size, workers, memory_gb=extract.memory_gb)
+    if extract.workers == "auto":
+        workers = available_workers(share.processes)
+    else:
+        workers = -(-extract.workers // share.processes)
+    return Reading(preprocess, batch_size, workers, memory_gb=extract.memory_gb, share=share)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,8 +117,9 @@ class Work:
     Attributes
     ----------
     keys : {layer: FeatureKey}
-    load_network : () -> Network
-        Can be pickled where the work is done by other processes.
+    load_network : (device) -> Network
+        Without a device on the first one that `extract` names. Can be pickled where the work is done by other
+        processes.
     extract : Extract
     preprocess : Preprocess
     caches : tuple of path or address
@@ -123,15 +128,18 @@ class Work:
         What the progress bar and messages call it.
     beside : ImageFiles, optional
         All images whose rows are to be of one kind of device; by default those that are worked on.
+    share : MachineShare
+        What a process that does it has of the machine.
     """
 
     keys: Mapping[Layer, FeatureKey]
-    load_network: Callable[[], Network]
+    load_network: Callable[..., Network]
     extract: Extract
     preprocess: Preprocess
     caches: tuple[Path | str, ...]
     label: str = "extract"
     beside: ImageFiles | None = None
+    share: MachineShare = WHOLE_MACHINE
 
 
 @dataclasses.dataclass
@@ -156,6 +164,8 @@ class Outcome:
         Seconds spent waiting for other runs.
     device : str
         What computed; empty if nothing was to be computed.
+    devices : int
+        How many of one machine, a process each; what is timed is then the mean of one.
     """
 
     computed: int = 0
@@ -168,6 +178,7 @@ class Outcome:
     timed: Timed = Timed()
     waited: float = 0.0
     device: str = ""
+    devices: int = 1
 
     def add(self, other: Outcome) -> None:
         """Count what was done besides."""
@@ -181,6 +192,7 @@ class Outcome:
         self.timed += other.timed
         self.waited += other.waited
         self.device = self.device or other.device
+        self.devices = max(self.devices, other.devices)
 
     @property
     def seconds(self) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from pool5.extract.stored_network import StoredNetwork
+from pool5.extract.stored_network import StoredNetwork, travelling
 from pool5.models.weights import start_network, store_start
 from pool5.params import Extract, Model
 from pool5.project import Project
@@ -33,9 +33,9 @@ def test_a_network_of_one_s_own_gives_the_same_values_where_none_of_its_files_ar
     images = np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3), np.uint8)
     stored = StoredNetwork(project.model("own"), spec, Extract(device="cpu"), project.root)
     (expected,) = stored().start(images)().values()
-    travelling = pickle.dumps(stored)
+    pickled = pickle.dumps(travelling(stored))
     shutil.rmtree(project.root)
-    there = pickle.loads(travelling)()  # noqa: S301 - our own
+    there = pickle.loads(pickled)()  # noqa: S301 - our own
     (found,) = there.start(images)().values()
     np.testing.assert_array_equal(found, expected)
     assert there.device_kind.startswith("cpu ")
