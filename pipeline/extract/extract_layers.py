@@ -22,8 +22,9 @@ from ..store.layer_shape import LayerShape
 from ..store.publish import publish, publishing_to
 from ..store.row_cache import CacheWriter, RowCache, StoredRows, is_in
 from ..store.row_shard import DamagedShard
-from .extractor import compute_missing
+from .device_processes import compute_locally
 from .job import Job, job_of, layer_of
+from .reader import MachineShare
 from .row_size import told_if_large
 from .runners import runner_of
 from .stored_rows import check_kinds
@@ -71,7 +72,7 @@ def extract_unit(model: str, params: Params, project: Project, number: int, coun
     images = everything.share(number, count)
     work = dataclasses.replace(work, beside=everything)  # what other units have stored
     with RowCache(work.caches[0], work.caches[1:]).writer(claims=False) as writer:
-        _, outcome = compute_missing(writer, images, work)
+        _, outcome = compute_locally(writer, images, work)
     for path, digest in zip(images.paths, images.digests, strict=True):
         if reason := outcome.failures.get(digest.tobytes()):
             _log.warning("skipped %s: %s", path, reason)
@@ -161,12 +162,13 @@ def _keep_cost(job: Job, work: Work, outcome: Outcome, seconds: float, project: 
     """Keep what it took, for the figure of cost against accuracy."""
     if not outcome.computed:
         return
-    reading, timed = reading_of(work.extract, work.preprocess), outcome.timed
+    share, timed = MachineShare(outcome.devices), outcome.timed
+    reading = reading_of(work.extract, work.preprocess, share)
     cost = ExtractionCost(
         device=outcome.device,
         precision=work.extract.precision,
         batch_size=reading.batch_size,
-        workers=reading.workers,
+        workers=reading.workers * outcome.devices,
         machines=outcome.workers,
         images=outcome.computed,
         seconds=max(seconds - outcome.waited, 1e-3),
@@ -187,5 +189,7 @@ def _tell(model: str, images: int, outcome: Outcome, seconds: float) -> None:
     line += f" in {seconds:.1f} s"
     if outcome.workers > 1:
         line += f"; {outcome.workers} workers together"
+    if outcome.devices > 1:
+        line += f"; {outcome.device}"
     line += f": read {outcome.read:.1f}, infer {outcome.infer:.1f}, write {outcome.write:.1f}"
     _log.info("%s; bottleneck: %s", line, outcome.bottleneck)

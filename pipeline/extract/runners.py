@@ -1,4 +1,4 @@
-"""Who computes what the row cache lacks: this process, or the machines of a cluster.
+"""Who computes what the row cache lacks: the devices of this machine, or the machines of a cluster.
 
 A runner brings the cache to hold a row of every layer for every image, as `extractor.compute_missing` says,
 and gives the rows that are there with what was done. Which one it is decides no value. A further one is a
@@ -26,7 +26,7 @@ class Runner(Protocol):
 
 
 _RUNNERS = {
-    "local": "extractor:compute_missing",
+    "local": "device_processes:compute_locally",
     "ray": "ray_runner:compute_through_ray",
 }
 

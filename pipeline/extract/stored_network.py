@@ -42,8 +42,11 @@ class StoredNetwork:
         UserError
             As `forward.load_forward`.
         """
+        from ..models.device import choose_device, keep_to
         from .forward import load_forward
 
+        if device:
+            keep_to(choose_device(device, "extract.device"))
         layers = list(dict.fromkeys(self.spec.nodes.values()))
         extract = msgspec.structs.replace(self.extract, device=device or self.extract.device)
         return load_forward(self.folder, self.spec, layers, extract, self.root)

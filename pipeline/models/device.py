@@ -37,6 +37,12 @@ def choose_device(setting: str, key: str) -> torch.device:
     return device
 
 
+def keep_to(device: torch.device) -> None:
+    """Let whatever names no device, such as pinned memory, take nothing of another GPU than this one."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+
+
 def has_bf16(device: torch.device) -> bool:
     """Whether bfloat16 is computed by the hardware; where it is emulated, it is slower than fp32."""
     if device.type == "cuda":
