@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import itertools
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,11 +22,19 @@ from ..models.layers import check_layers, stored_shapes
 from ..models.network import load_network
 from ..params import Extract, Layer, Model, Preprocess
 from ..store.layer_shape import LayerShape
+from .card_decoder import decode_on
+from .cuda_arithmetic import repeatable
+from .cuda_lane import CudaLane
+from .device_ring import DevicePath, Direct, Ring
 from .inference_graph import prepare
-from .work import Timed
+from .work import Timed, rounded_batch
 
-_NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
+_NO_MEMORY = re.compile(
+    r"out of memory|can't allocate memory|not enough memory|(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED", re.IGNORECASE
+)
+_FEWEST = rounded_batch(1)  # images a pass: fewer would move the last bits
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_log = logging.getLogger(__name__)
 
 
 def load_forward(
@@ -63,11 +71,14 @@ def _check_crop(forward: Forward, spec: Model, built_for: int) -> None:
 class Forward:
     """Runs a network on 8-bit images, on the first device that is named; for several see `device_processes`.
 
-    What must not decide the values does not: convolutions use no TF32 and no autotuning, and batch
-    normalisation is folded into the convolution before it, whichever nodes are asked for.
+    What must not decide the values does not: see `cuda_arithmetic` for how a GPU computes, which always sees
+    a whole batch; and batch normalisation is folded into the convolution before it, whichever nodes are asked
+    for. The mean colour is taken off before the first convolution and not in its weights: what it pads an
+    image with is that mean.
 
     Attributes
     ----------
+    where : torch.device
     in_flight : int
         Batches to start before the first is waited for: 0 on a CPU, where nothing would be gained.
     device_kind : str
@@ -75,8 +86,8 @@ class Forward:
     device : str
         For people: the GPU's name or the processor's, and how many GPUs or cores.
     timed : Timed
-        Images and seconds of the devices by themselves, copies to and from a GPU included; each device's
-        first batch, in which libraries are loaded and memory is taken, is left out.
+        Images and seconds of the device at the network by itself, copies to and from a GPU left out, which go
+        on beside it; and the first batch, in which libraries are loaded and memory is taken.
     shapes : {Layer: LayerShape}
     """
 
@@ -88,91 +99,124 @@ class Forward:
         extract: Extract,
         shapes: Mapping[Layer, LayerShape] | None = None,
     ) -> None:
-        self.devices = [choose_device(extract.devices[0], "extract.device")]
+        self.where = choose_device(extract.devices[0], "extract.device")
         self._dtype = getattr(torch, extract.dtype)
-        self._precision = extract.precision
+        self._precision, self._preprocess = extract.precision, preprocess
         # the network is copied, never what is made of it: a copied feature extractor is in training mode
         with _memory_for("the network", "take another extract.device"):
-            self._replicas = [
-                prepare(
-                    copy.deepcopy(network).to(device),
-                    layers,
-                    fuse=device.type == "cpu" and extract.precision == "fp32",
-                    shapes=shapes,
-                )
-                for device in self.devices
-            ]
+            self._modules = prepare(
+                copy.deepcopy(network).to(self.where),
+                layers,
+                fuse=self.where.type == "cpu" and extract.precision == "fp32",
+                shapes=shapes,
+            )
         # (x / 255 - mean) / std as one multiplication and one addition
         mean, std = torch.tensor(preprocess.mean), torch.tensor(preprocess.std)
-        scale, shift = (1 / (255 * std)).view(1, 3, 1, 1), (-mean / std).view(1, 3, 1, 1)
-        self._scales = [(scale.to(device), shift.to(device)) for device in self.devices]
-        self._turns = itertools.cycle(range(len(self.devices)))
-        self.device_kind = kind_of(self.devices[0])
-        self.device = in_words(self.devices[0])
-        self.in_flight = 0 if self.devices[0].type == "cpu" else 2 * len(self.devices)
+        self._scale = (1 / (255 * std)).view(1, 3, 1, 1).to(self.where)
+        self._shift = (-mean / std).view(1, 3, 1, 1).to(self.where)
+        self._most: int | None = None  # images a pass, once the memory has not held more
+        batch = (rounded_batch(extract.batch_size), preprocess.crop, preprocess.crop, 3)
+        with self._on_device(), _memory_for("the buffers of batches", "lower extract.batch_size"):
+            self._path = path_to(self.where, batch)
+        self.device_kind = kind_of(self.where)
+        self.device = in_words(self.where)
+        self.in_flight = self._path.in_flight
         self.timed = Timed()
-        self._warm: set[torch.device] = set()
+        self._warm = False
         self.shapes = shapes or {}
 
-    def start(self, images: np.ndarray) -> Callable[[], Mapping[Layer, np.ndarray]]:
-        """Start a batch of (B, crop, crop, 3) uint8; gives a function that waits for {layer: (B, D) array}.
+    def decode(
+        self, images: np.ndarray, encoded: Mapping[int, np.ndarray]
+    ) -> tuple[torch.Tensor, dict[int, str]]:
+        """As `Network.decode`."""
+        return decode_on(self.where, images, encoded, self._preprocess)
+
+    def start(self, images: np.ndarray | torch.Tensor) -> Callable[[], Mapping[Layer, np.ndarray]]:
+        """Start a batch; gives a function that waits for {layer: (n, D) array}.
+
+        Where the memory does not hold what a batch needs, it goes through the network in parts from then on.
+
+        Parameters
+        ----------
+        images : (n, crop, crop, 3) uint8
+            An array, which may be overwritten once this returns, or a tensor on the device, ready for its
+            current stream. On a GPU n is at most the batch size, rounded up.
 
         Raises
         ------
         UserError
-            If the memory does not hold the batch.
+            If the memory does not hold the smallest part.
         """
-        turn = next(self._turns)
-        device, (scale, shift) = self.devices[turn], self._scales[turn]
-        what = f"a batch of {len(images)} images"
-        with torch.inference_mode(), self._arithmetic(device), _memory_for(what, "lower extract.batch_size"):
-            clock = _Clock(device)
-            pixels = torch.from_numpy(images)
-            if device.type == "cuda":
-                pixels = pixels.pin_memory().to(device, non_blocking=True)
-            # seen as (B, 3, crop, crop), this memory is in channels-last order already
-            batch = torch.addcmul(shift, pixels.permute(0, 3, 1, 2).float(), scale)
-            values: dict[Layer, torch.Tensor] = {}
-            with self._autocast(device):
-                for module in self._replicas[turn]:
-                    values |= module(batch)
-            values = {layer: value.to(self._dtype) for layer, value in values.items()}
-            return self._fetch(values, device, len(images), clock)
-
-    def _fetch(
-        self, values: dict[Layer, torch.Tensor], device: torch.device, images: int, clock: _Clock
-    ) -> Callable[[], Mapping[Layer, np.ndarray]]:
-        if device.type == "cuda":
-            there = {k: torch.empty(v.shape, dtype=v.dtype, pin_memory=True) for k, v in values.items()}
-            for layer, value in values.items():
-                there[layer].copy_(value, non_blocking=True)
-            values = there
-        clock.stop()
+        with (
+            self._on_device(),
+            _memory_for(f"a batch of {len(images)} images", "lower extract.batch_size"),
+            self._path.there(images) as pixels,
+        ):
+            clock = _Clock(self.where)
+            values = self._in_parts(pixels)
+            clock.stop()
+            arrived = self._path.fetch({layer: value[: len(images)] for layer, value in values.items()})
 
         def wait() -> Mapping[Layer, np.ndarray]:
-            seconds = clock.seconds()  # waits for a GPU
-            if device in self._warm:
-                self.timed += Timed(images, seconds / len(self.devices))
-            self._warm.add(device)
-            return {layer: value.numpy() for layer, value in values.items()}
+            here = arrived()
+            if self._warm:
+                self.timed += Timed(len(images), clock.seconds())
+            self._warm = True
+            return here
 
         return wait
 
-    def _autocast(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    def values(self, pixels: torch.Tensor) -> dict[Layer, torch.Tensor]:
+        """{layer: (n, D) tensor} of (n, crop, crop, 3) uint8 pixels, all on the device, in one pass."""
+        with self._on_device():
+            seen = pixels.permute(0, 3, 1, 2)  # this memory is in channels-last order already
+            # CUDA takes 8-bit integers as they are, in one step; on a CPU that would be slower
+            batch = torch.addcmul(self._shift, seen if seen.is_cuda else seen.float(), self._scale)
+            values: dict[Layer, torch.Tensor] = {}
+            with self._autocast():
+                for module in self._modules:
+                    values |= module(batch)
+            return {layer: value.to(self._dtype) for layer, value in values.items()}
+
+    def _in_parts(self, pixels: torch.Tensor) -> dict[Layer, torch.Tensor]:
+        """In parts that the memory holds: half as large whenever it does not, down to the smallest."""
+        before = size = min(self._most or len(pixels), len(pixels))
+        while True:
+            try:
+                parts = [self.values(some) for some in pixels.split(size)]
+                break
+            except (RuntimeError, MemoryError) as error:
+                if not _lacks_memory(error):
+                    raise
+                if size <= _FEWEST:
+                    remedy = f"free memory of {self.device}, or take another extract.device"
+                    raise UserError(f"a batch of {size} images: {_first_line(error)}; {remedy}") from None
+            size = rounded_batch(size // 2)  # here the error is gone, and with it what its frames held
+            if self.where.type == "cuda":
+                torch.cuda.empty_cache()
+        if size < before:
+            self._most = size
+            told = "extract.batch_size: the memory of %s does not hold %d images at once; it goes on with %d"
+            _log.warning(told, self.device, before, size)
+        return (
+            {layer: torch.cat([part[layer] for part in parts]) for layer in parts[0]}
+            if parts[1:]
+            else parts[0]
+        )
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if self._precision == "fp32":
             return contextlib.nullcontext()
-        return torch.autocast(device.type, _AUTOCAST[self._precision])
+        return torch.autocast(self.where.type, _AUTOCAST[self._precision])
 
     @contextlib.contextmanager
-    def _arithmetic(self, device: torch.device) -> Iterator[None]:
-        if device.type == "cpu":
-            yield
-            return
-        with (
-            torch.cuda.device(device),
-            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
-        ):
-            yield
+    def _on_device(self) -> Iterator[None]:
+        with torch.inference_mode():
+            if self.where.type == "cpu":
+                yield
+                return
+            with torch.cuda.device(self.where), repeatable():
+                yield
 
 
 class _Clock:
@@ -194,11 +238,20 @@ class _Clock:
         self._stopped = self._now()
 
     def seconds(self) -> float:
-        """Waits until the device is done."""
+        """Once the device is done."""
         if self._device.type == "cpu":
             return float(self._stopped - self._began)
         self._stopped.synchronize()
         return float(self._began.elapsed_time(self._stopped)) / 1000
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    # torch tells of the CPU's memory, and of some of CUDA's, in words alone
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or bool(_NO_MEMORY.search(str(error)))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or ["out of memory"])[0]
 
 
 @contextlib.contextmanager
@@ -206,8 +259,11 @@ def _memory_for(what: str, remedy: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        # torch tells of the CPU's memory, and of some of CUDA's, in words alone
-        if not isinstance(error, (torch.OutOfMemoryError, MemoryError)) and not _NO_MEMORY.search(str(error)):
+        if not _lacks_memory(error):
             raise
-        told = (str(error).splitlines() or ["out of memory"])[0]
-        raise UserError(f"{what}: {told}; {remedy}") from None
+        raise UserError(f"{what}: {_first_line(error)}; {remedy}") from None
+
+
+def path_to(device: torch.device, batch: tuple[int, ...]) -> DevicePath:
+    """How batches of that shape get to a device, and values from it."""
+    return Ring(CudaLane(device), batch) if device.type == "cuda" else Direct()

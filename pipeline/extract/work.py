@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -36,11 +36,11 @@ class Timed:
 class Network(Protocol):
     """What an extraction asks of a network.
 
-    `start` takes (B, crop, crop, 3) uint8 images, which may be overwritten once it returns, and gives a
-    function that waits for {layer: (B, D) array in the storage dtype}. Up to `in_flight` batches may be
-    started before the first is waited for. `device_kind` names what computes, as far as it may decide bits,
-    and `device` for people. `timed` is of the batches that have been waited for, the first left out. `shapes`
-    tells what a row is, of the layers of which the network knows it.
+    `start` takes (B, crop, crop, 3) uint8 images, which may be overwritten once it returns, or what `decode`
+    has made of them, and gives a function that waits for {layer: (B, D) array in the storage dtype}. Up to
+    `in_flight` batches may be started before the first is waited for. `device_kind` names what computes, as
+    far as it may decide bits, and `device` for people. `timed` is of the batches that have been waited for,
+    the first left out. `shapes` tells what a row is, of the layers of which the network knows it.
     """
 
     in_flight: int
@@ -48,6 +48,14 @@ class Network(Protocol):
     device: str
     timed: Timed
     shapes: Mapping[Layer, LayerShape]
+
+    def decode(self, images: np.ndarray, encoded: Mapping[int, np.ndarray]) -> tuple[Any, dict[int, str]]:
+        """The images, with those put in by place that are still (n,) uint8 JPEG files, on the device.
+
+        Asked only where the decoder leaves files to the device (`images.decoders`). Beside what `start` takes
+        it gives why an image has no pixels, by place.
+        """
+        ...
 
     def start(self, images: np.ndarray) -> Wait:
         """Start a batch."""
@@ -165,7 +173,8 @@ class Outcome:
     device : str
         What computed; empty if nothing was to be computed.
     devices : int
-        How many of one machine, a process each; what is timed is then the mean of one.
+        How many of one machine did it, a process each; read, infer and write are then their mean, and what
+        the networks took is as of one that is as fast as all.
     """
 
     computed: int = 0
