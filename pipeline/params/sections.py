@@ -20,7 +20,7 @@ Count = Annotated[int, Meta(ge=1)]
 Seed = Annotated[int, Meta(ge=0, lt=2**32)]
 Byte = Annotated[int, Meta(ge=0, le=255)]
 Device = Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
-OneDevice = Annotated[str, Meta(pattern=r"^(cpu|cuda:\d+)$")]
+OneDevice = Annotated[str, Meta(pattern=r"^(cpu|cuda:\d+)\Z")]
 NAME = r"^\w[\w.-]*\Z"  # of a file or folder: no path, not . or ..
 NAME_IN_WORDS = "letters, digits, '_', '-' and '.', the first a letter or digit"
 Name = Annotated[str, Meta(pattern=NAME)]

@@ -13,7 +13,7 @@ class ExtractionCost(Record, frozen=True):
     Attributes
     ----------
     device : str
-        The GPU's or the processor's name.
+        The GPU's or the processor's name, and how many where several of a machine did it: `2 × …`.
     precision : str
     batch_size : int
     workers : int
@@ -25,7 +25,8 @@ class ExtractionCost(Record, frozen=True):
     seconds : float
         From the start to the published files, without the time spent waiting for other runs.
     read, infer, write : float
-        Seconds of these in which one was waited for, of all machines together.
+        Seconds of these in which one was waited for, of all machines together; of several devices of a
+        machine their mean.
     bottleneck : str
         Which of the three that was for longest.
     network_rate : float or None
