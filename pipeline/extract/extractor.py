@@ -17,6 +17,7 @@ from ..progress import progress
 from ..store.row_cache import CacheWriter
 from .decoding import Failure, ImageTask
 from .reader import Batch, read_batches
+from .row_writer import RowWriter
 from .shares import Missing, Shares
 from .stored_rows import Stored, check_device, check_there, rows_of
 from .work import ImageFiles, Network, Outcome, Timed, Wait, Work, reading_of, rounded_batch
@@ -83,9 +84,7 @@ class Run:
         self._claims: dict[str, set[int]] = {}  # what is taken and not yet stored
         # (numbers, places, wait) of batches in flight
         self._started: collections.deque[tuple[np.ndarray, np.ndarray, Wait]] = collections.deque()
-        self._numbers: list[np.ndarray] = []
-        self._values: dict[Layer, list[np.ndarray]] = {layer: [] for layer in work.keys}
-        self._held = 0  # bytes in _values
+        self._rows = RowWriter(writer, work.keys, stored, images.digests)
         self._failed: set[int] = set()
         self._flushed_at = self._started_at = time.monotonic()
 
@@ -116,6 +115,7 @@ class Run:
             finally:  # also after an error: what has been computed is kept
                 batches.close()
                 self._flush()
+                self._settle()
             goes_on = self.shares.go_on()
         self.outcome.left, self.outcome.waited = self.shares.left, self.shares.waited
         if network is not None:
@@ -184,16 +184,18 @@ class Run:
             began = time.monotonic()
             values = wait()
             self.outcome.infer += time.monotonic() - began
+            wanted = {}
             for layer in self.keys:
                 rows = values[layer][places]
                 if not np.isfinite(rows).all():
                     self._refuse(layer, numbers[~np.isfinite(rows).all(axis=1)][0])
-                self._values[layer].append(rows)
-                self._held += rows.nbytes
-            self._numbers.append(numbers)
+                wanted[layer] = rows
+            self._rows.gather(numbers, wanted)
             self.outcome.computed += len(numbers)
-            if self._held >= FLUSH_BYTES or time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
+            if self._rows.held >= FLUSH_BYTES or time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
                 self._flush()
+            else:
+                self._settle(wait=False)
 
     def _refuse(self, layer: Layer, number: int) -> None:
         key = self.keys[layer]
@@ -207,24 +209,21 @@ class Run:
         )
 
     def _flush(self) -> None:
-        """Store what has been computed, and give up the claims on it."""
+        """Begin to store what has been computed, once what was begun before is stored."""
+        self._settle()
+        self._rows.begin(self._device_kind)
+        self._flushed_at = time.monotonic()
+
+    def _settle(self, *, wait: bool = True) -> None:
+        """Give up the claims on what is stored by now; waits for what is being stored, if asked to."""
         began = time.monotonic()
-        numbers = np.concatenate([np.empty(0, np.int64), *self._numbers])
-        for layer, parts in self._values.items():
-            if len(numbers):
-                # another layer's rows of these images may have been there before
-                absent = self.stored[layer].find(self.digests[numbers])[:, 0] < 0
-                rows, digests = np.concatenate(parts)[absent], self.digests[numbers[absent]]
-                self.writer.add(self.keys[layer], digests, rows, self._device_kind)
-                self.stored[layer].refresh()
-            parts.clear()
-        done = {*numbers.tolist(), *self._failed}
+        stored = self._rows.stored(wait=wait)
+        if not wait and not len(stored):
+            return
+        done = {*stored.tolist(), *self._failed}
         for claim in list(self._claims):
             self._claims[claim] -= done
             if not self._claims[claim]:
                 self.shares.release(claim)
                 del self._claims[claim]
-        self._numbers.clear()
-        self._held = 0
-        self._flushed_at = time.monotonic()
-        self.outcome.write += self._flushed_at - began
+        self.outcome.write += time.monotonic() - began

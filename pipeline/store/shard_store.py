@@ -12,6 +12,7 @@ import collections
 import contextlib
 import itertools
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -143,7 +144,8 @@ class FolderStore:
 
     def put(self, name: str, parts: Sequence[Part], by: str) -> None:
         """Synced and renamed into place: when this returns, a power cut does not lose it."""
-        path, temporary = Path(self.where(name)), Path(self.where(by)) / "unfinished.tmp"
+        path = Path(self.where(name))
+        temporary = Path(self.where(by)) / f"{threading.get_ident()}.tmp"  # a writer's threads put at once
         if not path.parent.is_dir():
             path.parent.mkdir(parents=True, exist_ok=True)
             sync_directory(path.parent.parent)
