@@ -169,9 +169,8 @@ class Forward:
     def values(self, pixels: torch.Tensor) -> dict[Layer, torch.Tensor]:
         """{layer: (n, D) tensor} of (n, crop, crop, 3) uint8 pixels, all on the device, in one pass."""
         with self._on_device():
-            seen = pixels.permute(0, 3, 1, 2)  # this memory is in channels-last order already
-            # CUDA takes 8-bit integers as they are, in one step; on a CPU that would be slower
-            batch = torch.addcmul(self._shift, seen if seen.is_cuda else seen.float(), self._scale)
+            # seen as (n, 3, crop, crop), this memory is in channels-last order already
+            batch = torch.addcmul(self._shift, pixels.permute(0, 3, 1, 2), self._scale)
             values: dict[Layer, torch.Tensor] = {}
             with self._autocast():
                 for module in self._modules:
