@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from ..errors import UserError
 if TYPE_CHECKING:
     from ..serve.hosts import Hosts
 
+# BLAS's threads sleep once a product is done; by default they turn for some 25 ms, in the way of HTTP
+_REST = ("OPENBLAS_THREAD_TIMEOUT", "4")
 _RATE = 100.0  # requests a second of a client that comes from elsewhere
 
 
@@ -66,6 +69,7 @@ def serve(
     if token is not None and not token.strip():
         raise UserError("--token is empty; give a secret, or leave it out")
     listening = listen(host, port)
+    os.environ.setdefault(*_REST)  # NumPy, imported below, reads it as it starts
     from ..project import Project
     from ..questions.vector_process import VectorProcess
     from ..serve.app import make_app
