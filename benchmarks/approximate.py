@@ -29,7 +29,7 @@ def approximate_rows(scratch: Path, count: int, width: int, asked: int, runs: in
     database, queries = vectors[:count], vectors[count:]
     exact = ExactSearch(database, "cosine")
     began = time.perf_counter()
-    index, _ = build_index(database, _FACTORY, "cosine", seed=0, device="cpu")
+    index, _ = build_index(database, _FACTORY, "cosine", seed=0)
     built = time.perf_counter() - began
     search = IndexSearch(index, exact)
     others = query_rows(count, 200, seed=0)  # the setting is not chosen on the queries that are timed

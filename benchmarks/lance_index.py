@@ -91,7 +91,7 @@ def one(engine: str, file: str, width: str) -> None:
         if engine == "lance":
             search, found["trained_on"] = build_lance(features, "fc", factory, "cosine", path, seed=0)
         else:
-            index, found["trained_on"] = build_index(vectors, factory, "cosine", seed=0, device="cpu")
+            index, found["trained_on"] = build_index(vectors, factory, "cosine", seed=0)
             search = IndexSearch(index, ExactSearch(vectors, "cosine"))
             search.write(path)
     found |= {f"build_{name}": value for name, value in cost.found().items()}

@@ -76,7 +76,7 @@ def measure_rows(count: int, folder: Path) -> Measured:
     del vectors
     rows = FeatureFile.open(path).layer("fc7")
     began = time.perf_counter()
-    build_index(rows, "Flat", "cosine", seed=0, device="cpu")
+    build_index(rows, "Flat", "cosine", seed=0)
     found["index"] = time.perf_counter() - began, peak_megabytes()
     search = ExactSearch(rows, "cosine")
     queries = np.array(rows[:10])

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import collections
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 from ..errors import UserError
 from ..params import Metric
 from .candidates import Candidates, hide, lie_within
+from .gpu import LIMIT, Gpu, gpu_for
 from .metrics import score_errors
 from .reranking import Reranker
 from .vectors import as_float32, inverse, sums_of_squares
@@ -26,16 +27,10 @@ _ALL_PAIRS_BLOCK = 5120  # rows; a block with itself costs BLAS half (syrk), so 
 _SCORES_BYTES = 32 << 20
 _VECTORS_BYTES = 64 << 20
 _FEW_VECTORS_BYTES = 4 << 20  # the first queries: norms and products read a block from the CPU's cache
-_DEVICE_WORK = 10**12  # multiplications: ten seconds on two cores, against half a one to import FAISS
-_DEVICE_QUERIES = 16_384
+_LEFT_QUERIES = 16_384  # by the GPU, at once
 _MANY_TIES = 4  # candidates for each neighbor
 _FEW_QUERIES = 4  # one by one: as matrix by matrix, BLAS would be slower at them, at two five times
 _ONE_THREAD_VALUES = 2_000_000  # below, waking BLAS's other threads takes longer than the product
-
-# (queries, vectors, k, metric, own) -> candidates, and queries whose candidates may be incomplete
-Shortlist = Callable[
-    [np.ndarray, np.ndarray, int, Metric, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]
-]
 
 
 class ExactSearch:
@@ -89,11 +84,8 @@ class ExactSearch:
         self.check_enough(k, exclude, allowed)
         if not count:
             return np.empty((0, k), np.float32), np.empty((0, k), np.int64)
-        if allowed is None and count * self.vectors.size >= _DEVICE_WORK:
-            from . import gpu_shortlist  # imports FAISS, which a small question does not wait for
-
-            if k < gpu_shortlist.MOST and gpu_shortlist.device_is_there():
-                return self._search_on_device(queries, k, own, gpu_shortlist.shortlist)
+        if allowed is None and k < LIMIT and (gpu := gpu_for(count * self.vectors.size)) is not None:
+            return self._search_on(gpu, queries, k, own)
         candidates = Candidates(count, k)
         if queries is self.vectors:
             self._compare_all_pairs(candidates, own, allowed)
@@ -142,24 +134,27 @@ class ExactSearch:
             return scores
         return 1 - radii if self.metric == "cosine" else -radii
 
-    def _search_on_device(
-        self, queries: np.ndarray, k: int, own: np.ndarray, shortlist: Shortlist
+    def _search_on(
+        self, gpu: Gpu, queries: np.ndarray, k: int, own: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """As `search`, with the candidates found by `shortlist`; what it is not sure of is searched here."""
+        """As `search`, with candidates that a GPU finds; what it is not certain of is searched here."""
+        from .gpu_shortlist import shortlists  # FAISS, which a small question does not wait for
+
         for start in range(0, len(self.vectors), _QUERY_BLOCK):
             self._known_norms(self._block(start, start + _QUERY_BLOCK), start)  # refuses what is not finite
+        for start in range(0, 0 if queries is self.vectors else len(queries), _QUERY_BLOCK):
+            _read_queries(queries[start : start + _QUERY_BLOCK])
         distances = np.empty((len(queries), k), np.float32)
-        nearest = np.empty((len(queries), k), np.int64)
-        for first in range(0, len(queries), _DEVICE_QUERIES):
-            block = as_float32(queries[first : first + _DEVICE_QUERIES])
-            here, ours = slice(first, first + len(block)), own[first : first + len(block)]
-            asked, rows, uncertain = shortlist(block, self.vectors, k, self.metric, ours)
-            distances[here], nearest[here] = self.reranker.nearest(block, k, asked, rows)
-            if len(uncertain):
-                candidates = Candidates(len(uncertain), k)
-                self._compare(candidates, block[uncertain], ours[uncertain], None)
-                again = self._rank(block[uncertain], k, candidates)
-                distances[first + uncertain], nearest[first + uncertain] = again
+        nearest = np.full((len(queries), k), -1)
+        for settled, asked, rows in shortlists(gpu, queries, self.vectors, k, self.metric, own):
+            found = self.reranker.nearest(queries[settled], k, asked, rows)
+            distances[settled], nearest[settled] = found
+        left = np.flatnonzero(nearest[:, 0] < 0)
+        for start in range(0, len(left), _LEFT_QUERIES):
+            some = left[start : start + _LEFT_QUERIES]
+            candidates = Candidates(len(some), k)
+            self._compare(candidates, queries[some], own[some], None)
+            distances[some], nearest[some] = self._rank(queries[some], k, candidates)
         return distances, nearest
 
     def _rank(self, queries: np.ndarray, k: int, candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:
@@ -199,10 +194,7 @@ class ExactSearch:
         """Each block of scores: its first query and row, the scores, and their errors."""
         few = len(queries) <= 8 and bool(np.isnan(self._norms).any())
         for first in range(0, len(queries), _QUERY_BLOCK):
-            block = as_float32(queries[first : first + _QUERY_BLOCK])
-            lengths = np.sqrt(sums_of_squares(block))
-            if not np.isfinite(lengths).all():
-                raise UserError("a query has a value that is not finite")
+            block, lengths = _read_queries(queries[first : first + _QUERY_BLOCK])
             step = self._rows_at_once(len(block), few)
             for start in range(0, len(self.vectors), step):
                 scores, errors = self._score(block, lengths, self._block(start, start + step), start)
@@ -287,3 +279,12 @@ class ExactSearch:
 
     def _errors(self, lengths: np.ndarray, longest: float) -> np.ndarray:
         return score_errors(lengths, longest, self.vectors.shape[1], self.metric)
+
+
+def _read_queries(queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Queries as float32, and their lengths."""
+    block = as_float32(queries)
+    lengths = np.sqrt(sums_of_squares(block))
+    if not np.isfinite(lengths).all():
+        raise UserError("a query has a value that is not finite")
+    return block, lengths

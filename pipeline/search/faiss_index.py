@@ -15,12 +15,14 @@ from ..params import Metric
 from ..store.feature_file import FeatureFile
 from .exact import ExactSearch
 from .factory import MAX_POINTS_PER_CENTROID, MIN_POINTS_PER_CENTROID, centroid_count
-from .faiss_search import IndexSearch, cause, to_gpu
+from .faiss_search import IndexSearch, cause
+from .gpu import Gpu, gpu_for
 from .index_card import check_file, read_card_of
 from .vectors import as_float32, unit_rows
 
 _BLOCK_BYTES = 64 << 20
 _TRAINING_BYTES = 256 << 20
+_ROUNDS = 10  # of k-means, in FAISS's inverted files
 
 
 def build_index(
@@ -30,14 +32,13 @@ def build_index(
     *,
     seed: int,
     held_out: np.ndarray | None = None,
-    device: str = "auto",
+    gpu: Gpu | None = None,
 ) -> tuple[faiss.Index, int]:
     """Train an index and add every row, block by block.
 
     Memory beyond the index itself is bounded: a training sample of 256 MiB (more if 39 rows a centroid are
-    more), and one block. With a CUDA device, an index that needs training is trained and filled there; what
-    is returned is the CPU form. The bytes are the same on every build on one machine: a graph (HNSW) is
-    therefore built by one thread.
+    more), and one block. The bytes are the same on every build on one machine: a graph (HNSW) is therefore
+    built by one thread.
 
     Parameters
     ----------
@@ -49,7 +50,9 @@ def build_index(
         Of the training sample: 39 to 256 rows a centroid.
     held_out : (n,) int, optional
         Rows to leave out of the training sample.
-    device : auto, cpu or cuda
+    gpu : Gpu, optional
+        As `training_gpu` gives it, to find the nearest centroids. The index comes out as good as without and
+        not the same, for products are summed in another order.
 
     Returns
     -------
@@ -61,13 +64,22 @@ def build_index(
     ------
     UserError
         If FAISS knows no such index, or there are too few rows to train it.
+    RuntimeError
+        If the GPU fails; `gpu.gpu_or_cpu` goes on from there.
     """
     index = new_index(vectors.shape[1], factory, metric)
-    working, trained_on = index, 0
-    if not index.is_trained:
-        working, trained_on = train(index, vectors, factory, metric, seed, held_out, device)
-    _add_rows(working, vectors, factory, metric)
-    return (faiss.index_gpu_to_cpu(working) if working is not index else index), trained_on
+    trained_on = 0 if index.is_trained else train(index, vectors, factory, metric, seed, held_out, gpu)
+    _add_rows(index, vectors, factory, metric, gpu)
+    return index, trained_on
+
+
+def training_gpu(shape: tuple[int, ...], factory: str) -> Gpu | None:
+    """The GPU to train an index over vectors of this shape with, where there is one and it pays."""
+    if not re.fullmatch(r"IVF\d+,(?:Flat|PQ\d+(?:x\d+)?)", factory):
+        return None
+    (rows, width), centroids = shape, centroid_count(factory)
+    compared = _ROUNDS * _wanted(rows, width, centroids) + rows
+    return gpu_for(compared * centroids * width)
 
 
 def train(
@@ -77,32 +89,59 @@ def train(
     metric: Metric,
     seed: int,
     held_out: np.ndarray | None = None,
-    device: str = "auto",
-) -> tuple[faiss.Index, int]:
-    """Train an index; gives it, or a copy on the GPU, and how many rows it was trained on."""
+    gpu: Gpu | None = None,
+) -> int:
+    """Train an index, as `build_index` does; gives how many rows it was trained on."""
     sample = training_sample(len(vectors), vectors.shape[1], factory, seed, held_out)
     training = prepared(vectors, sample, metric)
     kept = _configure_training(index)
-    working = index
-    if device != "cpu" and (on_gpu := to_gpu(index)) is not None:
-        working = on_gpu
+    if gpu is not None:
+        _train_on(gpu, index, training)
+        return len(sample)
     try:
-        working.train(training)
+        index.train(training)
     except RuntimeError as error:
         raise UserError(f"index.factory: {factory}: {cause(error)}") from None
     del kept
-    return working, len(sample)
+    return len(sample)
 
 
-def _add_rows(index: faiss.Index, vectors: np.ndarray, factory: str, metric: Metric) -> None:
+def _train_on(gpu: Gpu, index: Any, training: np.ndarray) -> None:
+    """Train an inverted file, the GPU finding the centroid that is nearest to each row.
+
+    The means are taken by the CPU, in the order of the rows: the same on every run.
+    """
+    lent: list[tuple[Any, str, Any]]
+    lent = [(index, "clustering_index", gpu.flat(index.d, index.quantizer.metric_type))]
+    if hasattr(index, "pq"):
+        lent.append((index.pq, "assign_index", gpu.flat(index.pq.dsub, faiss.METRIC_L2)))
+    for part, name, flat in lent:
+        setattr(part, name, flat)
+        flat.thisown = True  # FAISS keeps a mere pointer; SWIG takes it for the owner
+    try:
+        index.train(training)
+    finally:
+        for part, name, _ in lent:
+            setattr(part, name, None)
+
+
+def _add_rows(index: Any, vectors: np.ndarray, factory: str, metric: Metric, gpu: Gpu | None = None) -> None:
     """Add every row, block by block; a graph by one thread, so that its bytes are the same each time."""
+    step = max(_BLOCK_BYTES // (4 * vectors.shape[1]), 1)
+    blocks = (prepared(vectors, slice(at, at + step), metric) for at in range(0, len(vectors), step))
+    if gpu is not None:
+        centroids = gpu.flat(index.d, index.quantizer.metric_type)
+        centroids.add(index.quantizer.reconstruct_n(0, index.nlist))
+        for rows in blocks:
+            lists = centroids.search(rows, 1)[1]
+            index.add_core(len(rows), faiss.swig_ptr(rows), None, faiss.swig_ptr(lists))
+        return
     threads = faiss.omp_get_max_threads()
     if "HNSW" in factory:
         faiss.omp_set_num_threads(1)
     try:
-        step = max(_BLOCK_BYTES // (4 * vectors.shape[1]), 1)
-        for start in range(0, len(vectors), step):
-            index.add(prepared(vectors, slice(start, start + step), metric))
+        for rows in blocks:
+            index.add(rows)
     except RuntimeError as error:
         raise UserError(f"index.factory: {factory}: {cause(error)}") from None
     finally:
@@ -120,9 +159,14 @@ def training_sample(
             f"index.factory: {factory} has {centroids} centroids to place, but there are only {len(pool)} "
             f"rows to train on; take Flat, auto, or {max(len(pool) // MIN_POINTS_PER_CENTROID, 1)} centroids"
         )
-    affordable = max(_TRAINING_BYTES // (4 * width), MIN_POINTS_PER_CENTROID * centroids)
-    wanted = min(max(MAX_POINTS_PER_CENTROID * centroids, 10_000), affordable, len(pool))
+    wanted = _wanted(len(pool), width, centroids)
     return np.sort(np.random.default_rng(seed).choice(pool, wanted, replace=False))
+
+
+def _wanted(there: int, width: int, centroids: int) -> int:
+    """How many rows to train on."""
+    affordable = max(_TRAINING_BYTES // (4 * width), MIN_POINTS_PER_CENTROID * centroids)
+    return min(max(MAX_POINTS_PER_CENTROID * centroids, 10_000), affordable, there)
 
 
 def open_index(path: Path | str, features: FeatureFile, layer: str, exact: ExactSearch) -> IndexSearch:

@@ -15,14 +15,14 @@ import numpy as np
 from ..files.atomic import atomic_write
 from .approximate_search import SHORTLISTS, ApproximateSearch
 from .exact import ExactSearch
-from .gpu_shortlist import device_is_there
+from .gpu import LIMIT, found_gpu
 from .vectors import as_float32, unit_rows
 
 _log = logging.getLogger(__name__)
 
-GPU_LIMIT = 2048  # of k and of nprobe
 _SWEPT_WHOLE = 100_000
 _EF_SEARCH = (16, 32, 64, 128, 256, 512)
+_SPACE = getattr(faiss, "GpuParameterSpace", faiss.ParameterSpace)  # faiss-cpu has none; knows both kinds
 
 
 class IndexSearch(ApproximateSearch):
@@ -41,7 +41,7 @@ class IndexSearch(ApproximateSearch):
         super().apply(setting)
         for name, value in setting.items():
             if name != "shortlist":
-                faiss.ParameterSpace().set_index_parameter(self.index, name, value)
+                _SPACE().set_index_parameter(self.index, name, value)
 
     def settings(self) -> list[dict[str, int]]:
         """As `settings_of` the index."""
@@ -106,21 +106,19 @@ def probe_counts(lists: int, rows: int) -> list[int]:
     """How many of an index's lists are worth looking into: powers of two."""
     # a large index is there in order not to look at much of it
     most = lists if rows <= _SWEPT_WHOLE else max(lists // 16, 1)
-    return [2**i for i in range(12) if 2**i <= min(most, GPU_LIMIT)]
+    return [2**i for i in range(12) if 2**i <= min(most, LIMIT)]
 
 
 def to_gpu(index: faiss.Index) -> faiss.Index | None:
     """A copy of `index` on the first CUDA device; None without one, or for a kind that only CPUs have."""
-    if not device_is_there():
+    gpu = found_gpu()
+    if gpu is None:
         return None
     try:
-        resources = faiss.StandardGpuResources()
-        copy = faiss.index_cpu_to_gpu(resources, 0, index)
+        return gpu.copy(index)
     except RuntimeError as error:
-        _log.info("FAISS has no GPU form of this index (%s); it runs on the CPU", cause(error))
+        _log.info("FAISS puts no copy of this index on the GPU (%s); it runs on the CPU", cause(error))
         return None
-    copy.resources = resources  # type: ignore[attr-defined]  # must live as long as the index
-    return copy
 
 
 def _holds_whole_vectors(index: faiss.Index) -> bool:

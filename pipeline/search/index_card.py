@@ -38,6 +38,7 @@ class IndexCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     training_rows: int
     search: dict[str, int]  # the recommended setting
     faiss: str  # its version
+    trained_on: str | msgspec.UnsetType = msgspec.UNSET  # `cuda`, if it was trained and filled there
     lance: str | msgspec.UnsetType = msgspec.UNSET  # that of Lance, if it is Lance that holds the index
     index_bytes: int = 0
     index_sha256: str = ""

@@ -22,6 +22,7 @@ from ..store.feature_file import FeatureFile
 from ..store.lance_table import cause, column_of, open_table, write_table
 from .approximate_search import SHORTLISTS, ApproximateSearch
 from .exact import ExactSearch
+from .gpu import Gpu
 from .index_card import check_file, read_card_of
 from .lance_segments import index_through_ray, nearest_centres
 
@@ -134,6 +135,7 @@ def build_lance(
     *,
     seed: int,
     held_out: np.ndarray | None = None,
+    gpu: Gpu | None = None,
 ) -> tuple[LanceSearch, int]:
     """Write a layer to a new Lance table in `folder`, and index its vectors and labels.
 
@@ -143,6 +145,8 @@ def build_lance(
     ----------
     factory : Flat, IVF<lists>,Flat or IVF<lists>,PQ<bytes>
         As FAISS calls it; with Flat, Lance scans the vectors.
+    gpu : Gpu, optional
+        As `faiss_index.build_index` takes it; if it fails, it does so before anything is written.
 
     Returns
     -------
@@ -156,10 +160,10 @@ def build_lance(
     """
     lists, _ = parts_of(factory)
     vectors, column = features.layer(layer), column_of(features.model, layer)
+    trained, training_rows = _trained(vectors, factory, metric, seed, held_out, gpu) if lists else ({}, 0)
     write_table([features], [layer], str(folder))
-    table, training_rows = open_table(str(folder)), 0
+    table = open_table(str(folder))
     if lists:
-        trained, training_rows = _trained(vectors, factory, metric, seed, held_out)
         trained["metric"] = _DISTANCE[metric]
         try:
             if os.environ.get("RAY_ADDRESS"):
@@ -209,7 +213,12 @@ def parts_of(factory: str) -> tuple[int, int]:
 
 
 def _trained(
-    vectors: np.ndarray, factory: str, metric: Metric, seed: int, held_out: np.ndarray | None
+    vectors: np.ndarray,
+    factory: str,
+    metric: Metric,
+    seed: int,
+    held_out: np.ndarray | None,
+    gpu: Gpu | None = None,
 ) -> tuple[dict[str, Any], int]:
     """What Lance is to index by, and how many rows it was trained on.
 
@@ -228,7 +237,7 @@ def _trained(
     inverted.cp.spherical = metric == "cosine"
     if code:
         inverted.by_residual = metric != "ip"
-    _, rows = train(index, vectors, factory, metric, seed, held_out, device="cpu")
+    rows = train(index, vectors, factory, metric, seed, held_out, gpu)
     centres = inverted.quantizer.reconstruct_n(0, lists).astype(dtype)
     told = {"index_type": "IVF_FLAT", "num_partitions": lists, "ivf_centroids": centres}
     if code:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,14 @@ from ..store.lance_table import lance_module
 from .approximate_search import ApproximateSearch
 from .exact import ExactSearch
 from .factory import Choice, choose_factory
-from .faiss_index import build_index
-from .faiss_search import IndexSearch
+from .faiss_index import build_index, training_gpu
+from .faiss_search import IndexSearch, cause
+from .gpu import Gpu, gpu_or_cpu
 from .index_card import IndexCard, describe, write_card
 from .lance_index import build_lance
 from .quality import DEPTHS, Latency, measure_latency, query_rows, recommended, sweep
+
+_log = logging.getLogger(__name__)
 
 CARD, QUALITY = "layer.json", "quality.json"  # what `LayerIndex.save` writes beside the index
 
@@ -56,10 +60,15 @@ class LayerIndex:
         if (on_gpu := self.search.on_gpu()) is not None:
             searches["index on the GPU"] = on_gpu
         k = min(10, self.card.rows)
-        return {
-            name: measure_latency(functools.partial(search.search, k=k), self.queries)
-            for name, search in searches.items()
-        }
+        times = {}
+        for name, search in searches.items():
+            try:
+                times[name] = measure_latency(functools.partial(search.search, k=k), self.queries)
+            except RuntimeError as error:
+                if search is not on_gpu:
+                    raise
+                _log.info("%s: not measured: %s", name, cause(error))
+        return times
 
 
 def index_name(engine: str) -> str:
@@ -69,19 +78,24 @@ def index_name(engine: str) -> str:
 
 def decides_index(features: FeatureFile, layer: str, settings: Index) -> dict[str, Any]:
     """All that decides the files of an index, beside the recipe version, as plain JSON values."""
-    return _lance_version(settings) | {
-        "model": features.model,
-        "layer": layer,
-        "split": features.split,
-        "layer_digest": features.layer_digest(layer),
-        "ids_digest": features.ids_digest,
-        "factory": settings.factory,
-        "metric": settings.metric,
-        "memory_gb": settings.memory_gb,
-        "queries": settings.queries,
-        "seed": settings.seed,
-        "faiss": faiss.__version__,
-    }
+    shape = features.layer(layer).shape
+    return (
+        _lance_version(settings)
+        | {
+            "model": features.model,
+            "layer": layer,
+            "split": features.split,
+            "layer_digest": features.layer_digest(layer),
+            "ids_digest": features.ids_digest,
+            "factory": settings.factory,
+            "metric": settings.metric,
+            "memory_gb": settings.memory_gb,
+            "queries": settings.queries,
+            "seed": settings.seed,
+            "faiss": faiss.__version__,
+        }
+        | _trained_on(training_gpu(shape, _choice(shape, settings).factory))
+    )
 
 
 def index_layer(features: FeatureFile, layer: str, settings: Index, scratch: Path) -> LayerIndex:
@@ -98,11 +112,13 @@ def index_layer(features: FeatureFile, layer: str, settings: Index, scratch: Pat
         If the engine builds no such index, there are too few rows to train it, or a value is not finite.
     """
     vectors = features.layer(layer)
-    choice = Choice(settings.factory, "asked for in params.yaml")
-    if settings.factory == "auto":
-        choice = choose_factory(len(vectors), vectors.shape[1], settings.memory_gb * 1e9)
+    choice = _choice(vectors.shape, settings)
     asked = query_rows(len(vectors), settings.queries, settings.seed)
-    search, training_rows = _built(features, layer, choice.factory, settings, asked, scratch)
+    (search, training_rows), gpu = gpu_or_cpu(
+        training_gpu(vectors.shape, choice.factory),
+        functools.partial(_built, features, layer, choice.factory, settings, asked, scratch),
+        f"the index {choice.factory}",
+    )
     queries = np.asarray(vectors[asked])
     reason = choice.reason
     if training_rows:
@@ -123,6 +139,7 @@ def index_layer(features: FeatureFile, layer: str, settings: Index, scratch: Pat
         search=search.setting,
         faiss=faiss.__version__,
         **_lance_version(settings),
+        **_trained_on(gpu),
     )
     quality = IndexQuality(
         layer=f"{features.model}/{layer}",
@@ -139,16 +156,32 @@ def index_layer(features: FeatureFile, layer: str, settings: Index, scratch: Pat
 
 
 def _built(
-    features: FeatureFile, layer: str, factory: str, settings: Index, held_out: np.ndarray, scratch: Path
+    features: FeatureFile,
+    layer: str,
+    factory: str,
+    settings: Index,
+    held_out: np.ndarray,
+    scratch: Path,
+    gpu: Gpu | None,
 ) -> tuple[ApproximateSearch, int]:
     """The index in its engine, and how many rows it was trained on."""
     metric, seed = settings.metric, settings.seed
     if settings.engine == "lance":
         folder = scratch / "building.lance"
-        return build_lance(features, layer, factory, metric, folder, seed=seed, held_out=held_out)
+        return build_lance(features, layer, factory, metric, folder, seed=seed, held_out=held_out, gpu=gpu)
     vectors = features.layer(layer)
-    index, training_rows = build_index(vectors, factory, metric, seed=seed, held_out=held_out)
+    index, training_rows = build_index(vectors, factory, metric, seed=seed, held_out=held_out, gpu=gpu)
     return IndexSearch(index, ExactSearch(vectors, metric)), training_rows
+
+
+def _choice(shape: tuple[int, ...], settings: Index) -> Choice:
+    if settings.factory == "auto":
+        return choose_factory(shape[0], shape[1], settings.memory_gb * 1e9)
+    return Choice(settings.factory, "asked for in params.yaml")
+
+
+def _trained_on(gpu: Gpu | None) -> dict[str, str]:
+    return {} if gpu is None else {"trained_on": gpu.name}
 
 
 def _lance_version(settings: Index) -> dict[str, str]:

@@ -15,6 +15,7 @@ from ..params import Metric
 from ..store.feature_file import FeatureFile
 from ..store.neighbor_file import GraphHead, GraphSplit, write_neighbors
 from .exact import ExactSearch
+from .gpu import Gpu, gpu_or_cpu
 from .neighbor_update import GraphUpdate, with_spare
 
 _log = logging.getLogger(__name__)
@@ -70,6 +71,10 @@ def decides_graph(files: Sequence[FeatureFile], layer: str, settings: GraphSetti
         import faiss  # takes half a second, which exact search does not wait for
 
         decided |= {"memory_gb": settings.memory_gb, "seed": settings.seed, "faiss": faiss.__version__}
+        large = [file.layer(layer) for file in files if file.split in through_index]
+        gpus = [_index_of(vectors, settings)[1] for vectors in large]
+        if any(gpus):
+            decided["trained_on"] = [gpu and gpu.name for gpu in gpus]
     return decided
 
 
@@ -117,21 +122,32 @@ def _searched(file: FeatureFile, layer: str, settings: GraphSettings) -> _Search
     exact = ExactSearch(vectors, settings.metric)
     if len(file) <= settings.exact_up_to:
         return _SearchedSplit(head, exact.vectors, exact)
-    from .factory import choose_factory
     from .faiss_index import build_index
     from .faiss_search import IndexSearch
     from .quality import query_rows, recommended, sweep
 
-    factory = choose_factory(len(vectors), vectors.shape[1], settings.memory_gb * 1e9).factory
+    factory, gpu = _index_of(vectors, settings)
     asked = query_rows(len(vectors), _MEASURED_QUERIES, settings.seed)
-    index, _ = build_index(vectors, factory, settings.metric, seed=settings.seed, held_out=asked)
-    search = IndexSearch(index, exact)
+
+    def build(gpu: Gpu | None) -> Any:
+        return build_index(vectors, factory, settings.metric, seed=settings.seed, held_out=asked, gpu=gpu)[0]
+
+    search = IndexSearch(gpu_or_cpu(gpu, build, f"the index {factory}")[0], exact)
     recall = None
     if points := sweep(search, np.asarray(vectors[asked]), asked):
         chosen = recommended(points)
         search.apply(chosen.setting)
         recall = chosen.main_recall
     return _SearchedSplit(dataclasses.replace(head, engine=factory, recall=recall), exact.vectors, search)
+
+
+def _index_of(vectors: np.ndarray, settings: GraphSettings) -> tuple[str, Gpu | None]:
+    """The index that finds the rows of a large split, and the GPU that it is trained with."""
+    from .factory import choose_factory
+    from .faiss_index import training_gpu
+
+    factory = choose_factory(len(vectors), vectors.shape[1], settings.memory_gb * 1e9).factory
+    return factory, training_gpu(vectors.shape, factory)
 
 
 def _pairs(

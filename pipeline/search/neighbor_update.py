@@ -18,6 +18,7 @@ from ..params import Metric
 from ..store.feature_file import FeatureFile
 from ..store.neighbor_file import NeighborFile
 from .exact import ExactSearch
+from .gpu import gpu_for
 from .kept_rows import kept_rows, row_digests
 from .neighbor_lists import EarlierLists
 from .vectors import as_float32, sums_of_squares
@@ -50,6 +51,8 @@ class GraphUpdate:
     ) -> tuple[np.ndarray, np.ndarray] | None:
         """The nearest rows of each row of a split, as `search` finds them; None if that is no dearer.
 
+        It is none either where this takes so long that a GPU finds all of them sooner.
+
         Parameters
         ----------
         asking, found : str
@@ -71,7 +74,8 @@ class GraphUpdate:
         kept, others, own = self._earlier.kept[asking], self._earlier.kept[found], asking == found
         costs = _Costs(len(queries), len(others), k, halved=own)
         fresh = np.flatnonzero(others < 0)
-        if not (kept >= 0).any() or costs.update(len(fresh), int((kept < 0).sum())) >= costs.anew:
+        cost = costs.update(len(fresh), int((kept < 0).sum()))
+        if not (kept >= 0).any() or cost >= costs.anew or gpu_for(cost * queries.shape[1]) is not None:
             return None
         fresh = fresh[_early_copies(search.vectors[fresh], k)]
         arrived = ExactSearch(search.vectors[fresh], search.metric)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pool5.search.gpu import FaissGpu, Gpu, found_gpu
 from pool5.store.feature_file import write_feature_file
 from pool5.store.feature_key import FeatureKey
 
@@ -74,3 +75,13 @@ def write_features(tmp_path: Path):
         return path
 
     return write
+
+
+@pytest.fixture
+def cuda() -> Gpu:
+    """The GPU, found as the library finds it: where CUDA is half there, FAISS would end the tests."""
+    gpu = found_gpu()
+    if gpu is None:
+        pytest.skip("needs a CUDA device")
+    assert isinstance(gpu, FaissGpu)
+    return gpu

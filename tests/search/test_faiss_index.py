@@ -13,7 +13,7 @@ from pool5.errors import UserError
 from pool5.search import Searcher
 from pool5.search.exact import ExactSearch
 from pool5.search.faiss_index import build_index, open_index, training_sample
-from pool5.search.faiss_search import IndexSearch, to_gpu
+from pool5.search.faiss_search import IndexSearch
 from pool5.search.index_card import check_file, describe, read_card, verify_index, write_card
 from pool5.search.quality import sweep
 from pool5.store.feature_file import FeatureFile
@@ -183,19 +183,3 @@ def test_the_training_sample_is_random_seeded_and_without_the_held_out():
     assert 0.45 < (sample < 100_000).mean() < 0.55
     np.testing.assert_array_equal(sample, training_sample(200_000, 8, "IVF64,Flat", 0, held_out))
     assert not np.array_equal(sample, training_sample(200_000, 8, "IVF64,Flat", 1, held_out))
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not faiss.get_num_gpus(), reason="needs a CUDA device")
-@pytest.mark.parametrize("factory", ["Flat", "IVF8,Flat"])
-def test_on_the_gpu_an_index_finds_what_it_finds_on_the_cpu(write_features, factory):
-    vectors = FeatureFile.open(write_features()).layer("fc7")
-    index, _ = build_index(vectors, factory, "l2", seed=0, device="cuda")
-    exact = ExactSearch(vectors, "l2")
-    setting = {"nprobe": 8} if "IVF" in factory else {}
-    on_cpu = IndexSearch(index, exact, setting)
-    fast = to_gpu(index)
-    assert fast is not None
-    queries, own = np.asarray(vectors[:50]), np.arange(50)
-    ours = IndexSearch(fast, exact, setting).search(queries, 5, exclude=own)
-    np.testing.assert_allclose(ours[0], on_cpu.search(queries, 5, exclude=own)[0], atol=1e-5)

@@ -1,85 +1,179 @@
-"""Candidates from FAISS's nearest-neighbor kernel, on a device and, with the same arithmetic, without one."""
+"""Exact search with candidates from a GPU: whatever that is like, the bytes are those of the CPU."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-from functools import partial
-
-import faiss
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pool5.search import gpu_shortlist
+from pool5.errors import UserError
+from pool5.search import gpu as gpus
 from pool5.search.exact import ExactSearch
+from pool5.search.neighbor_graph import GraphSettings, write_graph
+from pool5.store.feature_file import FeatureFile
 
 from .conftest import clustered
+from .fake_gpu import FakeGpu
+
+METRICS = ["cosine", "l2", "ip"]
 
 
-def knn_on_cpu(queries, vectors, k, metric):
-    return faiss.knn(queries, vectors, k, metric)
+def assert_same(ours, expected):
+    for mine, other in zip(ours, expected, strict=True):
+        np.testing.assert_array_equal(mine, other)
 
 
-@pytest.mark.parametrize("metric", ["cosine", "l2", "ip"])
-@pytest.mark.parametrize("dtype", [np.float32, np.float16])
-def test_candidates_from_faiss_block_by_block_give_what_exact_search_gives(metric, dtype):
-    vectors = clustered(0, 1500, 24).astype(dtype)
-    vectors[[300, 900]] = vectors[3]
-    own = np.arange(1500)
-    shortlist = partial(gpu_shortlist.shortlist, knn=knn_on_cpu, block_bytes=4 * 24 * 400)
-    search = ExactSearch(vectors, metric)
-    ours = search._search_on_device(search.vectors, 7, own, shortlist)
-    expected = ExactSearch(vectors, metric).search(vectors[:], 7, exclude=own)
-    np.testing.assert_array_equal(ours[0], expected[0])
-    np.testing.assert_array_equal(ours[1], expected[1])
+def near_copies(seed: int, rows: int, width: int, many: int, apart: float) -> np.ndarray:
+    """Clustered points, some of them equal, and so many that lie close around one."""
+    random = np.random.default_rng(seed)
+    vectors = clustered(seed, rows, width)
+    vectors[[rows // 5, rows // 2]] = vectors[3]
+    around = vectors[5] + apart * random.standard_normal((many, width), np.float32)
+    vectors[random.permutation(rows)[:many]] = around
+    return vectors
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 99),
+    metric=st.sampled_from(METRICS),
+    dtype=st.sampled_from([np.float32, np.float16]),
+    k=st.integers(1, 40),
+    memory=st.integers(1 << 10, 1 << 20),
+    told=st.integers(1 << 10, 1 << 24),
+    many=st.sampled_from([0, 30, 300]),
+    apart=st.sampled_from([0.0, 1e-6, 1e-3]),
+)
+def test_whatever_memory_a_gpu_has_or_says_the_neighbors_are_those_of_the_cpu(
+    seed, metric, dtype, k, memory, told, many, apart
+):
+    vectors = near_copies(seed, 700, 24, many, apart).astype(dtype)
+    own = np.where(np.arange(700) % 3, np.arange(700), -1)
+    gpu, search = FakeGpu(memory, told), ExactSearch(vectors, metric)
+    ours = search._search_on(gpu, search.vectors, k, own)
+    assert_same(ours, ExactSearch(vectors, metric).search(vectors[:], k, exclude=own))
+    assert gpu.used == 0
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_where_a_gpu_has_room_it_finds_all_and_the_cpu_searches_nothing(metric, monkeypatch):
+    vectors = clustered(0, 1500, 24)
+    expected = ExactSearch(vectors, metric).search(vectors[:], 7)
+    monkeypatch.setattr(ExactSearch, "_compare", None)
+    gpu, search = FakeGpu(1 << 24), ExactSearch(vectors, metric)
+    assert_same(search._search_on(gpu, search.vectors, 7, np.full(1500, -1)), expected)
+    assert gpu.made <= 2
+
+
+def test_blocks_that_do_not_fit_are_halved_and_that_is_told_once(caplog):
+    vectors = clustered(0, 4000, 24)
+    gpu, search = FakeGpu(200_000, told=1 << 30), ExactSearch(vectors, "l2")
+    for _ in range(2):
+        ours = search._search_on(gpu, vectors[:100], 5, np.full(100, -1))
+        assert_same(ours, ExactSearch(vectors, "l2").search(vectors[:100], 5))
+    assert gpu.room.bytes < 400_000
+    assert [record.message for record in caplog.records] == [
+        "FAISS has not enough memory on the GPU and goes on in smaller blocks"
+    ]
+
+
+def test_where_not_even_the_smallest_block_fits_the_cpu_does_it_and_that_is_told(caplog):
+    vectors = clustered(0, 4000, 24)
+    gpu, search = FakeGpu(1000, told=1 << 30), ExactSearch(vectors, "cosine")
+    ours = search._search_on(gpu, vectors[:100], 5, np.full(100, -1))
+    assert_same(ours, ExactSearch(vectors, "cosine").search(vectors[:100], 5))
+    assert caplog.records[-1].message == "FAISS leaves the nearest rows to the CPU"
+    assert len(caplog.records) == 2
+
+
+def test_a_gpu_that_fails_otherwise_is_told_of_and_left_alone(caplog):
+    vectors = clustered(0, 1000, 24)
+    gpu, search = FakeGpu(1 << 24, broken="Error at /x.cu:7: an illegal access"), ExactSearch(vectors, "ip")
+    ours = search._search_on(gpu, vectors[:100], 5, np.full(100, -1))
+    assert_same(ours, ExactSearch(vectors, "ip").search(vectors[:100], 5))
+    assert "an illegal access" in caplog.records[0].message
+    assert gpu.room.bytes == 0
 
 
 @pytest.mark.parametrize("metric", ["cosine", "l2"])
-def test_more_ties_than_a_device_returns_are_searched_on_the_cpu(metric):
+def test_more_ties_than_a_gpu_returns_are_searched_on_the_cpu(metric):
     vectors = clustered(1, 1000, 24)
     vectors[200:800] = vectors[5]
     own = np.array([5, 999])
-    shortlist = partial(gpu_shortlist.shortlist, knn=knn_on_cpu)
     search = ExactSearch(vectors, metric)
-    _, rows = search._search_on_device(vectors[own], 4, own, shortlist)
+    _, rows = ours = search._search_on(FakeGpu(1 << 24), vectors[own], 4, own)
     assert rows[0].tolist() == [200, 201, 202, 203]
-    np.testing.assert_array_equal(rows, search.search(vectors[own], 4, exclude=own)[1])
+    assert_same(ours, search.search(vectors[own], 4, exclude=own))
 
 
-HALF_A_DRIVER = "int cudaGetDeviceCount(int *count) { *count = 0; return %d; }"
-BUILD = """
-import logging
-logging.basicConfig(format="%(message)s")
-import numpy as np
-from pool5.search.faiss_index import build_index
-print(build_index(np.eye(64, dtype="float32"), "IVF2,Flat", "l2", seed=0)[0].ntotal)
-"""
+@pytest.mark.parametrize("whose", ["queries", "vectors"])
+def test_a_value_that_is_not_finite_is_refused_before_a_gpu_sees_it(whose):
+    vectors, queries = clustered(1, 1000, 24), clustered(2, 30, 24)
+    {"queries": queries, "vectors": vectors}[whose][7, 3] = np.inf
+    gpu = FakeGpu(1 << 24)
+    with pytest.raises(UserError, match="not finite"):
+        ExactSearch(vectors, "cosine")._search_on(gpu, queries, 4, np.full(30, -1))
+    assert gpu.made == 0
 
 
-@pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
-@pytest.mark.parametrize("error", [3, 804, 999])
-def test_where_cuda_is_half_there_an_index_is_built_on_the_cpu_and_that_is_told_once(tmp_path, error):
-    # not initialised, forward compatibility, unknown: FAISS ends the process that asks
-    (tmp_path / "half.c").write_text(HALF_A_DRIVER % error)
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", "half.so", "half.c"], cwd=tmp_path, check=True)
-    environment = {**os.environ, "LD_PRELOAD": str(tmp_path / "half.so")}
-    asked = [sys.executable, "-c", BUILD]
-    done = subprocess.run(asked, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "64\n"), done.stderr
-    (line,) = done.stderr.splitlines()
-    assert line.startswith(f"FAISS cannot use CUDA here and works on the CPU (CUDA error {error}")
+def graph_bytes(files, layer, metric, path) -> bytes:
+    write_graph(files, layer, GraphSettings(metric, 12, 10_000, 1.0, 0), path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("layer", ["fc7", "half"])
+def test_a_graph_made_with_a_gpu_is_byte_for_byte_that_of_the_cpu(
+    write_features, tmp_path, metric, layer, monkeypatch
+):
+    files = [FeatureFile.open(write_features(name, 300 + seed, seed)) for seed, name in enumerate("ab")]
+    expected = graph_bytes(files, layer, metric, tmp_path / "cpu.h5")
+    monkeypatch.setattr(gpus, "WORK", 0)
+    for memory in 1000, 30_000, 1 << 24:
+        gpu = FakeGpu(memory, told=1 << 24)
+        monkeypatch.setattr(gpus, "found_gpu", lambda gpu=gpu: gpu)
+        assert graph_bytes(files, layer, metric, tmp_path / f"{memory}.h5") == expected
+        assert gpu.made
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not faiss.get_num_gpus(), reason="needs a CUDA device")
-@pytest.mark.parametrize("metric", ["cosine", "l2", "ip"])
-def test_on_a_device_exact_search_gives_what_it_gives_on_the_cpu(metric):
-    vectors = clustered(2, 20_000, 256)
-    own = np.arange(20_000)
+@pytest.mark.parametrize("metric", METRICS)
+def test_on_cuda_all_pairs_are_byte_for_byte_those_of_the_cpu(metric, cuda):
+    vectors = near_copies(2, 5000, 64, many=300, apart=1e-4)
+    own = np.arange(5000)
     search = ExactSearch(vectors, metric)
-    ours = search._search_on_device(search.vectors, 10, own, gpu_shortlist.shortlist)
-    expected = search.search(search.vectors, 10, exclude=own)
-    np.testing.assert_array_equal(ours[0], expected[0])
-    np.testing.assert_array_equal(ours[1], expected[1])
+    ours = search._search_on(cuda, search.vectors, 20, own)
+    assert cuda.room.bytes
+    assert_same(ours, ExactSearch(vectors, metric).search(vectors[:], 20, exclude=own))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("metric", METRICS)
+def test_on_cuda_a_graph_is_byte_for_byte_that_of_the_cpu(
+    write_features, tmp_path, metric, monkeypatch, cuda
+):
+    files = [FeatureFile.open(write_features(name, 3000, seed)) for seed, name in enumerate("ab")]
+    expected = graph_bytes(files, "fc7", metric, tmp_path / "cpu.h5")
+    monkeypatch.setattr(gpus, "WORK", 0)
+    assert graph_bytes(files, "fc7", metric, tmp_path / "gpu.h5") == expected
+    assert cuda.room.bytes
+
+
+@pytest.mark.gpu
+def test_on_cuda_a_block_that_does_not_fit_is_halved(caplog, cuda):
+    torch = pytest.importorskip("torch")
+    vectors = clustered(3, 300_000, 512)  # 614 MB
+    expected = ExactSearch(vectors, "l2").search(vectors[:200], 10)
+    torch.zeros(1, device="cuda")
+    free, _ = torch.cuda.mem_get_info()
+    taken = torch.empty(free - (1200 << 20), dtype=torch.uint8, device="cuda")
+    try:
+        gpu = gpus.FaissGpu(free)  # it believes that all is there still
+        ours = ExactSearch(vectors, "l2")._search_on(gpu, vectors[:200], 10, np.full(200, -1))
+    finally:
+        del taken
+        torch.cuda.empty_cache()
+    assert_same(ours, expected)
+    assert 0 < gpu.room.bytes < free
+    assert "smaller blocks" in caplog.text
