@@ -1,7 +1,8 @@
-"""Resizing and cropping on the network's device, with Pillow's arithmetic: the same pixels to the bit.
+"""Resizing and cropping on the network's device, with Pillow's arithmetic.
 
-Pillow computes with integers (22 binary digits of a weight), so that neither the device nor what else is in
-the batch can change a value. Checked against Pillow 13.
+That is of integers (22 binary digits of a weight), so that neither the device nor what else is in the batch
+can change a value. Rows come before columns; where Pillow 13 does the same, the pixels are Pillow's to the
+bit. It takes the columns first of a picture that is about twice as high as wide.
 """
 
 from __future__ import annotations

@@ -14,9 +14,10 @@ import sys
 from multiprocessing.connection import Connection
 
 from ..images.budget import Budget
+from ..images.decoders import decoder_of
 from ..images.image_parts import ImageParts
 from ..images.read_ahead import ReadAhead
-from .decoding import ImageTask, decode_into, ring_arrays
+from .decoding import ImageTask, Told, decode_into, ring_arrays
 
 
 class _Turn:
@@ -35,9 +36,9 @@ class _Turn:
 def _main(ring: int, slots: int, pipe: int, niceness: int, turn: int) -> None:
     os.nice(niceness)
     connection = Connection(pipe)
-    batch_size, preprocess, memory_gb, share_gb = connection.recv()
+    batch_size, preprocess, memory_gb, share_gb, decoder = connection.recv()
     ahead = ReadAhead()
-    images = ImageParts(Budget(memory_gb, share_gb, _Turn(turn)), ahead.read)
+    images = ImageParts(Budget(memory_gb, share_gb, _Turn(turn)), ahead.read, decoder_of(decoder))
     pixels, places = ring_arrays(mmap.mmap(ring, 0), (slots, batch_size, preprocess.crop, preprocess.crop, 3))
     batches = collections.deque[tuple[int, list[ImageTask]]]()
 
@@ -50,12 +51,12 @@ def _main(ring: int, slots: int, pipe: int, niceness: int, turn: int) -> None:
             if not batches:
                 hear()
             slot, tasks = batches.popleft()
-            failures = []
+            told: Told = []
             for places[slot], task in enumerate(tasks):  # seen by the parent, should this process die
                 if not batches and connection.poll():  # images of the next batch come meanwhile
                     hear()
-                failures += decode_into(pixels[slot, places[slot]], task, preprocess, images)
-            connection.send((slot, failures))
+                told += decode_into(pixels[slot], int(places[slot]), task, preprocess, images)
+            connection.send((slot, told))
         except (EOFError, BrokenPipeError, ConnectionResetError):
             os._exit(0)  # what is still to come is not waited for
 

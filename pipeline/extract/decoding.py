@@ -12,7 +12,6 @@ from ..files.remote_errors import Unreachable
 from ..images.address import Address
 from ..images.budget import TooLarge, UnreadableImage
 from ..images.image_parts import ImageParts
-from ..images.transform import crop_centre
 from ..params import Preprocess
 
 
@@ -45,20 +44,47 @@ class Failure:
     unreachable: bool = False
 
 
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """An image that is left to the network's device: so many bytes of a file at its place in the batch.
+
+    They stand where its pixels would; those of a file that is larger are here.
+    """
+
+    place: int
+    length: int
+    data: bytes = b""
+
+    def file(self, images: np.ndarray) -> np.ndarray:
+        """The (n,) uint8 bytes, of a batch with such images."""
+        if self.data:
+            return np.frombuffer(self.data, np.uint8)
+        return images[self.place].reshape(-1)[: self.length]
+
+
+Told = list[Failure | Encoded]  # of the images of a batch that are not pixels
+
+
 def decode_into(
-    pixels: np.ndarray, task: ImageTask, preprocess: Preprocess, images: ImageParts
-) -> list[Failure]:
-    """Decode an image into `pixels`, (crop, crop, 3) uint8; a failed one leaves them as they were."""
+    batch: np.ndarray, place: int, task: ImageTask, preprocess: Preprocess, images: ImageParts
+) -> Told:
+    """Decode an image into its place in (B, crop, crop, 3) uint8; a failed one leaves it as it was."""
     try:
         address = task.address
         if images.digest(address) != task.digest:
             return [Failure(task.number, task.path, "changed since the manifest was written", changed=True)]
-        pixels[:] = crop_centre(images.picture(address), preprocess)
+        seen = images.seen(address, preprocess)
     except UnreadableImage as error:
         return [Failure(task.number, task.path, error.reason, too_large=isinstance(error, TooLarge))]
     except Unreachable as error:
         return [Failure(task.number, task.path, str(error), unreachable=True)]
-    return []
+    if isinstance(seen, np.ndarray):
+        batch[place] = seen
+        return []
+    if len(seen) > batch[place].size:
+        return [Encoded(place, len(seen), seen)]
+    batch[place].reshape(-1)[: len(seen)] = np.frombuffer(seen, np.uint8)
+    return [Encoded(place, len(seen))]
 
 
 def ring_arrays(memory: mmap.mmap, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

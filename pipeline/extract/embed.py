@@ -10,10 +10,11 @@ import numpy as np
 
 from ..errors import UserError
 from ..images.address import Address
-from ..images.budget import Budget
+from ..images.budget import Budget, UnreadableImage
+from ..images.decoders import decoder_of, seen_by
 from ..images.image_bytes import read_bytes
 from ..images.image_file import decode
-from ..images.transform import crop_centre
+from ..images.jpeg_damage import check_jpeg
 from ..models.card import read_card, settled_by
 from ..params import Params
 from ..project import Project
@@ -58,6 +59,7 @@ class OpenNetwork:
         if unknown := [layer for layer in layers or () if layer not in spec.layers]:
             raise UserError(f"{model} has no layer {unknown[0]}; it has {', '.join(spec.layers)}")
         self.layers = {layer: spec.nodes[layer] for layer in layers or spec.layers}
+        self._decoder = decoder_of(params.extract.decoder)
         wanted = list(dict.fromkeys(self.layers.values()))
         self.forward = load_forward(project.model(model), spec, wanted, params.extract, project.root)
         self._preprocess = spec.transform
@@ -83,7 +85,18 @@ class OpenNetwork:
             data = image
         else:
             name, data = str(image), read_bytes(Address(str(image)), self._budget)
-        return np.asarray(crop_centre(decode(data, name, self._budget), self._preprocess))
+        seen = seen_by(self._decoder, data, name, self._budget, self._preprocess)
+        return seen if isinstance(seen, np.ndarray) else self._decoded_there(seen, name)
+
+    def _decoded_there(self, data: bytes, name: str) -> np.ndarray:
+        """The pixels of a file that is left to the device; nobody has checked this one before."""
+        decode(data, name, self._budget)
+        check_jpeg(data, name)
+        images, refused = self.forward.decode(self.blank[None], {0: np.frombuffer(data, np.uint8)})
+        if refused:
+            raise UnreadableImage(name, refused[0])
+        pixels: np.ndarray = images[0].cpu().numpy()
+        return pixels
 
     def features(self, pixels: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
         """The features of n images, of which `pixels` are what the network sees; at most a batch is held.

@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import time
 from collections.abc import Callable, Generator, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -102,6 +103,7 @@ class Run:
                 niceness=self.reading.niceness,
                 memory_gb=self.reading.memory_gb,
                 share=self.reading.share,
+                decoder=self.reading.decoder,
             )
             try:
                 for batch in self._timed(batches):
@@ -173,9 +175,20 @@ class Run:
     def _infer(self, network: Network, batch: Batch) -> None:
         if len(batch.numbers):
             began = time.monotonic()
-            self._started.append((batch.numbers, batch.places, network.start(batch.images)))
+            images, numbers, places = self._decoded(network, batch)
+            self._started.append((numbers, places, network.start(images)))
             self.outcome.infer += time.monotonic() - began
         self._collect(network.in_flight)
+
+    def _decoded(self, network: Network, batch: Batch) -> tuple[Any, np.ndarray, np.ndarray]:
+        """What the network starts with, with what is left to its device decoded; numbers and places."""
+        if not batch.encoded:
+            return batch.images, batch.numbers, batch.places
+        images, refused = network.decode(batch.images, batch.encoded)
+        bad = np.isin(batch.places, list(refused))
+        for number, place in zip(batch.numbers[bad].tolist(), batch.places[bad].tolist(), strict=True):
+            self._note([Failure(number, self.paths[number], refused[place])])
+        return images, batch.numbers[~bad], batch.places[~bad]
 
     def _collect(self, leave: int) -> None:
         """Wait for started batches until `leave` are left; store when there is enough to store."""

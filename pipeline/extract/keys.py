@@ -30,7 +30,7 @@ def feature_keys(
     """
     card = read_card(Path(models_root) / model)
     spec = settled_by(card, params.model(model))
-    pixels, network = _preprocessing(spec.transform), dict(card.options)
+    pixels, network = _preprocessing(spec.transform, params.extract.decoder), dict(card.options)
     if "transform_input" in network:  # where keys have always had it
         pixels["transform_input"] = network.pop("transform_input")
     return {
@@ -49,7 +49,7 @@ def feature_keys(
     }
 
 
-def _preprocessing(preprocess: Preprocess) -> dict[str, object]:
+def _preprocessing(preprocess: Preprocess, decoder: str) -> dict[str, object]:
     """What decides the pixels; what came later stands there only where it makes other ones than before."""
     return {
         "crop": preprocess.crop,
@@ -59,4 +59,5 @@ def _preprocessing(preprocess: Preprocess) -> dict[str, object]:
         "std": [float(value) for value in preprocess.std],
         **({} if is_by_part(preprocess) else {"mode": preprocess.mode}),
         **({"fill": list(preprocess.fill)} if preprocess.mode == "pad" else {}),
+        **({} if decoder == "pillow" else {"decoder": decoder}),
     }

@@ -17,11 +17,12 @@ import numpy as np
 
 from ..errors import UserError
 from ..images.budget import Budget
+from ..images.decoders import Decoder, decoder_of
 from ..images.image_parts import ImageParts
 from ..images.read_ahead import ReadAhead
 from ..machine import cores, shared_memory
 from ..params import Extract, Preprocess
-from .decoding import Failure, ImageTask, decode_into, ring_arrays, ring_bytes
+from .decoding import Encoded, Failure, ImageTask, Told, decode_into, ring_arrays, ring_bytes
 
 _TASKS_A_WORKER = 2  # one at work and one at hand, so that a worker never waits for its parent
 _SLOTS_SPARE = 1  # the batch that the network is at
@@ -59,12 +60,15 @@ class Batch:
     numbers : (n,) int64
         Their numbers, as the tasks gave them.
     failures : list of Failure
+    encoded : {place: (n,) uint8}
+        The files of images that are left to the network's device, in the place of their pixels.
     """
 
     images: np.ndarray
     places: np.ndarray
     numbers: np.ndarray
     failures: list[Failure]
+    encoded: dict[int, np.ndarray]
 
 
 def read_batches(
@@ -76,6 +80,7 @@ def read_batches(
     niceness: int = 0,
     memory_gb: float = Extract().memory_gb,
     share: MachineShare = WHOLE_MACHINE,
+    decoder: str = Extract().decoder,
 ) -> Generator[Batch, None, None]:
     """Decode images in batches.
 
@@ -86,8 +91,9 @@ def read_batches(
     Raises
     ------
     UserError
-        If a worker process dies.
+        If the decoder is not installed, or a worker process dies.
     """
+    decode = decoder_of(decoder)
     chunks = _chunks(iter(tasks), batch_size)
     first = next(chunks, None)
     if first is None:
@@ -95,9 +101,9 @@ def read_batches(
     second = next(chunks, None)
     chunks = itertools.chain([first] if second is None else [first, second], chunks)
     if workers == 0 or second is None:
-        yield from _read_here(chunks, batch_size, preprocess, Budget(memory_gb))
+        yield from _read_here(chunks, batch_size, preprocess, Budget(memory_gb), decode)
     else:
-        with _Workers(workers, batch_size, preprocess, niceness, memory_gb, share) as pool:
+        with _Workers(workers, batch_size, preprocess, niceness, memory_gb, share, decoder) as pool:
             yield from pool.read(chunks)
 
 
@@ -106,21 +112,27 @@ def _chunks(tasks: Iterator[ImageTask], size: int) -> Iterator[list[ImageTask]]:
         yield chunk
 
 
-def _batch(images: np.ndarray, tasks: list[ImageTask], failures: list[Failure]) -> Batch:
+def _batch(images: np.ndarray, tasks: list[ImageTask], told: Told) -> Batch:
+    failures = [each for each in told if isinstance(each, Failure)]
+    encoded = {each.place: each.file(images) for each in told if isinstance(each, Encoded)}
     numbers = np.array([task.number for task in tasks], np.int64)
     places = np.flatnonzero(~np.isin(numbers, [failure.number for failure in failures]))
-    return Batch(images, places, numbers[places], failures)
+    return Batch(images, places, numbers[places], failures, encoded)
 
 
 def _read_here(
-    chunks: Iterator[list[ImageTask]], batch_size: int, preprocess: Preprocess, budget: Budget
+    chunks: Iterator[list[ImageTask]],
+    batch_size: int,
+    preprocess: Preprocess,
+    budget: Budget,
+    decoder: Decoder,
 ) -> Iterator[Batch]:
     images = np.zeros((batch_size, preprocess.crop, preprocess.crop, 3), np.uint8)
     with contextlib.closing(ReadAhead()) as ahead:
-        parts = ImageParts(budget, ahead.read)
+        parts = ImageParts(budget, ahead.read, decoder)
         for tasks in chunks:
             ahead.expect(task.address for task in tasks)
-            found = [decode_into(images[n], task, preprocess, parts) for n, task in enumerate(tasks)]
+            found = [decode_into(images, n, task, preprocess, parts) for n, task in enumerate(tasks)]
             yield _batch(images, tasks, list(itertools.chain(*found)))
 
 
@@ -135,11 +147,12 @@ class _Workers:
         niceness: int,
         memory_gb: float,
         share: MachineShare,
+        decoder: str,
     ) -> None:
         self._count = count
         self._slots = count * _TASKS_A_WORKER + _SLOTS_SPARE
         self._niceness = niceness
-        self._greeting = (batch_size, preprocess, memory_gb, memory_gb / (count * share.processes))
+        self._greeting = (batch_size, preprocess, memory_gb, memory_gb / (count * share.processes), decoder)
         self._turn = share.turn
         self._shape = (self._slots, batch_size, preprocess.crop, preprocess.crop, 3)
         self._processes: dict[Connection, subprocess.Popen[bytes]] = {}
@@ -193,14 +206,14 @@ class _Workers:
             for connection in (c for c in at_work if c in heard):
                 slot, tasks = at_work[connection].pop(0)
                 try:
-                    _, failures = connection.recv()
+                    _, told = connection.recv()
                 except (EOFError, ConnectionResetError):
                     code = self._processes[connection].wait()
                     raise UserError(
                         f"{tasks[self._places[slot]].path}: a decoding process died with code {code} at this "
                         "image; replace or remove it, or, if memory ran out, lower extract.workers"
                     ) from None
-                yield _batch(self._pixels[slot], tasks, failures)
+                yield _batch(self._pixels[slot], tasks, told)
                 free.append(slot)
                 hand_out()
 

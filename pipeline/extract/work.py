@@ -95,7 +95,10 @@ class ImageFiles:
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """How images are read: what is done to them, how many at once, by how many processes, in what memory."""
+    """How images are read: what is done to them, how many at once, by how many processes, in what memory.
+
+    `decoder` is a name in `images.decoders`.
+    """
 
     preprocess: Preprocess
     batch_size: int
@@ -103,6 +106,7 @@ class Reading:
     niceness: int = _NICENESS
     memory_gb: float = Extract().memory_gb
     share: MachineShare = WHOLE_MACHINE
+    decoder: str = Extract().decoder
 
 
 def reading_of(extract: Extract, preprocess: Preprocess, share: MachineShare = WHOLE_MACHINE) -> Reading:
@@ -115,7 +119,8 @@ def reading_of(extract: Extract, preprocess: Preprocess, share: MachineShare = W
         workers = available_workers(share.processes)
     else:
         workers = -(-extract.workers // share.processes)
-    return Reading(preprocess, batch_size, workers, memory_gb=extract.memory_gb, share=share)
+    decoder, memory_gb = extract.decoder, extract.memory_gb
+    return Reading(preprocess, batch_size, workers, memory_gb=memory_gb, share=share, decoder=decoder)
 
 
 @dataclasses.dataclass(frozen=True)

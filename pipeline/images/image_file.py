@@ -138,7 +138,7 @@ def _decode(data: bytes, path: Path | str, budget: Budget) -> Decoded:
     with _hushed() if data[4:8] == b"ftyp" else contextlib.nullcontext():
         image = open_image(data)
     size = image.size
-    with budget.take(_gb_to_decode(image, data), path):
+    with budget.take(gb_to_decode(image, data), path):
         deep = any(";16" in str(tile.args) for tile in image.tile)
         _check_kind(image, data)
         with _hushed() if image.format in _HUSHED else contextlib.nullcontext():
@@ -148,8 +148,8 @@ def _decode(data: bytes, path: Path | str, budget: Budget) -> Decoded:
     return Decoded(rgb, size, _DARK if dark else "", profile_other_than_srgb(image.info.get("icc_profile")))
 
 
-def _gb_to_decode(image: Image.Image, data: bytes) -> float:
-    """An upper bound of what `decode` takes: 4 bytes a pixel in Pillow, and copies on the way."""
+def gb_to_decode(image: Image.Image, data: bytes) -> float:
+    """An upper bound of what `decode` takes for an open image: 4 bytes a pixel, and copies on the way."""
     each = 8  # and once more where it is turned upright
     if image.info.get("progressive"):
         each += 8  # the coefficients of the whole image
@@ -203,12 +203,16 @@ def _hushed() -> Iterator[None]:
             os.close(nowhere)
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def is_rotated(image: Image.Image) -> bool:
+    """Whether the picture is stored otherwise than upright."""
     try:
-        rotated = bool(image.getexif().get(0x0112, 1) != 1)
+        return bool(image.getexif().get(0x0112, 1) != 1)
     except Exception:  # damaged EXIF around a sound image: Pillow raises SyntaxError, struct.error, …
-        return image
-    return ImageOps.exif_transpose(image) if rotated else image
+        return False
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    return ImageOps.exif_transpose(image) if is_rotated(image) else image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

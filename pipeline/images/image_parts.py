@@ -6,12 +6,16 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Iterable
 
+import numpy as np
 from PIL import Image
 
+from ..params import Preprocess
 from .address import Address
 from .budget import ANY_MEMORY, Budget
+from .decoders import Decoder, seen_by, with_pillow
 from .image_bytes import digest_of, part_digest, read_bytes
 from .image_file import cropped, decode
+from .transform import crop_centre
 
 
 class ImageParts:
@@ -23,12 +27,17 @@ class ImageParts:
         What decoding may take.
     read : function
         What gives an address's bytes.
+    decoder : Decoder
+        Of images that are wanted whole by a network.
     """
 
     def __init__(
-        self, budget: Budget = ANY_MEMORY, read: Callable[[Address, Budget], bytes] = read_bytes
+        self,
+        budget: Budget = ANY_MEMORY,
+        read: Callable[[Address, Budget], bytes] = read_bytes,
+        decoder: Decoder = with_pillow,
     ) -> None:
-        self._budget, self._read = budget, read
+        self._budget, self._read, self._decoder = budget, read, decoder
         self._whole: Address | None = None
         self._data = b""
         self._digest: bytes | None = None
@@ -50,6 +59,18 @@ class ImageParts:
         if address.crop is None:
             self._forget()
         return image
+
+    def seen(self, address: Address, preprocess: Preprocess) -> np.ndarray | bytes:
+        """The (crop, crop, 3) uint8 pixels that a network sees, or the file that is left to its device.
+
+        Of an image whose part is asked for Pillow decodes the whole, whatever the decoder.
+        """
+        if address.crop is not None:
+            return np.asarray(crop_centre(self.picture(address), preprocess))
+        self._take(address)
+        data = self._data
+        self._forget()
+        return seen_by(self._decoder, data, str(address), self._budget, preprocess)
 
     def _take(self, address: Address) -> Address:
         whole = whole_image(address)

@@ -69,7 +69,13 @@ def lacks_only_its_end(data: bytes) -> bool:
 
 def bits_a_sample(data: bytes) -> int:
     """What the frame says of its depth; 8 where there is none."""
-    return next((s.data[2] for s in _segments(data) if s.marker in _FRAMES and len(s.data) > 2), 8)
+    frame = frame_of(data)[1]
+    return frame[2] if len(frame) > 2 else 8
+
+
+def frame_of(data: bytes) -> tuple[int, bytes]:
+    """The marker of the frame, and its header (ITU-T T.81, B.2.2); 0 and nothing where there is none."""
+    return next(((s.marker, s.data) for s in _segments(data) if s.marker in _FRAMES), (0, b""))
 
 
 def _segments(data: bytes) -> Iterator[_Segment]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from PIL import Image
 
@@ -13,6 +15,22 @@ _FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 _MOST_PIXELS = 2**24  # that an image is resized to before it is cropped: 64 MB
+
+
+class Picture(NamedTuple):
+    """An upright RGB picture of `size` (width, height), of which the image shows `scale`.
+
+    It does so in its upper left corner: what a decoder has to round up to whole pixels is no picture.
+    """
+
+    image: Image.Image
+    size: tuple[int, int]
+    scale: float = 1.0
+
+    @property
+    def shown(self) -> tuple[float, float]:
+        """The width and height of the picture in the image's pixels."""
+        return self.size[0] * self.scale, self.size[1] * self.scale
 
 
 def resize_and_crop(image: np.ndarray, preprocess: Preprocess) -> np.ndarray:
@@ -42,13 +60,16 @@ def resize_and_crop(image: np.ndarray, preprocess: Preprocess) -> np.ndarray:
     return np.asarray(crop_centre(Image.fromarray(image), preprocess))
 
 
-def crop_centre(image: Image.Image, preprocess: Preprocess) -> Image.Image:
-    """`resize_and_crop` on a PIL image."""
-    width, height = resized_size(image.size, preprocess)
+def crop_centre(image: Image.Image | Picture, preprocess: Preprocess) -> Image.Image:
+    """`resize_and_crop` on a PIL image, or on a picture that may have been decoded at less than its size."""
+    picture = image if isinstance(image, Picture) else Picture(image, image.size)
+    width, height = resized_size(picture.size, preprocess)
     too_large = preprocess.mode == "crop" and width * height > _MOST_PIXELS
     if is_by_part(preprocess) or too_large:
-        return _resample_part(image, (width, height), preprocess)
-    return crop_or_pad(resize(image, preprocess), (preprocess.crop, preprocess.crop), preprocess.fill)
+        return _resample_part(picture, (width, height), preprocess)
+    how = _FILTERS[preprocess.interpolation]
+    resized = picture.image.resize((width, height), how, (0, 0, *picture.shown))
+    return crop_or_pad(resized, (preprocess.crop, preprocess.crop), preprocess.fill)
 
 
 def is_by_part(preprocess: Preprocess) -> bool:
@@ -94,10 +115,10 @@ def margin(side: int, crop: int) -> int:
     return round((side - crop) / 2) if side >= crop else -((crop - side) // 2)
 
 
-def _resample_part(image: Image.Image, resized: tuple[int, int], preprocess: Preprocess) -> Image.Image:
+def _resample_part(picture: Picture, resized: tuple[int, int], preprocess: Preprocess) -> Image.Image:
     """Resample only what the crop keeps: a panorama of 10000 x 10 pixels is as cheap as any other image."""
-    (width, height), crop = image.size, preprocess.crop
+    (width, height), crop = picture.shown, preprocess.crop
     left, top = margin(resized[0], crop), margin(resized[1], crop)
     x, y = width / resized[0], height / resized[1]
     box = (left * x, top * y, min((left + crop) * x, width), min((top + crop) * y, height))
-    return image.resize((crop, crop), _FILTERS[preprocess.interpolation], box=box)
+    return picture.image.resize((crop, crop), _FILTERS[preprocess.interpolation], box=box)

@@ -40,6 +40,7 @@ _LATER: dict[str, Any] = {
     "dataset.objects": False,
     "dataset.margin": 0.1,
     "dataset.listing": False,
+    "extract.decoder": "pillow",
     "index.engine": "faiss",
     "tsne.keep": False,
     "compare.of": [],
@@ -102,7 +103,7 @@ def without_how(params: Params) -> dict[str, Any]:
     for how in HOW:
         _remove(plain, how.split("."))
     for later, default in _LATER.items():
-        if later.startswith(("dataset.", "index.", "tsne.")) or later.count(".") > 2:
+        if later.startswith(("dataset.", "extract.", "index.", "tsne.")) or later.count(".") > 2:
             _remove(plain, later.split("."), default)
     return plain
 

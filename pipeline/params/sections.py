@@ -212,6 +212,7 @@ class Extract(_Section, frozen=True, kw_only=True):
     device: Device | Annotated[tuple[OneDevice, ...], Meta(min_length=1)] = "auto"  # several: a process each
     precision: Precision = "fp32"
     dtype: Literal["float32", "float16"] = "float32"
+    decoder: Literal["pillow", "turbojpeg", "nvjpeg"] = "pillow"
     batch_size: Count = 32
     workers: Annotated[int, Meta(ge=0)] | Literal["auto"] = "auto"
     memory_gb: Positive = 4.0  # what one image may take to decode; all processes together about twice as much
