@@ -16,6 +16,7 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
+from ..errors import UserError
 from ..store.row_cache import RowCache
 from .extractor import Run
 from .shares import Share
@@ -129,7 +130,8 @@ def _portable(error: Exception) -> Exception:
         sent: Exception = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
     except Exception:
         sent = RuntimeError(f"{type(error).__name__}: {error}")
-    sent.add_note(told)
+    if not isinstance(sent, UserError):
+        sent.add_note(told)
     return sent
 
 
