@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from small_jobs import PREPROCESS, PixelNetwork, key_of, manifest_of, rows_in, run, write_images
 
 from pool5.errors import UserError
-from pool5.extract import extractor
+from pool5.extract import extractor, shares
 from pool5.extract.extract_layers import extract_layers
 from pool5.extract.job import Job
 from pool5.images.budget import UnreadableImage
@@ -221,7 +221,7 @@ def test_a_run_takes_over_what_a_killed_one_had_claimed(base: Path) -> None:
 
 
 def test_who_holds_the_last_images_is_told_when_it_takes_long(base: Path, monkeypatch, caplog) -> None:
-    monkeypatch.setattr(extractor, "_WAITS_TO_TELL", 2)
+    monkeypatch.setattr(shares, "_WAITS_TO_TELL", 2)
     manifest = manifest_of(base / "images")
     with RowCache(base / "cache").writer() as hung:
         claim, _, _ = hung.claim({"late": hung.rows(key_of("late"))}, manifest.digests, 3)
