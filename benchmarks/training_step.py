@@ -25,6 +25,51 @@ from pool5.training.optimizer import build_optimizer
 _STEPS = 4
 
 
+def training_rates(
+    architecture: str,
+    *,
+    device: str,
+    precision: str,
+    crop: int,
+    batch: int,
+    rounds: int,
+    steps: int = _STEPS,
+) -> tuple[float, float]:
+    """Images a second of both: with augmentation from decoded images, and on ready tensors."""
+    where = torch.device(device)
+    preprocess = Preprocess(resize=crop * 8 // 7, crop=crop)
+    augment = Augment(scale=(0.2, 1.0), brightness=0.3, contrast=0.3, saturation=0.3, hue=0.05)
+    torch.manual_seed(0)
+    network = build_network(architecture, 20, crop)
+    network = network.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = build_optimizer(network, Train(epochs=1, batch_size=batch, lr=1e-4, optimizer="adamw"))
+    rng = np.random.default_rng(0)
+    shape = (preprocess.resize, preprocess.resize * 4 // 3, 3)
+    images = [rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(batch)]
+    sizes = torch.tensor([image.shape[:2] for image in images])
+    labels = torch.from_numpy(rng.choice([-1, 0, 1], (batch, 20)).astype(np.int8)).to(where)
+    changes = draw_changes(sizes, augment, crop, torch.Generator().manual_seed(0))
+    ready = augmented_batch(images, changes, preprocess, where)
+
+    def rate(augmenting: bool) -> float:
+        began = time.perf_counter()
+        for _ in range(steps):
+            pixels = augmented_batch(images, changes, preprocess, where) if augmenting else ready
+            with torch.autocast(where.type, torch.bfloat16, enabled=precision == "bf16"):
+                logits = network(pixels)
+            optimizer.zero_grad()
+            masked_loss(logits, labels).backward()
+            optimizer.step()
+        if where.type == "cuda":
+            torch.cuda.synchronize()
+        return steps * batch / (time.perf_counter() - began)
+
+    rate(True)  # warm up
+    rates = [(rate(True), rate(False)) for _ in range(rounds)]
+    ours, bare = (max(column) for column in zip(*rates, strict=True))
+    return ours, bare
+
+
 def main() -> None:
     """Print the images/s of both and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -35,41 +80,18 @@ def main() -> None:
     options = parser.parse_args()
     reuse_freed_memory()  # as the stages do
     device = choose_device("auto", "--device")
-    bf16 = has_bf16(device) if options.precision == "auto" else options.precision == "bf16"
-    preprocess = Preprocess(resize=options.crop * 8 // 7, crop=options.crop)
-    augment = Augment(scale=(0.2, 1.0), brightness=0.3, contrast=0.3, saturation=0.3, hue=0.05)
-    torch.manual_seed(0)
-    network = build_network("caffenet", 20, options.crop)
-    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = build_optimizer(
-        network, Train(epochs=1, batch_size=options.batch, lr=1e-4, optimizer="adamw")
+    precision = options.precision
+    if precision == "auto":
+        precision = "bf16" if has_bf16(device) else "fp32"
+    ours, bare = training_rates(
+        "caffenet",
+        device=str(device),
+        precision=precision,
+        crop=options.crop,
+        batch=options.batch,
+        rounds=options.rounds,
     )
-    rng = np.random.default_rng(0)
-    shape = (preprocess.resize, preprocess.resize * 4 // 3, 3)
-    images = [rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(options.batch)]
-    sizes = torch.tensor([image.shape[:2] for image in images])
-    labels = torch.from_numpy(rng.choice([-1, 0, 1], (options.batch, 20)).astype(np.int8)).to(device)
-    changes = draw_changes(sizes, augment, options.crop, torch.Generator().manual_seed(0))
-    ready = augmented_batch(images, changes, preprocess, device)
-
-    def rate(augmenting: bool) -> float:
-        began = time.perf_counter()
-        for _ in range(_STEPS):
-            batch = augmented_batch(images, changes, preprocess, device) if augmenting else ready
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                logits = network(batch)
-            optimizer.zero_grad()
-            masked_loss(logits, labels).backward()
-            optimizer.step()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        return _STEPS * options.batch / (time.perf_counter() - began)
-
-    rate(True)  # warm up
-    rates = [(rate(True), rate(False)) for _ in range(options.rounds)]
-    ours, bare = (max(column) for column in zip(*rates, strict=True))
-    arithmetic = "bf16" if bf16 else "fp32"
-    print(f"CaffeNet {options.crop} px, batch {options.batch}, {arithmetic}, {device}")
+    print(f"CaffeNet {options.crop} px, batch {options.batch}, {precision}, {device}")
     print(f"with augmentation {ours:.1f} images/s, bare loop {bare:.1f} images/s, ratio {ours / bare:.3f}")
 
 

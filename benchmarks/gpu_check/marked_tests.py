@@ -1,0 +1,41 @@
+"""Part a: the tests that are marked `gpu`, each told as it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+from benchmarks.gpu_check.check import Check
+from benchmarks.gpu_check.own_package import ROOT
+
+_MARK = "pytest.mark.gpu"
+
+
+def run(check: Check) -> None:
+    """Run pytest, with `told_tests.py` in it, on the files that have such tests."""
+    import pytest  # noqa: F401 - where it is missing, this part is
+
+    # only these: collecting the others takes time, and packages that a machine with a card may not have
+    files = [path for path in sorted((ROOT / "tests").rglob("test_*.py")) if _MARK in path.read_text("utf-8")]
+    reading, writing = os.pipe()
+    options = ["-m", "gpu", "-p", "benchmarks.gpu_check.told_tests", "-p", "no:cacheprovider", "--tb=short"]
+    basetemp = f"--basetemp={check.scratch / 'tests'}"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", *options, basetemp, "--continue-on-collection-errors", *files],
+        cwd=ROOT,
+        pass_fds=[writing],
+        env=os.environ | {"POOL5_TOLD_TESTS": str(writing)},
+    )
+    os.close(writing)
+    counts = {"passed": 0, "failed": 0, "skipped": 0}
+    with os.fdopen(reading, encoding="utf-8") as told:
+        for line in map(json.loads, told):
+            counts[line["outcome"]] += 1
+            passed = {"passed": True, "failed": False, "skipped": None}[line["outcome"]]
+            # on a card nothing may be skipped but for a package that is missing
+            check.tell(line["test"], passed, seconds=line["seconds"], why=line["why"])
+    code = process.wait()
+    known = code in (0, 1, 5)  # all passed, some failed, there were none
+    check.tell("all tests marked gpu", known, **counts, why="" if known else f"pytest ended with {code}")
