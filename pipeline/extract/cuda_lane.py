@@ -17,7 +17,7 @@ class CudaLane:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._up, self._down = torch.cuda.Stream(device), torch.cuda.Stream(device)
+        self._up, self._down = (torch.cuda.Stream(device) for _ in range(2))  # type: ignore[no-untyped-call]
 
     def host(self, shape: Sequence[int]) -> torch.Tensor:
         """Pinned memory."""
@@ -62,6 +62,6 @@ class CudaLane:
         mark.synchronize()
 
     def _mark_of(self, stream: torch.cuda.Stream) -> torch.cuda.Event:
-        mark = torch.cuda.Event(blocking=True)
+        mark = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         mark.record(stream)
         return mark

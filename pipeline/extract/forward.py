@@ -182,7 +182,7 @@ class Forward:
         before = size = min(self._most or len(pixels), len(pixels))
         while True:
             try:
-                parts = [self.values(some) for some in pixels.split(size)]
+                parts = [self.values(some) for some in torch.split(pixels, size)]
                 break
             except (RuntimeError, MemoryError) as error:
                 if not _lacks_memory(error):
