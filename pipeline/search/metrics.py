@@ -42,17 +42,21 @@ def pair_distances(query: np.ndarray, vectors: np.ndarray, metric: Metric) -> np
 def distances_from(
     point: np.ndarray, vectors: np.ndarray, metric: Metric, norms: np.ndarray | None
 ) -> np.ndarray:
-    """As `pair_distances`, for float64 arrays: may overwrite `vectors`; cosine needs their squared norms."""
+    """As `pair_distances`, for float64 arrays: may overwrite `vectors`; cosine needs their squared norms.
+
+    `point` is (D,), or (n, D): one for each vector.
+    """
+    point = np.atleast_2d(point)
     if metric == "l2":
         vectors -= point
         lengths: np.ndarray = np.sqrt(_row_products(vectors, vectors))
         return lengths
-    products = _row_products(vectors, point[None])
+    products = _row_products(vectors, point)
     if metric == "ip":
         np.negative(products, out=products)
         return products
     # sqrt(a * a) is a again, so that equal vectors have a cosine of exactly 1
-    lengths = np.sqrt(norms * _row_products(point[None], point[None]))
+    lengths = np.sqrt(norms * _row_products(point, point))
     cosines: np.ndarray = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
     np.subtract(1.0, cosines, out=cosines)
     np.maximum(cosines, 0.0, out=cosines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import itertools
 import os
 from collections.abc import Callable
 
@@ -12,6 +13,7 @@ from ..params import Metric
 from .metrics import distances_from, squared_norms
 
 _ROWS_AT_ONCE = 32
+_VALUES_AT_ONCE = 1 << 16  # half a megabyte as float64
 _THREADED_WORK = 20_000_000
 
 
@@ -56,24 +58,34 @@ class Reranker:
 
     def distances(self, queries: np.ndarray, asked: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """The (c,) float32 distance of each pair of a query and a row; `asked` is ascending."""
-        threaded = len(queries) > 1 and len(rows) * self._vectors.shape[1] >= _THREADED_WORK
+        width = self._vectors.shape[1]
+        threaded = len(queries) > 1 and len(rows) * width >= _THREADED_WORK
         if self._metric == "cosine":
             self._know_norms(rows, threaded)
         bounds = np.searchsorted(asked, np.arange(len(queries) + 1))
         found = np.empty(len(rows), np.float32)
+        # few candidates of a query, and not wide, are measured with those of others: calling NumPy costs more
+        step = max(_VALUES_AT_ONCE // max(width, 1), _ROWS_AT_ONCE)
+        together = len(queries) > 1 and step > _ROWS_AT_ONCE and len(rows) < _ROWS_AT_ONCE * len(queries)
+        step = step if together else _ROWS_AT_ONCE
 
         def measure(first: int, last: int) -> None:
-            # kept from query to query: new memory would cost more than the products
-            held = np.empty((_ROWS_AT_ONCE, self._vectors.shape[1]), self._vectors.dtype)
-            exact = np.empty(held.shape)
-            for number in range(first, last):
-                point = queries[number].astype(np.float64)
-                for start in range(bounds[number], bounds[number + 1], _ROWS_AT_ONCE):
-                    piece = slice(start, min(start + _ROWS_AT_ONCE, bounds[number + 1]))
-                    some = rows[piece]
-                    np.take(self._vectors, some, axis=0, out=held[: len(some)], mode="clip")
-                    exact[: len(some)] = held[: len(some)]
-                    found[piece] = distances_from(point, exact[: len(some)], self._metric, self._norms[some])
+            # kept from piece to piece: new memory would cost more than the products
+            held = np.empty((step, width), self._vectors.dtype)
+            exact, points = np.empty(held.shape), np.empty(held.shape if together else (1, width))
+            for begin, end in [(first, last)] if together else itertools.pairwise(range(first, last + 1)):
+                points[:1] = queries[begin]
+                for start in range(bounds[begin], bounds[end], step):
+                    piece = slice(start, min(start + step, bounds[end]))
+                    some, count = rows[piece], piece.stop - start
+                    np.take(self._vectors, some, axis=0, out=held[:count], mode="clip")
+                    exact[:count] = held[:count]
+                    if together:
+                        numbers = asked[piece]
+                        near = queries[numbers[0] : numbers[-1] + 1].astype(np.float64)
+                        np.take(near, numbers - numbers[0], axis=0, out=points[:count], mode="clip")
+                    norms = self._norms[some]
+                    found[piece] = distances_from(points[:count], exact[:count], self._metric, norms)
 
         _share(measure, len(queries), threaded)
         return found
