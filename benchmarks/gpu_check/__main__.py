@@ -118,6 +118,7 @@ def _machine(device: str, environment: dict[str, str]) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.gpu_check.machine", device],
         env=environment,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,

@@ -13,6 +13,7 @@ from PIL import Image
 SIDE = 500  # of the longer side, as VOC's and many others' are
 _OCTAVES = (3, 6, 12, 25, 50, 125, 250)
 _QUALITY = 90
+_NOISE = 13  # with it a file has the 80 kB of a photograph of this size
 _COMMENT = b"\xff\xfe\x00\x0a"  # a JPEG comment of eight bytes
 
 
@@ -27,7 +28,7 @@ def picture(number: int, width: int = SIDE, height: int = SIDE * 3 // 4) -> np.n
     for _ in range(6):
         x, y = random.integers(width), random.integers(height)
         values[y : y + height // 3, x : x + width // 4] += random.uniform(-70, 70, 3).astype(np.float32)
-    values += random.normal(0, 4, values.shape).astype(np.float32)
+    values += random.normal(0, _NOISE, values.shape).astype(np.float32)
     return np.clip(values + 120, 0, 255).astype(np.uint8)
 
 

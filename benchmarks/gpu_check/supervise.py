@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gpu_check.own_package import ROOT
 from benchmarks.gpu_check.parts import Part
 
 _LOOK_S = 0.25  # how often it is looked whether the process is still there
@@ -80,6 +81,7 @@ def supervise(
             [sys.executable, "-m", "benchmarks.gpu_check.child", json.dumps(told | {"pipe": writing})],
             pass_fds=[writing],
             env=environment,
+            cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
