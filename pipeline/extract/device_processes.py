@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from ..errors import UserError
 from ..machine import cores, gpus, shared_memory
@@ -98,7 +99,8 @@ class _Process:
     device: str
     process: subprocess.Popen[bytes]
     connection: Connection
-    held: dict[str, Share] = dataclasses.field(default_factory=dict)
+    given: list[np.ndarray] = dataclasses.field(default_factory=list)  # numbers of images
+    held: dict[str, Share] = dataclasses.field(default_factory=dict)  # and not yet stored, by claim
     outcome: Outcome = dataclasses.field(default_factory=Outcome)
     seen: int = 0  # images that it has put through the network
     idle: bool = False
@@ -188,6 +190,7 @@ class _Processes:
         share = self._missing.take(min(limit, max(fair, self._batch)))
         if share:
             one.held[share.claim] = share
+            one.given.append(share.numbers)
         one.answer(share)
 
     def _on_computed(self, one: _Process, images: int) -> None:
@@ -231,6 +234,8 @@ class _Processes:
         self._at_work.remove(one)
         for share in one.held.values():
             self._missing.give_back(share)
+        given = np.concatenate([np.empty(0, np.int64), *one.given])
+        one.outcome.computed = self._missing.count_stored(given)
         self._bar.update(one.outcome.computed - one.seen)
         told = f"extract.device: the process of {one.device} {_how_it_ended(one.process)}"
         if not self._at_work and (one.held or len(self._missing.pending)):

@@ -6,6 +6,7 @@ It ends when its parent does, however that happens, and stores what it has compu
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import pickle
@@ -80,7 +81,8 @@ class Parent:
 
     def release(self, claim: str) -> None:
         """Tell that a share is done, and all that is done so far: this process may be killed."""
-        self.tell("release", claim, self.outcome)
+        with contextlib.suppress(ParentGoneError):  # what is still to be stored comes first
+            self.tell("release", claim, self.outcome)
 
     def go_on(self) -> bool:
         """Wait until there is more to do, or nothing."""

@@ -88,6 +88,12 @@ class Missing:
         self.release(share.claim)
         self.pending = np.union1d(self.pending, share.numbers)
 
+    def count_stored(self, numbers: np.ndarray) -> int:
+        """How many of these images have all rows by now."""
+        for rows in self._stored.values():
+            rows.refresh()
+        return len(numbers) - len(lacking(self._stored, self._digests[numbers]))
+
     def go_on(self) -> bool:
         """Wait a little for what other runs have claimed; after some time, say for whom."""
         if not self.left or not self._waits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from click.testing import CliRunner
 
@@ -73,6 +75,47 @@ def test_a_unit_looks_at_nobody_s_claims(emptied, caplog):
         other.claim(stored, job.images.digests, 350)
         extract.main(["net", "--unit", "1/50"], standalone_mode=False)
     assert "net, unit 1 of 50: 6 images, 6 computed" in caplog.text
+
+
+@pytest.mark.slow
+def test_two_devices_publish_the_bytes_of_one(emptied):
+    project, whole = emptied
+    set_extract(project, device=["cpu", "cpu"], workers=2)
+    done = pool5()
+    assert (done.returncode, done.stdout) == (0, "")
+    assert re.fullmatch(r"net: 350 images, 346 computed .*; 2 × .+: read .*; bottleneck: \w+\n", done.stderr)
+    for split in ("train", "test"):
+        assert project.features("net", split).read_bytes() == whole.features("net", split).read_bytes()
+
+
+@pytest.mark.slow
+def test_a_unit_is_shared_out_among_devices_as_well(emptied):
+    project, whole = emptied
+    set_extract(project, device=["cpu", "cpu"])
+    for unit, computed in (("1/2", 173), ("2/2", 173)):
+        assert f"unit {unit[0]} of 2: 173 images, {computed} computed" in (
+            told := pool5("--unit", unit).stderr
+        )
+        assert "; 2 × " in told
+    assert "350 images, 0 computed" in pool5().stderr
+    for split in ("train", "test"):
+        assert project.features("net", split).read_bytes() == whole.features("net", split).read_bytes()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_two_processes_on_one_gpu_publish_the_bytes_of_one(emptied, precision):
+    project, _ = emptied
+    found = []
+    for number, device in enumerate(("cuda:0", ["cuda:0", "cuda:0"])):
+        set_extract(project, device=device, precision=precision, workers=4, cache=f".cache/{number}")
+        done = pool5()
+        assert done.returncode == 0, done.stderr
+        assert "346 computed" in done.stderr
+        found.append([project.features("net", split).read_bytes() for split in ("train", "test")])
+    assert f"; 2 × {torch.cuda.get_device_name(0)}: read " in done.stderr
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("unit", ["0/3", "4/3", "3", "a/b", "1/0", "-1/3", "1/3/5", "1.5/3", ""])

@@ -170,6 +170,13 @@ def test_a_crop_larger_than_the_image_is_for_padding_alone(edited):
     ("key", "value", "named"),
     [
         ("dataset.name", "..", "dataset.name: expected `str` matching"),
+        ("extract.device", "gpu", "extract.device: expected `str` matching"),
+        ("extract.device", "cuda:0, cuda:1", "extract.device: expected `str` matching"),
+        ("extract.device", 0, "extract.device: expected `str | array`, got `int`"),
+        ("extract.device", [], "extract.device: expected `array` of length >= 1"),
+        ("extract.device", ["cuda:0", "auto"], "extract.device[1]: expected `str` matching"),
+        ("extract.device", ["cuda"], "extract.device[0]: expected `str` matching"),
+        ("extract.device", ["cpu", 1], "extract.device[1]: expected `str`, got `int`"),
         ("dataset.test", "../x", "dataset.test: expected `str` matching"),
         ("dataset.test", "trainval", "dataset.test: trainval is trained on as well"),
         ("dataset.test", "objects", "dataset.test: objects is not free"),
