@@ -13,13 +13,14 @@ from .jpeg_damage import END, START, frame_of
 _HUFFMAN = frozenset([0xC0, 0xC1, 0xC2])  # baseline, extended, progressive
 _OF_CARDS = frozenset([0xC0, 0xC2])
 _MOST_PIXELS = 1 << 26  # 200 MB on a card
-_OF_LUMINANCE = frozenset([0x11, 0x21, 0x12, 0x22])  # samples across and down for one of a colour
+_OF_BRIGHTNESS = b"\x11\x21\x12\x22"  # samples across and down for one of a colour
 
 
 def plain_jpeg(data: bytes) -> ImageFile.ImageFile | None:
     """A JPEG that is upright, in greys or three colours of 8 bits, opened by Pillow; None for anything else.
 
-    The coded data are not looked at: the decoder finds what they lack.
+    Colours have as many samples as the brightness has, or half as many a side. The coded data are not looked
+    at: the decoder finds what they lack.
     """
     if not data.startswith(START):
         return None
@@ -30,19 +31,19 @@ def plain_jpeg(data: bytes) -> ImageFile.ImageFile | None:
             plain = image.format == "JPEG" and image.mode in ("RGB", "L") and not is_rotated(image)
     except Exception:  # Pillow raises nearly anything; whoever reads the image then tells what it lacks
         return None
-    return image if plain and frame_of(data)[0] in _HUFFMAN else None
+    marker, frame = frame_of(data)
+    samplings = frame[9::3]
+    common = len(samplings) == 1 or (samplings[:1] in _OF_BRIGHTNESS and samplings[1:] == b"\x11\x11")
+    return image if plain and marker in _HUFFMAN and common else None
 
 
 def is_for_cards(image: ImageFile.ImageFile, data: bytes) -> bool:
     """Whether a plain JPEG is of a kind that decoders of graphics cards know, and ends where it should."""
     marker, frame = frame_of(data)
-    components, samplings = frame[8::3], frame[9::3]
     return (
         data.endswith(END)
         and marker in _OF_CARDS
         and image.width * image.height <= _MOST_PIXELS
-        and components == b"\1\2\3"  # Y, Cb, Cr as JFIF and Exif name them
+        and frame[8::3] == b"\1\2\3"  # Y, Cb, Cr as JFIF and Exif name them
         and image.info.get("adobe_transform", 1) == 1
-        and samplings[0] in _OF_LUMINANCE
-        and samplings[1:] == b"\x11\x11"
     )

@@ -7,7 +7,6 @@ import itertools
 
 import numpy as np
 import pytest
-from tests.images.jpegs import encoded, of_every_kind, picture, rotated
 from PIL import Image
 
 from pool5.errors import UserError
@@ -15,6 +14,7 @@ from pool5.images.budget import ANY_MEMORY, Budget, TooLarge, UnreadableImage
 from pool5.images.decoders import decoder_of, seen_by
 from pool5.images.transform import crop_centre
 from pool5.params import Preprocess
+from tests.images.jpegs import encoded, of_every_kind, picture, rotated
 
 SMALL = Preprocess(resize=72, crop=64)
 DECODERS = ("pillow", "turbojpeg", "nvjpeg")
