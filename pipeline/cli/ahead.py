@@ -142,6 +142,16 @@ def _all_the_same(paths: list[Path]) -> bool:
         return False
 
 
+def device_problems(params: Params) -> Iterator[str]:
+    """Devices of several kinds that may not be mixed."""
+    from ..extract.device_processes import devices_of
+
+    try:
+        devices_of(params.extract)
+    except UserError as error:
+        yield str(error)
+
+
 def network_problems(
     params: Params, root: Path, widths: dict[str, int], tell: Callable[[str], None]
 ) -> Iterator[str]:

@@ -50,6 +50,7 @@ def _problems_ahead(params: Params, project: Project) -> Iterator[str]:
         yield str(error)
     widths: dict[str, int] = {}
     try:
+        yield from ahead.device_problems(params)
         yield from ahead.network_problems(params, project.root, widths, _tell_ahead)
         yield from ahead.derive_problems(params, len(train.ids) if train else None, widths)
         yield from ahead.index_problems(params, len(test.ids) if test else None, widths)

@@ -156,6 +156,16 @@ def test_a_checkpoint_that_is_none_is_told_before_any_training(project, capsys, 
     assert (code, f"net.pth has {sha256}, not 0000" in line) == (2, True)
 
 
+def test_a_list_of_several_kinds_of_device_is_told(project, capsys):
+    project.draw()
+    project.params["extract"] = {"device": ["cpu", "cuda:0"]}
+    code, [told] = project.told(capsys)
+    assert code == 2
+    assert told.startswith("pool5: /params.yaml: extract.device: [cpu, cuda:0]: CPUs and GPUs may differ")
+    project.params["extract"]["mixed"] = True
+    assert project.told(capsys)[0] == 0
+
+
 @pytest.mark.parametrize("root", [".", "data", "data/models", "reports"])
 def test_a_root_that_the_project_writes_into_is_refused(project, capsys, root):
     project.draw()
