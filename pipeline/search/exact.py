@@ -85,7 +85,7 @@ class ExactSearch:
         if not count:
             return np.empty((0, k), np.float32), np.empty((0, k), np.int64)
         if allowed is None and k < LIMIT and (gpu := gpu_for(count * self.vectors.size)) is not None:
-            return self._search_on(gpu, queries, k, own)
+            return self.search_on(gpu, queries, k, own)
         candidates = Candidates(count, k)
         if queries is self.vectors:
             self._compare_all_pairs(candidates, own, allowed)
@@ -134,7 +134,7 @@ class ExactSearch:
             return scores
         return 1 - radii if self.metric == "cosine" else -radii
 
-    def _search_on(
+    def search_on(
         self, gpu: Gpu, queries: np.ndarray, k: int, own: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """As `search`, with candidates that a GPU finds; what it is not certain of is searched here."""

@@ -51,7 +51,7 @@ def test_whatever_memory_a_gpu_has_or_says_the_neighbors_are_those_of_the_cpu(
     vectors = near_copies(seed, 700, 24, many, apart).astype(dtype)
     own = np.where(np.arange(700) % 3, np.arange(700), -1)
     gpu, search = FakeGpu(memory, told), ExactSearch(vectors, metric)
-    ours = search._search_on(gpu, search.vectors, k, own)
+    ours = search.search_on(gpu, search.vectors, k, own)
     assert_same(ours, ExactSearch(vectors, metric).search(vectors[:], k, exclude=own))
     assert gpu.used == 0
 
@@ -62,7 +62,7 @@ def test_where_a_gpu_has_room_it_finds_all_and_the_cpu_searches_nothing(metric, 
     expected = ExactSearch(vectors, metric).search(vectors[:], 7)
     monkeypatch.setattr(ExactSearch, "_compare", None)
     gpu, search = FakeGpu(1 << 24), ExactSearch(vectors, metric)
-    assert_same(search._search_on(gpu, search.vectors, 7, np.full(1500, -1)), expected)
+    assert_same(search.search_on(gpu, search.vectors, 7, np.full(1500, -1)), expected)
     assert gpu.made <= 2
 
 
@@ -70,7 +70,7 @@ def test_blocks_that_do_not_fit_are_halved_and_that_is_told_once(caplog):
     vectors = clustered(0, 4000, 24)
     gpu, search = FakeGpu(200_000, told=1 << 30), ExactSearch(vectors, "l2")
     for _ in range(2):
-        ours = search._search_on(gpu, vectors[:100], 5, np.full(100, -1))
+        ours = search.search_on(gpu, vectors[:100], 5, np.full(100, -1))
         assert_same(ours, ExactSearch(vectors, "l2").search(vectors[:100], 5))
     assert gpu.room.bytes < 400_000
     assert [record.message for record in caplog.records] == [
@@ -81,7 +81,7 @@ def test_blocks_that_do_not_fit_are_halved_and_that_is_told_once(caplog):
 def test_where_not_even_the_smallest_block_fits_the_cpu_does_it_and_that_is_told(caplog):
     vectors = clustered(0, 4000, 24)
     gpu, search = FakeGpu(1000, told=1 << 30), ExactSearch(vectors, "cosine")
-    ours = search._search_on(gpu, vectors[:100], 5, np.full(100, -1))
+    ours = search.search_on(gpu, vectors[:100], 5, np.full(100, -1))
     assert_same(ours, ExactSearch(vectors, "cosine").search(vectors[:100], 5))
     assert caplog.records[-1].message == "FAISS leaves the nearest rows to the CPU"
     assert len(caplog.records) == 2
@@ -90,7 +90,7 @@ def test_where_not_even_the_smallest_block_fits_the_cpu_does_it_and_that_is_told
 def test_a_gpu_that_fails_otherwise_is_told_of_and_left_alone(caplog):
     vectors = clustered(0, 1000, 24)
     gpu, search = FakeGpu(1 << 24, broken="Error at /x.cu:7: an illegal access"), ExactSearch(vectors, "ip")
-    ours = search._search_on(gpu, vectors[:100], 5, np.full(100, -1))
+    ours = search.search_on(gpu, vectors[:100], 5, np.full(100, -1))
     assert_same(ours, ExactSearch(vectors, "ip").search(vectors[:100], 5))
     assert "an illegal access" in caplog.records[0].message
     assert gpu.room.bytes == 0
@@ -102,7 +102,7 @@ def test_more_ties_than_a_gpu_returns_are_searched_on_the_cpu(metric):
     vectors[200:800] = vectors[5]
     own = np.array([5, 999])
     search = ExactSearch(vectors, metric)
-    _, rows = ours = search._search_on(FakeGpu(1 << 24), vectors[own], 4, own)
+    _, rows = ours = search.search_on(FakeGpu(1 << 24), vectors[own], 4, own)
     assert rows[0].tolist() == [200, 201, 202, 203]
     assert_same(ours, search.search(vectors[own], 4, exclude=own))
 
@@ -113,7 +113,7 @@ def test_a_value_that_is_not_finite_is_refused_before_a_gpu_sees_it(whose):
     {"queries": queries, "vectors": vectors}[whose][7, 3] = np.inf
     gpu = FakeGpu(1 << 24)
     with pytest.raises(UserError, match="not finite"):
-        ExactSearch(vectors, "cosine")._search_on(gpu, queries, 4, np.full(30, -1))
+        ExactSearch(vectors, "cosine").search_on(gpu, queries, 4, np.full(30, -1))
     assert gpu.made == 0
 
 
@@ -143,7 +143,7 @@ def test_on_cuda_all_pairs_are_byte_for_byte_those_of_the_cpu(metric, cuda):
     vectors = near_copies(2, 5000, 64, many=300, apart=1e-4)
     own = np.arange(5000)
     search = ExactSearch(vectors, metric)
-    ours = search._search_on(cuda, search.vectors, 20, own)
+    ours = search.search_on(cuda, search.vectors, 20, own)
     assert cuda.room.bytes
     assert_same(ours, ExactSearch(vectors, metric).search(vectors[:], 20, exclude=own))
 
@@ -170,7 +170,7 @@ def test_on_cuda_a_block_that_does_not_fit_is_halved(caplog, cuda):
     taken = torch.empty(free - (1200 << 20), dtype=torch.uint8, device="cuda")
     try:
         gpu = gpus.FaissGpu(free)  # it believes that all is there still
-        ours = ExactSearch(vectors, "l2")._search_on(gpu, vectors[:200], 10, np.full(200, -1))
+        ours = ExactSearch(vectors, "l2").search_on(gpu, vectors[:200], 10, np.full(200, -1))
     finally:
         del taken
         torch.cuda.empty_cache()
