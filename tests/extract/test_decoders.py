@@ -187,10 +187,9 @@ def test_damage_is_told_as_ever(project: Project, stand_in: None, decoder: str) 
         write_manifest(manifest(project.root / "raw", split), project.manifest(split))
     with pytest.raises(UserError, match=r"22\.jpg: damaged \(.*truncated"):
         extract_model("net", params_with(project, decoder=decoder), project)
+    params = params_with(project, decoder=decoder)
     with pytest.raises(UserError, match=r"22\.jpg: damaged \("):
-        embed_images(
-            [project.root / "raw/22.jpg"], "net", params_with(project, decoder=decoder), project=project
-        )
+        embed_images([project.root / "raw/22.jpg"], "net", params, project=project)
     lost = project.root / "lost.jpg"  # whose end is there: of a manifest's images that is known before
     lost.write_bytes(whole[: len(whole) // 2] + b"\xff\xd9")
     if decoder == "nvjpeg":
