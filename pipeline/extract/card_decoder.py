@@ -130,4 +130,4 @@ def _aside(device: torch.device) -> Iterator[None]:
 
 @functools.cache
 def _stream_of(device: torch.device) -> torch.cuda.Stream:
-    return torch.cuda.Stream(device)
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

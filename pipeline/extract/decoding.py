@@ -59,7 +59,8 @@ class Encoded:
         """The (n,) uint8 bytes, of a batch with such images."""
         if self.data:
             return np.frombuffer(self.data, np.uint8)
-        return images[self.place].reshape(-1)[: self.length]
+        file: np.ndarray = images[self.place].reshape(-1)[: self.length]
+        return file
 
 
 Told = list[Failure | Encoded]  # of the images of a batch that are not pixels
