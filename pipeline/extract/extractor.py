@@ -24,7 +24,7 @@ from .stored_rows import Stored, check_device, check_there, rows_of
 from .work import ImageFiles, Network, Outcome, Timed, Wait, Work, reading_of, rounded_batch
 
 FLUSH_SECONDS = 30.0  # of work that a kill may cost; half of the minute that is promised
-FLUSH_BYTES = 64 << 20
+FLUSH_BYTES = 64 << 20  # likewise: one half is gathered while the other is stored
 _CLAIM_SECONDS = 15.0
 _FIRST_CLAIM = 4  # batches, before the speed is known
 
@@ -205,7 +205,7 @@ class Run:
                 wanted[layer] = rows
             self._rows.gather(numbers, wanted)
             self.outcome.computed += len(numbers)
-            if self._rows.held >= FLUSH_BYTES or time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
+            if self._rows.held >= FLUSH_BYTES // 2 or time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
                 self._flush()
             else:
                 self._settle(wait=False)
