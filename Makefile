@@ -11,7 +11,7 @@ export PIP_USER := 0
 unexport PIP_TARGET PIP_PREFIX PIP_ROOT PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-long browser lint format bench bench-gpu lock
+.PHONY: help setup repro test test-long browser lint format bench bench-gpu gpu-check lock
 # a module's tests share what it set up, so they stay with one worker; how many: as many as there are cores
 TESTS := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --durations=15
 
@@ -70,6 +70,9 @@ bench: $(READY)  ## the side-by-side measurements, on the CPU
 
 bench-gpu: $(READY)  ## the side-by-side measurements, on CUDA
 	$(BIN)/python -m benchmarks --gpu
+
+gpu-check: $(READY)  ## what a card is promised to do, and how fast: eight minutes
+	$(BIN)/python -m benchmarks.gpu_check
 
 lock: $(READY)  ## write both locks anew: hashes of every file of a release; what is pinned stays where it can
 	$(BIN)/pip install --quiet uv

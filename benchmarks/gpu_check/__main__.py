@@ -39,9 +39,10 @@ def main(arguments: list[str]) -> int:
             environment = environment_with_pool5(Path(folder) / "package")
             if asked.quick:  # nothing is measured, and others may be at work: none waits by spinning
                 environment.setdefault("OMP_WAIT_POLICY", "passive")
-            about = _machine(asked.device, environment)
-            out = asked.out or (ROOT / "build" / "gpu-check" if asked.device == "cpu" else _RESULTS)
-            record = Record(out, about, asked.device, asked.quick, asked.commit or commit_of())
+            device = "cpu" if asked.device == "cpu" else "cuda:0"  # one card, however many there are
+            about = _machine(device, environment)
+            out = asked.out or (ROOT / "build" / "gpu-check" if device == "cpu" else _RESULTS)
+            record = Record(out, about, device, asked.quick, asked.commit or commit_of())
             failures = check(parts, record, Path(folder), environment, asked.limit_s)
     except ValueError as error:
         print(f"gpu-check: {error}", file=sys.stderr)
@@ -65,7 +66,7 @@ def _asked(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="folder of the JSON file; else benchmarks/results")
     parser.add_argument("--parts", default=letters, help="which, in which order; else all")
     parser.add_argument("--limit-s", type=float, help="seconds for all of them together")
-    parser.add_argument("--device", default="cuda", help="cuda, cuda:1 or cpu")
+    parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--quick", action="store_true", help="everything small: does it run?")
     parser.add_argument("--commit", help="of what is checked, where there is no git to ask")
     parser.add_argument("--keep", type=Path, nargs="+", metavar="FILE", help="put records into the results")

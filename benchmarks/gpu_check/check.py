@@ -18,7 +18,7 @@ class Check:
     Attributes
     ----------
     device : str
-        `cuda`, `cuda:1` or `cpu`.
+        `cuda:0` or `cpu`.
     quick : bool
         Everything small: that it runs is what is asked.
     scratch : Path

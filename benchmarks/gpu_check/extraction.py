@@ -89,8 +89,7 @@ def run(check: Check) -> None:
         # what slower decoders cost is seen with one network
         for decoder in (limits if name == "resnet18" else [fastest])
     ]
-    twice = [check.device if ":" in check.device or not check.on_card else f"{check.device}:0"] * 2
-    runs.insert(len(limits), ("resnet18", "bf16", fastest, twice))
+    runs.insert(len(limits), ("resnet18", "bf16", fastest, [check.device, check.device]))
     for name, precision, decoder, device in runs:
         what = f"{name}, {precision}, {decoder}" + ", in two processes" * isinstance(device, list)
         if check.left() < _LEAST_LEFT:

@@ -37,7 +37,8 @@ _SHORT = {
     "label_issues": {"listed": 10, "least": 0.01},
     "ap": {"bootstrap": 50},
 }
-_QUICK_MODELS = ("caffenet", "resnet18-source")
+_MODELS = ("caffenet", "resnet18-source", "resnet18-finetuned")
+_QUICK_MODELS = _MODELS[:2]
 _FOLDERS = ("first", "second")
 
 
@@ -96,17 +97,17 @@ def short_params(device: str, quick: bool) -> dict[str, Any]:
         model["train"] |= {"epochs": 1, "batch_size": 16, "warmup_epochs": 0, "device": device}
     # the arithmetic that a card is for
     params["models"]["caffenet"]["train"] |= {"precision": "auto"}
-    return _of_models(params, _QUICK_MODELS) if quick else params
+    return _of_models(params, _QUICK_MODELS if quick else _MODELS)
 
 
 def _of_models(params: dict[str, Any], models: tuple[str, ...]) -> dict[str, Any]:
     """The params of some models: what names another one is left out, and sections that then name nothing."""
     kept = copy.deepcopy(params)
     kept["models"] = {name: model for name, model in params["models"].items() if name in models}
-    kept["derive"] = {}
-    probes = {name: probe for name, probe in params["probe"].items() if probe["of"].split("/")[0] in models}
-    kept["probe"] = probes
-    known = {*models, *probes}
+    for section in ("derive", "probe"):
+        those = params[section].items()
+        kept[section] = {name: one for name, one in those if one["of"].split("/")[0] in models}
+    known = {*models, *kept["derive"], *kept["probe"]}
     for section in _SHORT | {"duplicates": None}:
         of = kept[section]["of"]
         those = [name for name in ([of] if isinstance(of, str) else of) if name.split("/")[0] in known]
