@@ -17,7 +17,7 @@ from benchmarks.contest import DIFFERENT, Peer, PeerFailedError, Row, contest
 _SIDE = 128  # pixels
 
 
-def runner_rows(scratch: Path, images: int = 5000, runs: int = 3) -> list[Row]:
+def runner_rows(scratch: Path, images: int = 20_000, runs: int = 2) -> list[Row]:
     """A whole extraction in a process of its own, its cluster's start and end included."""
     folder = scratch / "runners"
     _make_project(folder, images)
