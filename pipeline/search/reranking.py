@@ -64,10 +64,9 @@ class Reranker:
             self._know_norms(rows, threaded)
         bounds = np.searchsorted(asked, np.arange(len(queries) + 1))
         found = np.empty(len(rows), np.float32)
-        # few candidates of a query, and not wide, are measured with those of others: calling NumPy costs more
         step = max(_VALUES_AT_ONCE // max(width, 1), _ROWS_AT_ONCE)
+        # few candidates of a query, and not wide, are measured with those of others: calling NumPy costs more
         together = len(queries) > 1 and step > _ROWS_AT_ONCE and len(rows) < _ROWS_AT_ONCE * len(queries)
-        step = step if together else _ROWS_AT_ONCE
 
         def measure(first: int, last: int) -> None:
             # kept from piece to piece: new memory would cost more than the products

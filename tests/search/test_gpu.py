@@ -8,15 +8,19 @@ import subprocess
 import sys
 
 import faiss
+import msgspec
 import numpy as np
 import pytest
 
+from pool5.params import Index
 from pool5.search import gpu as gpus
 from pool5.search.exact import ExactSearch
 from pool5.search.faiss_index import build_index, training_gpu
 from pool5.search.faiss_search import IndexSearch, to_gpu
 from pool5.search.gpu import Room, found_gpu, gpu_for, gpu_or_cpu, lacks_memory
+from pool5.search.layer_index import decides_index, index_layer
 from pool5.search.quality import recall_at
+from pool5.store.feature_file import FeatureFile
 
 from .conftest import clustered
 from .fake_gpu import OUT_OF_MEMORY, FakeGpu
@@ -115,6 +119,36 @@ def test_where_training_does_not_fit_on_the_gpu_the_cpu_begins_again_and_that_is
     assert used is None
     assert caplog.records[-1].message == "FAISS leaves the index IVF16,Flat to the CPU"
     np.testing.assert_array_equal(faiss.serialize_index(built), faiss.serialize_index(expected))
+
+
+@pytest.mark.parametrize("engine", ["faiss", "lance"])
+def test_key_and_card_of_an_index_tell_that_it_was_trained_on_a_gpu_and_only_then(
+    write_features, tmp_path, monkeypatch, engine
+):
+    if engine == "lance":
+        pytest.importorskip("lance")
+    features = FeatureFile.open(write_features())
+    asked = Index(of=("net/fc7",), factory="IVF4,Flat", queries=20, engine=engine)
+    for folder in "cpu", "gpu", "full":
+        (tmp_path / folder).mkdir()
+    plain, key = index_layer(features, "fc7", asked, tmp_path / "cpu"), decides_index(features, "fc7", asked)
+    monkeypatch.setattr(gpus, "WORK", 0)
+    monkeypatch.setattr(gpus, "found_gpu", lambda: FakeGpu(1 << 24))
+    assert decides_index(features, "fc7", asked) == key | {"trained_on": "fake"}
+    assert index_layer(features, "fc7", asked, tmp_path / "gpu").card.trained_on == "fake"
+    monkeypatch.setattr(gpus, "found_gpu", lambda: FakeGpu(1 << 24, broken=OUT_OF_MEMORY))
+    alone = index_layer(features, "fc7", asked, tmp_path / "full")
+    assert alone.card == plain.card
+    assert b"trained_on" not in msgspec.json.encode(plain.card)
+
+
+def test_a_copy_that_does_not_fit_on_the_gpu_is_not_measured(write_features, tmp_path, monkeypatch):
+    features = FeatureFile.open(write_features())
+    built = index_layer(features, "fc7", Index(of=("net/fc7",), queries=20), tmp_path)
+    for memory, measured in (1 << 24, {"exact", "index", "index on the GPU"}), (100, {"exact", "index"}):
+        monkeypatch.setattr(gpus, "found_gpu", lambda memory=memory: FakeGpu(memory))
+        monkeypatch.setattr("pool5.search.faiss_search.found_gpu", gpus.found_gpu)
+        assert built.latencies().keys() == measured
 
 
 @pytest.mark.gpu
