@@ -13,7 +13,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 PIPELINE = ROOT / "pipeline"
 LIBRARY = sorted([*PIPELINE.rglob("*.py"), *(ROOT / "stages").rglob("*.py")])
-MOST_LINES = 46_900
+MOST_LINES = 48_900
 LONGEST_FUNCTION = 60
 # who speaks to the user: the rest of the library logs, and says by `UserError.rerun` what must run again
 FACES = (PIPELINE / "cli", PIPELINE / "serve", PIPELINE / "telling.py", ROOT / "stages")
