@@ -144,7 +144,8 @@ class _Processes:
     def run(self, devices: Sequence[str], images: ImageFiles) -> Outcome:
         """Have all computed that is missing."""
         turn = shared_memory(1)
-        self._all = [self._start(device, len(devices), turn) for device in devices]
+        for device in devices:
+            self._all.append(self._start(device, len(devices), turn))
         self._at_work = list(self._all)
         # of which kinds of device the rows may be is said here, where all of them are seen
         share, most = MachineShare(len(devices), turn), len(self._missing.pending)
@@ -238,7 +239,8 @@ class _Processes:
         one.outcome.computed = self._missing.count_stored(given)
         self._bar.update(one.outcome.computed - one.seen)
         told = f"extract.device: the process of {one.device} {_how_it_ended(one.process)}"
-        if not self._at_work and (one.held or len(self._missing.pending)):
+        pending = self._missing.pending
+        if not self._at_work and self._missing.count_stored(pending) < len(pending):
             raise UserError(
                 f"{told}, and no other is left; finished work is kept; if memory ran out, lower "
                 "extract.batch_size or extract.workers"

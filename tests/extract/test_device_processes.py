@@ -236,7 +236,12 @@ def test_images_that_another_run_is_at_are_waited_for(base):
     manifest = manifest_of(base / "images")
     with RowCache(base / "cache").writer() as other:
         claim, _, _ = other.claim({"late": other.rows(key_of("late"))}, manifest.digests, 100)
-        threading.Timer(3.0, lambda: other.release(claim)).start()
+
+        def release() -> None:
+            wait_until(lambda: rows_in(base) == IMAGES - 100)  # all else is stored
+            other.release(claim)
+
+        threading.Thread(target=release).start()
         outcome, file = through(Devices(base / "seen"))
     assert outcome.computed == IMAGES
     assert outcome.waited > 0

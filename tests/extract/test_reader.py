@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,9 +17,10 @@ from small_jobs import PREPROCESS, write_images
 
 from pool5.errors import UserError
 from pool5.extract.decoding import ImageTask
-from pool5.extract.reader import read_batches
+from pool5.extract.reader import MachineShare, read_batches
 from pool5.images.image_file import read_image
 from pool5.images.transform import resize_and_crop
+from pool5.machine import shared_memory
 
 
 def tasks_of(folder: Path) -> list[ImageTask]:
@@ -93,6 +96,26 @@ def test_images_that_take_turns_come_out_the_same(images: Path) -> None:
             np.testing.assert_array_equal(batch.images[place], expected)
             seen += 1
     assert seen == 37
+
+
+def test_processes_that_share_a_machine_take_turns_with_each_other(images: Path) -> None:
+    tasks, turn, came = tasks_of(images), shared_memory(1), threading.Event()
+
+    def read() -> None:
+        share = MachineShare(2, turn)
+        for batch in read_batches(
+            tasks, batch_size=8, preprocess=PREPROCESS, workers=2, memory_gb=2e-5, share=share
+        ):
+            if len(batch.numbers):
+                came.set()
+
+    fcntl.lockf(turn, fcntl.LOCK_EX)  # as a process beside would, at an image of its own
+    reading = threading.Thread(target=read)
+    reading.start()
+    assert not came.wait(3), "these images take more than a share"
+    fcntl.lockf(turn, fcntl.LOCK_UN)
+    reading.join()
+    assert came.is_set()
 
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
