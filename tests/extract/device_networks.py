@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from pool5.extract.work import Timed
 from pool5.params import Layer
 
 LAYERS = {"early": 40, "late": 7}
+TWO = ("cuda:0", "cuda:1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +48,15 @@ class Devices:
         if error := self.fails.get(device):
             raise error
         extractor.FLUSH_BYTES = self.flush or extractor.FLUSH_BYTES
+        if device:
+            self._wait_for_all(device)
         return DeviceNetwork(self, device)
+
+    def _wait_for_all(self, device: str) -> None:
+        """Both have a share before either goes on: on a busy machine one might have ended by then."""
+        (self.folder / f"{device}.here").touch()
+        while len(list(self.folder.glob("*.here"))) < len(TWO):
+            time.sleep(0.01)
 
     @property
     def seen(self) -> dict[str, int]:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from device_networks import LAYERS, Devices, not_there
+from device_networks import LAYERS, TWO, Devices, not_there
 from small_jobs import PREPROCESS, key_of, manifest_of, rows_in, run, write_images
 
 from pool5.errors import UserError
@@ -35,7 +35,6 @@ from pool5.store.row_cache import RowCache
 
 HERE = Path(__file__).parent
 IMAGES = 480
-TWO = ("cuda:0", "cuda:1")
 
 
 @pytest.fixture(autouse=True)
@@ -286,11 +285,11 @@ PROGRAM = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {here!r})
-from device_networks import Devices
+from device_networks import TWO, Devices
 from test_device_processes import through
 from pool5.telling import told_in_one_line
 with told_in_one_line():
-    through(Devices(Path({folder!r}), pace={{"cuda:0": .2, "cuda:1": .2}}), workers=2)
+    through(Devices(Path({folder!r}), pace=dict.fromkeys(TWO, 0.4)), workers=2)
 """
 
 
