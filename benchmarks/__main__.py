@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
     """The parts of the CPU run, in order; about 20 minutes on two cores together."""
     from benchmarks.approximate import approximate_rows
+    from benchmarks.decoders import decoder_rows
     from benchmarks.extraction import again_rows, extraction_rows, extractor_rows, timm_rows
     from benchmarks.label_issues import label_rows
     from benchmarks.looks import looks_rows
@@ -39,6 +40,7 @@ def parts(scratch: Path) -> dict[str, Callable[[], list[Row]]]:
     return {
         "extraction": lambda: extraction_rows(scratch, images=600, runs=2),
         "extractors": lambda: extractor_rows(scratch, images=128, runs=2),
+        "decoders": decoder_rows,
         "timm": lambda: timm_rows(scratch, images=128, runs=5),
         "again": lambda: again_rows(scratch, images=128, runs=2),
         "storage": lambda: storage_rows(scratch),
