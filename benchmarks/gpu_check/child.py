@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib
-import importlib.util
 import json
 import os
 import signal
@@ -14,6 +13,7 @@ import traceback
 from pathlib import Path
 
 from benchmarks.gpu_check.check import Check
+from benchmarks.gpu_check.missing import is_missing
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
@@ -34,11 +34,6 @@ def main(told: str) -> int:
         else:
             check.tell(type(error).__name__, False, why=str(error), traceback=traceback.format_exc()[-4000:])
     return int(check.failed)
-
-
-def is_missing(module: str | None) -> bool:
-    """Whether the package of that module is not there, as opposed to a module of one that is."""
-    return module is not None and importlib.util.find_spec(module.partition(".")[0]) is None
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from benchmarks.host_memory import reuse_freed_memory
 from pool5.datasets.manifest import Manifest, write_manifest
 from pool5.errors import UserError
 from pool5.extract.card_decoder import decode_on
+from pool5.extract.cuda_arithmetic import repeatable
 from pool5.extract.decoding import ImageTask
 from pool5.extract.extract_layers import extract_layers
 from pool5.extract.job import job_of
@@ -237,6 +238,7 @@ def _bare_rate(bench: Bench, size: Size, device: str) -> float:
     trunk = trunk.to(device, memory_format=torch.channels_last)
     pixels = torch.randn(size.batch, 3, size.crop, size.crop, device=device)
     pixels = pixels.to(memory_format=torch.channels_last)
+    # in the arithmetic of extraction: without TF32
     kind = torch.device(device).type
     cast = torch.autocast(kind, torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
 
@@ -248,7 +250,7 @@ def _bare_rate(bench: Bench, size: Size, device: str) -> float:
             torch.cuda.synchronize()
         return time.perf_counter() - began
 
-    with torch.inference_mode(), cast:
+    with torch.inference_mode(), repeatable(), cast:
         passes(3)
         count = max(int(size.bare_seconds / (passes(2) / 2)), 2)
         return count * size.batch / passes(count)

@@ -6,10 +6,8 @@ import concurrent.futures
 import copy
 import dataclasses
 import hashlib
-import importlib.util
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +19,7 @@ from typing import Any
 import yaml
 
 from benchmarks.gpu_check.check import Check
+from benchmarks.gpu_check.missing import missing_package
 from benchmarks.gpu_check.own_package import ROOT
 from tests.e2e.audited import stages_of
 
@@ -191,19 +190,12 @@ def run_stage(project: Path, stage: Stage) -> Done:
     missing = [out for out in stage.outs if not (project / out).exists()]
     if process.returncode == 0 and not missing:
         status, why = "passed", ""
-    elif package := _missing_package(said):
+    elif package := missing_package(said):
         status, why = "skipped", f"it needs {package}, which is not installed"
     else:
         end = " | ".join(said.strip().splitlines()[-3:])
         status, why = "failed", f"exit code {process.returncode}, not made: {missing[:4]}; {end}"
     return Done(stage.name, status, seconds, usage.ru_maxrss // 1024, why)
-
-
-def _missing_package(said: str) -> str | None:
-    """The package that a stage stopped for, if that is what it said."""
-    named = re.findall(r"No module named '(\w+)|^pool5: (\w+) is not installed", said, re.MULTILINE)
-    names = [one or other for one, other in named]
-    return next((name for name in reversed(names) if importlib.util.find_spec(name) is None), None)
 
 
 def outputs_of(project: Path, stages: list[Stage]) -> dict[str, str]:
