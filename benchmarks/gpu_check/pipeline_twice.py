@@ -174,6 +174,9 @@ def run_stage(project: Path, stage: Stage) -> Done:
     """Run the command of a stage by the shell, with the environment that DVC gives it."""
     path = f"{project / 'bin'}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "DVC_STAGE": stage.name, "DVC_ROOT": str(project)}
+    environment.setdefault(
+        "OMP_WAIT_POLICY", "passive"
+    )  # the other folder's stage is at work on the same cores
     log, began = project.with_name(f"{project.name}-{stage.name}.log"), time.monotonic()
     with log.open("wb") as output:
         process = subprocess.Popen(
