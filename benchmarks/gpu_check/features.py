@@ -42,8 +42,8 @@ def run(check: Check) -> None:
         for precision in _WITHIN:
             what = f"{name}, {precision}"
             _one(check, what, partial(make, check.device, precision), images, expected)
-        if name in _CHOOSING:
-            _tell_choices(check, name, layers, crop)
+    for name in _CHOOSING:  # last: a graph that cannot be recorded may leave the card unusable
+        _tell_choices(check, name, [Layer(node=node) for node in _LAYERS[name]], crop)
 
 
 def _forward(

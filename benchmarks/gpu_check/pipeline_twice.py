@@ -212,7 +212,7 @@ def outputs_of(project: Path, stages: list[Stage]) -> dict[str, str]:
 
 
 def _tell(check: Check, pair: list[Done]) -> None:
-    worst = next((done for done in pair if done.status == "failed"), pair[0])
+    worst = next((done for bad in ("failed", "skipped") for done in pair if done.status == bad), pair[0])
     check.tell(
         worst.stage,
         {"passed": True, "failed": False, "skipped": None}[worst.status],

@@ -21,6 +21,14 @@ _PADDED_PIXELS = 1 << 25  # that are resized together, each image filled up to t
 _OF_THE_FILE = re.compile(r": (3|4|10)$|chroma subsampling")
 
 
+def check_decoder(decoder: str, device: torch.device) -> None:
+    """Refuse one that decodes on a GPU where the network is on none."""
+    if decoder == "nvjpeg" and device.type != "cuda" and not CPU_STANDS_IN:
+        raise UserError(
+            "extract.decoder: nvjpeg decodes on a CUDA device, and the network is on the CPU; take turbojpeg"
+        )
+
+
 def decode_on(
     device: torch.device, images: np.ndarray, encoded: Mapping[int, np.ndarray], preprocess: Preprocess
 ) -> tuple[torch.Tensor, dict[int, str]]:
@@ -47,10 +55,6 @@ def decode_on(
     UserError
         If the device cannot decode, or lacks the memory for a single image.
     """
-    if device.type != "cuda" and not CPU_STANDS_IN:
-        raise UserError(
-            "extract.decoder: nvjpeg decodes on a CUDA device, and extract.device is cpu; take turbojpeg"
-        )
     with torch.inference_mode(), _aside(device):
         seen = torch.zeros(images.shape, dtype=torch.uint8, device=device)
         rest = [place for place in range(len(images)) if place not in encoded]

@@ -26,6 +26,7 @@ _SETTINGS = (
     (_CUDNN, "benchmark", False),
     (_CUDNN, "deterministic", True),
     (_CUDNN.conv, "fp32_precision", "ieee"),  # type: ignore[attr-defined]
+    (_CUDNN.rnn, "fp32_precision", "ieee"),  # type: ignore[attr-defined]
     (_MATMUL, "fp32_precision", "ieee"),
     (_MATMUL, "allow_fp16_accumulation", False),
     (_MATMUL, "allow_fp16_reduced_precision_reduction", False),
@@ -37,10 +38,13 @@ _SETTINGS = (
 def repeatable() -> Iterator[None]:
     """Compute so; torch's settings are as before afterwards."""
     before = [getattr(where, name) for where, name, _ in _SETTINGS]
+    matmul = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")  # torch refuses to multiply where its two settings differ
     for where, name, value in _SETTINGS:
         setattr(where, name, value)
     try:
         yield
     finally:
+        torch.set_float32_matmul_precision(matmul)
         for (where, name, _), value in zip(_SETTINGS, before, strict=True):
             setattr(where, name, value)

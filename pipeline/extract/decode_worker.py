@@ -7,30 +7,16 @@ the parent's main script. It ends when its parent does, however that happens.
 from __future__ import annotations
 
 import collections
-import fcntl
 import mmap
 import os
 import sys
 from multiprocessing.connection import Connection
 
-from ..images.budget import Budget
+from ..images.budget import Budget, Turn
 from ..images.decoders import decoder_of
 from ..images.image_parts import ImageParts
 from ..images.read_ahead import ReadAhead
 from .decoding import ImageTask, Told, decode_into, ring_arrays
-
-
-class _Turn:
-    """Held by one of the processes that share a file; given back when it ends, however that happens."""
-
-    def __init__(self, file: int) -> None:
-        self._file = file
-
-    def __enter__(self) -> None:
-        fcntl.lockf(self._file, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        fcntl.lockf(self._file, fcntl.LOCK_UN)
 
 
 def _main(ring: int, slots: int, pipe: int, niceness: int, turn: int) -> None:
@@ -38,7 +24,7 @@ def _main(ring: int, slots: int, pipe: int, niceness: int, turn: int) -> None:
     connection = Connection(pipe)
     batch_size, preprocess, memory_gb, share_gb, decoder = connection.recv()
     ahead = ReadAhead()
-    images = ImageParts(Budget(memory_gb, share_gb, _Turn(turn)), ahead.read, decoder_of(decoder))
+    images = ImageParts(Budget(memory_gb, share_gb, Turn(turn)), ahead.read, decoder_of(decoder))
     pixels, places = ring_arrays(mmap.mmap(ring, 0), (slots, batch_size, preprocess.crop, preprocess.crop, 3))
     batches = collections.deque[tuple[int, list[ImageTask]]]()
 

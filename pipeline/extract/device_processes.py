@@ -224,10 +224,9 @@ class _Processes:
 
     def _wake(self, more: bool) -> None:
         """Tell those that have nothing to do to ask again, or to end."""
-        self._given_back = False
         for one in self._at_work:
             if one.idle:
-                one.idle = False
+                one.idle = self._given_back = False
                 one.answer(more)
 
     def _lose(self, one: _Process) -> None:
@@ -245,8 +244,8 @@ class _Processes:
                 f"{told}, and no other is left; finished work is kept; if memory ran out, lower "
                 "extract.batch_size or extract.workers"
             )
-        _log.warning("%s; its images go to the others", told)
-        self._given_back = True
+        _log.warning("%s; its images go to the others" if self._at_work else "%s", told)
+        self._given_back = True  # until somebody has heard it: none may be idle yet
         self._wake(True)
 
     def _outcome(self) -> Outcome:

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import logging
 import pickle
+import re
 import signal
 import sys
 import threading
@@ -46,7 +47,7 @@ class Assignment:
 
 
 class ParentGoneError(Exception):
-    """Nobody is there to ask."""
+    """Nobody is there to ask, or nothing to tell that the end does not."""
 
 
 class Parent:
@@ -137,6 +138,11 @@ def _portable(error: Exception) -> Exception:
     return sent
 
 
+def _is_of_the_device(error: Exception) -> bool:
+    """Whether a GPU has failed, as torch tells it; it is of no use to this process any more."""
+    return isinstance(error, RuntimeError) and bool(re.search(r"\bCUDA error\b", str(error)))
+
+
 def _main(pipe: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent tells it
     parent = Parent(Connection(pipe))
@@ -150,6 +156,9 @@ def _main(pipe: int) -> None:
         except ParentGoneError:
             raise
         except Exception as error:
+            if _is_of_the_device(error):  # the others may go on
+                parent.tell("log", logging.WARNING, str(error).splitlines()[0])
+                raise ParentGoneError from error
             parent.tell("error", _portable(error))
     except (ParentGoneError, KeyboardInterrupt):
         sys.exit(1)

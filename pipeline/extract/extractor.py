@@ -116,8 +116,11 @@ class Run:
                 self._collect(0)
             finally:  # also after an error: what has been computed is kept
                 batches.close()
-                self._flush()
-                self._settle()
+                try:
+                    self._flush()
+                finally:  # also if what was begun before could not be stored
+                    self._rows.begin(self._device_kind)
+                    self._settle()
             goes_on = self.shares.go_on()
         self.outcome.left, self.outcome.waited = self.shares.left, self.shares.waited
         if network is not None:

@@ -22,7 +22,7 @@ from ..models.layers import check_layers, stored_shapes
 from ..models.network import load_network
 from ..params import Extract, Layer, Model, Preprocess
 from ..store.layer_shape import LayerShape
-from .card_decoder import decode_on
+from .card_decoder import check_decoder, decode_on
 from .cuda_arithmetic import repeatable
 from .cuda_lane import CudaLane
 from .device_ring import DevicePath, Direct, Ring
@@ -32,6 +32,7 @@ from .work import Timed, rounded_batch
 _NO_MEMORY = re.compile(
     r"out of memory|can't allocate memory|not enough memory|(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED", re.IGNORECASE
 )
+_NO_KERNEL = "unable to find an engine"  # that the memory has room for, or any: cuDNN does not say
 _FEWEST = rounded_batch(1)  # images a pass: fewer would move the last bits
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _log = logging.getLogger(__name__)
@@ -100,6 +101,7 @@ class Forward:
         shapes: Mapping[Layer, LayerShape] | None = None,
     ) -> None:
         self.where = choose_device(extract.devices[0], "extract.device")
+        check_decoder(extract.decoder, self.where)
         self._dtype = getattr(torch, extract.dtype)
         self._precision, self._preprocess = extract.precision, preprocess
         # the network is copied, never what is made of it: a copied feature extractor is in training mode
@@ -182,10 +184,12 @@ class Forward:
         before = size = min(self._most or len(pixels), len(pixels))
         while True:
             try:
-                parts = [self.values(some) for some in torch.split(pixels, size)]
+                # all of one size, on which the last bits may depend on a GPU
+                filled = torch.cat([pixels, pixels[: -len(pixels) % size]]) if len(pixels) % size else pixels
+                parts = [self.values(some) for some in torch.split(filled, size)]
                 break
             except (RuntimeError, MemoryError) as error:
-                if not _lacks_memory(error):
+                if not _lacks_memory(error) and (size <= _FEWEST or _NO_KERNEL not in str(error)):
                     raise
                 if size <= _FEWEST:
                     remedy = f"free memory of {self.device}, or take another extract.device"
@@ -198,7 +202,7 @@ class Forward:
             told = "extract.batch_size: the memory of %s does not hold %d images at once; it goes on with %d"
             _log.warning(told, self.device, before, size)
         return (
-            {layer: torch.cat([part[layer] for part in parts]) for layer in parts[0]}
+            {layer: torch.cat([part[layer] for part in parts])[: len(pixels)] for layer in parts[0]}
             if parts[1:]
             else parts[0]
         )

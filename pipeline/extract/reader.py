@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection, wait
 import numpy as np
 
 from ..errors import UserError
-from ..images.budget import Budget
+from ..images.budget import Budget, Turn
 from ..images.decoders import Decoder, decoder_of
 from ..images.image_parts import ImageParts
 from ..images.read_ahead import ReadAhead
@@ -101,7 +101,9 @@ def read_batches(
     second = next(chunks, None)
     chunks = itertools.chain([first] if second is None else [first, second], chunks)
     if workers == 0 or second is None:
-        yield from _read_here(chunks, batch_size, preprocess, Budget(memory_gb), decode)
+        turn = None if share.turn is None else Turn(share.turn)
+        budget = Budget(memory_gb, memory_gb / share.processes, turn)
+        yield from _read_here(chunks, batch_size, preprocess, budget, decode)
     else:
         with _Workers(workers, batch_size, preprocess, niceness, memory_gb, share, decoder) as pool:
             yield from pool.read(chunks)

@@ -45,8 +45,7 @@ class StoredNetwork:
         from ..models.device import choose_device, keep_to
         from .forward import load_forward
 
-        if device:
-            keep_to(choose_device(device, "extract.device"))
+        keep_to(choose_device(device or self.extract.devices[0], "extract.device"))
         layers = list(dict.fromkeys(self.spec.nodes.values()))
         extract = msgspec.structs.replace(self.extract, device=device or self.extract.device)
         return load_forward(self.folder, self.spec, layers, extract, self.root)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fcntl
 import math
 from pathlib import Path
 
@@ -32,6 +33,19 @@ class TooLarge(UnreadableImage):
     """An image that takes more memory than it may; never skipped, as memory decides no value."""
 
     remedy = "raise extract.memory_gb, make it smaller or remove it"
+
+
+class Turn:
+    """Held by one of the processes that share a file; given back when it ends, however that happens."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+
+    def __enter__(self) -> None:
+        fcntl.lockf(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        fcntl.lockf(self._file, fcntl.LOCK_UN)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import UserError
 from ..params import Metric
 from .candidates import Candidates, hide, lie_within
-from .gpu import LIMIT, Gpu, gpu_for
+from .gpu import LIMIT, MARGIN, Gpu, gpu_for
 from .metrics import score_errors
 from .reranking import Reranker
 from .vectors import as_float32, inverse, sums_of_squares
@@ -84,9 +84,17 @@ class ExactSearch:
         self.check_enough(k, exclude, allowed)
         if not count:
             return np.empty((0, k), np.float32), np.empty((0, k), np.int64)
-        if allowed is None and k < LIMIT and (gpu := gpu_for(count * self.vectors.size)) is not None:
-            return self.search_on(gpu, queries, k, own)
-        candidates = Candidates(count, k)
+        if allowed is None and k + 1 + MARGIN <= LIMIT:
+            gpu = gpu_for(count * self.vectors.size)
+            if gpu is not None:
+                return self.search_on(gpu, queries, k, own)
+        return self.search_on_cpu(queries, k, own, allowed)
+
+    def search_on_cpu(
+        self, queries: np.ndarray, k: int, own: np.ndarray, allowed: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As `search`, with a row for each query that is not its neighbor, or -1; whatever GPU there is."""
+        candidates = Candidates(len(queries), k)
         if queries is self.vectors:
             self._compare_all_pairs(candidates, own, allowed)
         else:

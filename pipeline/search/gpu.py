@@ -1,7 +1,7 @@
 """A GPU, as far as FAISS is asked to work on it: whether there is one, what it does, how much memory it has.
 
 FAISS ends the process where CUDA is half there: a library without its driver, a GPU that has no kernels. So
-it is first tried in a child process, once, and only by who has work enough for a GPU.
+it is first tried in a child process, once, and only by who has work enough for a GPU or times an index.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 LIMIT = 2048  # FAISS finds no more neighbors on a GPU, and looks into no more lists
+MARGIN = 64  # of those it finds, so many beyond the k-th: near-ties with that are all there
 WORK = 10**12  # multiplications that pay: ten seconds on two cores, against a few to start CUDA
 _GUESS = 4 << 30
 _TEMPORARY_BYTES = 1536 << 20  # what FAISS takes by itself
 _LEAST = 32 << 20
+_TRY_SECONDS = 120
 _TRY = """
 import ctypes, faiss, numpy
 if faiss.get_num_gpus():
@@ -136,7 +138,8 @@ class FaissGpu:
 
 def gpu_for(work: float) -> Gpu | None:
     """The GPU if there is one, and it is worth while for so many multiplications."""
-    return found_gpu() if work >= WORK else None
+    gpu = found_gpu() if work >= WORK else None
+    return gpu if gpu is not None and gpu.room.bytes else None
 
 
 def gpu_or_cpu(gpu: Gpu | None, work: Callable[[Gpu | None], T], what: str) -> tuple[T, Gpu | None]:
@@ -153,13 +156,19 @@ def gpu_or_cpu(gpu: Gpu | None, work: Callable[[Gpu | None], T], what: str) -> t
 @functools.cache
 def found_gpu() -> Gpu | None:
     """The GPU, if FAISS can use one here; tried once, in a child."""
-    done = subprocess.run([sys.executable, "-c", _TRY], capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _TRY], capture_output=True, text=True, check=False, timeout=_TRY_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        _log.warning("FAISS works on the CPU: CUDA did not answer within %d s", _TRY_SECONDS)
+        return None
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         reason = last.rpartition("details: ")[2]
         _log.warning("FAISS cannot use CUDA here and works on the CPU (%s)", reason)
         return None
-    return FaissGpu(int(done.stdout) or _GUESS) if done.stdout else None
+    return FaissGpu(int(done.stdout.split()[-1]) or _GUESS) if done.stdout else None
 
 
 def lacks_memory(error: RuntimeError) -> bool:

@@ -10,13 +10,13 @@ import faiss
 import numpy as np
 
 from ..params import Metric
-from .gpu import LIMIT, Gpu
+from .gpu import LIMIT, MARGIN, Gpu
 from .metrics import score_errors
-from .vectors import as_float32, unit_rows
+from .vectors import as_float32, sums_of_squares, unit_rows
 
 _QUERIES = 16_384  # at once
 _LEAST_ROWS = 256  # of a block: with fewer at once the CPU is as fast
-_MARGIN = 64  # more than k, so that near-ties at the k-th place are all there
+_BLOCK_BYTES = 1 << 30  # of rows as float32, which the machine's memory holds on their way to the GPU
 
 _Found = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -76,28 +76,28 @@ def _one_ahead(
 
 
 class _Search:
-    """Finds candidates block by block; holds on the GPU the block that it searched last."""
+    """Finds candidates block by block; holds on the GPU the blocks that it searched last."""
 
     def __init__(self, gpu: Gpu, vectors: np.ndarray, metric: Metric, k: int, *, half: bool) -> None:
         self._gpu, self._vectors, self._metric, self._k, self._half = gpu, vectors, metric, k, half
         self._row_bytes = (2 if half else 4) * max(vectors.shape[1], 1)
-        self._held: tuple[int, int, faiss.Index, float] | None = None
+        self._held: dict[tuple[int, int], tuple[faiss.Index, float]] = {}
 
     def __call__(self, queries: np.ndarray, own: np.ndarray) -> _Found:
         """Candidates of all but the uncertain, sorted by query, then by row; and the uncertain."""
         points = self._prepared(queries)
-        while (step := self._gpu.room.bytes // 2 // self._row_bytes) >= min(_LEAST_ROWS, len(self._vectors)):
+        while (step := self._rows_at_once()) >= min(_LEAST_ROWS, len(self._vectors)):
             try:
                 return self._among(points, own, step)
             except RuntimeError as error:
-                self._held = None
+                self._held.clear()
                 self._gpu.room.halve(error)
         self._gpu.room.leave("the nearest rows")
         return np.empty(0, np.int64), np.empty(0, np.int64), np.arange(len(queries))
 
     def _among(self, points: np.ndarray, own: np.ndarray, step: int) -> _Found:
-        lengths = np.linalg.norm(points.astype(np.float64), axis=1)
-        wide, count = self._k + 1 + _MARGIN, len(points)
+        lengths = np.sqrt(sums_of_squares(points))
+        wide, count = self._k + 1 + MARGIN, len(points)
         score: np.ndarray
         row: np.ndarray
         error: np.ndarray
@@ -128,20 +128,28 @@ class _Search:
 
     def _block(self, start: int, stop: int) -> tuple[faiss.Index, float]:
         """Rows on the GPU, and the length of the longest."""
-        if self._held is None or self._held[:2] != (start, stop):
-            self._held = None  # first: there is room for one
+        if (start, stop) not in self._held:
+            if (sum(b - a for a, b in self._held) + stop - start) * self._row_bytes > self._room():
+                self._held.clear()
             rows = self._prepared(self._vectors[start:stop])
             kind = faiss.METRIC_L2 if self._metric == "l2" else faiss.METRIC_INNER_PRODUCT
             index = self._gpu.flat(rows.shape[1], kind, half=self._half)
             index.add(rows)
-            self._held = start, stop, index, float(np.linalg.norm(rows, axis=1).max())
-        return self._held[2:]
+            self._held[start, stop] = index, float(np.sqrt(sums_of_squares(rows).max()))
+        return self._held[start, stop]
 
     def _nearest(self, block: faiss.Index, points: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """In pieces that leave room: queries, and what is found, are another part of the GPU's memory."""
         step = max(self._gpu.room.bytes // 8 // (4 * points.shape[1] + 12 * count), 16)
         parts = [block.search(points[at : at + step], count) for at in range(0, len(points), step)]
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+    def _room(self) -> int:
+        """Bytes of the GPU for rows."""
+        return self._gpu.room.bytes // 2
+
+    def _rows_at_once(self) -> int:
+        return min(self._room() // self._row_bytes, _BLOCK_BYTES // (4 * max(self._vectors.shape[1], 1)))
 
     def _prepared(self, vectors: np.ndarray) -> np.ndarray:
         single = as_float32(vectors)

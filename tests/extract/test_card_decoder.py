@@ -10,9 +10,10 @@ from pool5.errors import UserError
 from pool5.extract import card_decoder
 from pool5.extract.card_decoder import decode_on
 from pool5.extract.card_resample import resample
+from pool5.extract.forward import Forward
 from pool5.images.image_file import decode
 from pool5.images.transform import crop_centre, crop_or_pad, resize
-from pool5.params import Preprocess
+from pool5.params import Extract, Preprocess
 from tests.images.jpegs import encoded, picture
 
 SMALL = Preprocess(resize=72, crop=64)
@@ -151,8 +152,8 @@ def test_what_is_wrong_with_the_device_is_not_blamed_on_the_file(told: str, is_t
 
 
 def test_on_a_cpu_nvjpeg_is_refused() -> None:
-    with pytest.raises(UserError, match=r"nvjpeg decodes on a CUDA device, and extract\.device is cpu; take"):
-        decode_on(CPU, batch(), files(), SMALL)
+    with pytest.raises(UserError, match="nvjpeg decodes on a CUDA device, and the network is on the CPU"):
+        Forward(torch.nn.Identity(), [], SMALL, Extract(device="cpu", decoder="nvjpeg"))
 
 
 @pytest.mark.gpu

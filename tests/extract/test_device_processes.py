@@ -12,7 +12,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
+import numpy as np
 import pytest
 from device_networks import LAYERS, TWO, Devices, not_there
 from small_jobs import PREPROCESS, key_of, manifest_of, rows_in, run, write_images
@@ -23,6 +26,7 @@ from pool5.extract.device_processes import devices_of
 from pool5.extract.extract_layers import extract_layers
 from pool5.extract.job import Job
 from pool5.extract.reader import MachineShare
+from pool5.extract.shares import Share
 from pool5.extract.work import Outcome, reading_of
 from pool5.images.budget import UnreadableImage
 from pool5.machine import cores
@@ -171,6 +175,20 @@ def test_the_images_of_a_process_that_is_killed_go_to_the_others(base, caplog):
     assert devices.seen["cuda:1"] == 3 * 16
     assert outcome.computed == IMAGES
     assert nothing_is_left(base)
+
+
+def test_images_that_come_back_while_nobody_is_idle_are_taken_by_who_asks_next():
+    missing = SimpleNamespace(give_back=lambda share: None, count_stored=lambda some: 0, go_on=lambda: False)
+    missing.pending = np.arange(5)
+    work = SimpleNamespace(extract=Extract())
+    processes = device_processes._Processes(None, {}, work, missing, bar=Mock())
+    dead, alive = (device_processes._Process(name, Mock(), Mock()) for name in ("cpu", "cuda:0"))
+    dead.process.wait.return_value = -9
+    dead.held["a"] = Share("a", np.arange(5))
+    processes._at_work = [dead, alive]
+    processes._lose(dead)  # the other still stores what it has, and has been told that there is no more
+    processes._on_idle(alive)
+    alive.connection.send.assert_called_once_with(True)
 
 
 def test_when_the_last_process_is_killed_the_run_stops_and_rows_are_kept(base):

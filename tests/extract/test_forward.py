@@ -301,6 +301,15 @@ def test_a_batch_that_is_too_large_goes_on_in_halves(most: int, passes: list[int
     np.testing.assert_array_equal(whole.start(pixels(64, seed=1))()[end], again)
 
 
+def test_parts_of_a_batch_are_of_one_size() -> None:
+    end, network = Layer(node="end"), Large(32)
+    found = Forward(network, [end], PREPROCESS, Extract(device="cpu", batch_size=48)).start(pixels(48))()
+    assert network.passes == [48, 32, 32]
+    network.most = 48
+    whole = Forward(network, [end], PREPROCESS, Extract(device="cpu", batch_size=48)).start(pixels(48))()
+    np.testing.assert_array_equal(found[end], whole[end])
+
+
 def test_other_faults_of_torch_are_not_taken_for_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("shapes do not match")
