@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import hashlib
 import itertools
+import os
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
@@ -145,7 +146,12 @@ def _read(file: BufferedReader) -> Manifest:
     import pyarrow.csv
 
     kinds = dict.fromkeys(_COLUMNS, pa.string()) | {"width": pa.int32(), "height": pa.int32()}
-    table = pa.csv.read_csv(file, convert_options=pa.csv.ConvertOptions(column_types=kinds))
+    # no object of Python: a thread of Arrow's that still has one when the program ends aborts it
+    data = pa.allocate_buffer(os.fstat(file.fileno()).st_size - len(first))
+    if file.readinto(np.frombuffer(data, np.uint8)) != len(data):
+        raise ValueError
+    reader = pa.BufferReader(data)
+    table = pa.csv.read_csv(reader, convert_options=pa.csv.ConvertOptions(column_types=kinds))
     if table.column_names != _COLUMNS:
         raise ValueError
     digests = bytes.fromhex("".join(table["digest"].to_pylist()))
