@@ -148,7 +148,7 @@ def _read(file: BufferedReader) -> Manifest:
     kinds = dict.fromkeys(_COLUMNS, pa.string()) | {"width": pa.int32(), "height": pa.int32()}
     # no object of Python: a thread of Arrow's that still has one when the program ends aborts it
     data = pa.allocate_buffer(os.fstat(file.fileno()).st_size - len(first))
-    if file.readinto(np.frombuffer(data, np.uint8)) != len(data):
+    if file.readinto(memoryview(data)) != len(data):
         raise ValueError
     reader = pa.BufferReader(data)
     table = pa.csv.read_csv(reader, convert_options=pa.csv.ConvertOptions(column_types=kinds))

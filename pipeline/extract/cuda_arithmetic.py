@@ -26,7 +26,7 @@ _SETTINGS = (
     (_CUDNN, "benchmark", False),
     (_CUDNN, "deterministic", True),
     (_CUDNN.conv, "fp32_precision", "ieee"),  # type: ignore[attr-defined]
-    (_CUDNN.rnn, "fp32_precision", "ieee"),  # type: ignore[attr-defined]
+    (_CUDNN.rnn, "fp32_precision", "ieee"),
     (_MATMUL, "fp32_precision", "ieee"),
     (_MATMUL, "allow_fp16_accumulation", False),
     (_MATMUL, "allow_fp16_reduced_precision_reduction", False),

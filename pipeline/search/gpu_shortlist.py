@@ -80,7 +80,7 @@ class _Search:
 
     def __init__(self, gpu: Gpu, vectors: np.ndarray, metric: Metric, k: int, *, half: bool) -> None:
         self._gpu, self._vectors, self._metric, self._k, self._half = gpu, vectors, metric, k, half
-        self._row_bytes = (2 if half else 4) * max(vectors.shape[1], 1)
+        self._row_bytes: int = (2 if half else 4) * max(vectors.shape[1], 1)
         self._held: dict[tuple[int, int], tuple[faiss.Index, float]] = {}
 
     def __call__(self, queries: np.ndarray, own: np.ndarray) -> _Found:
@@ -149,7 +149,8 @@ class _Search:
         return self._gpu.room.bytes // 2
 
     def _rows_at_once(self) -> int:
-        return min(self._room() // self._row_bytes, _BLOCK_BYTES // (4 * max(self._vectors.shape[1], 1)))
+        width: int = max(self._vectors.shape[1], 1)
+        return min(self._room() // self._row_bytes, _BLOCK_BYTES // (4 * width))
 
     def _prepared(self, vectors: np.ndarray) -> np.ndarray:
         single = as_float32(vectors)
