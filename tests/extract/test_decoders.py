@@ -145,7 +145,9 @@ def test_the_service_answers_an_image_with_the_stored_bits(project: Project) -> 
 
 
 def test_nvjpeg_on_a_cpu_is_refused_in_one_line(project: Project) -> None:
-    told = r"^extract\.decoder: nvjpeg decodes on a CUDA device, and the network is on the CPU; take turbojpeg$"
+    told = (
+        r"^extract\.decoder: nvjpeg decodes on a CUDA device, and the network is on the CPU; take turbojpeg$"
+    )
     with pytest.raises(UserError, match=told):
         extract_model("net", params_with(project, decoder="nvjpeg"), project)
 
