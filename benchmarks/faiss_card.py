@@ -10,11 +10,9 @@ from __future__ import annotations
 import json
 import math
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import faiss
@@ -38,13 +36,11 @@ _MOST_SECONDS = 15
 _PROBED = 8
 
 
-def faiss_card_rows(scratch: Path, sizes: Sequence[tuple[int, int]], device: str) -> Iterator[dict[str, Any]]:
+def faiss_card_rows(sizes: Sequence[tuple[int, int]], device: str) -> Iterator[dict[str, Any]]:
     """What FAISS finds on a card, and how long it takes; each row as it is measured.
 
     Parameters
     ----------
-    scratch : path
-        Not needed: all is in memory.
     sizes : sequence of (rows, width)
         The largest of at most 100,000 rows is indexed; of each, all rows are compared with all. Only the
         last may be larger; how many of its rows ask is told, as many as some seconds allow.
@@ -217,9 +213,8 @@ class _Played:
 def main(device: str = "cuda", *numbers: str) -> None:
     given = [int(number) for number in numbers]
     sizes = list(zip(given[::2], given[1::2], strict=True)) or _SIZES
-    with tempfile.TemporaryDirectory() as folder:
-        for row in faiss_card_rows(Path(folder), sizes, device):
-            print(json.dumps(row), flush=True)
+    for row in faiss_card_rows(sizes, device):
+        print(json.dumps(row), flush=True)
 
 
 if __name__ == "__main__":

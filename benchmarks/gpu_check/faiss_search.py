@@ -12,5 +12,5 @@ def run(check: Check) -> None:
     from benchmarks.faiss_card import faiss_card_rows
 
     sizes = [(1000, 64)] if check.quick else [(4952, 6400), (60_000, 512), (1_000_000, 512)]
-    for row in faiss_card_rows(check.scratch, sizes, check.device):
+    for row in faiss_card_rows(sizes, check.device):
         check.tell(**row)

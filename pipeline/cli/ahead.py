@@ -143,13 +143,15 @@ def _all_the_same(paths: list[Path]) -> bool:
 
 
 def device_problems(params: Params) -> Iterator[str]:
-    """Devices of several kinds that may not be mixed."""
+    """Devices of several kinds that may not be mixed, and such as the decoder does not decode on."""
     from ..extract.device_processes import devices_of
 
     try:
         devices_of(params.extract)
     except UserError as error:
         yield str(error)
+    if params.extract.decoder == "nvjpeg" and "cpu" in params.extract.devices:
+        yield "extract.decoder: nvjpeg decodes on a CUDA device, and extract.device names cpu; take turbojpeg"
 
 
 def network_problems(

@@ -7,10 +7,10 @@ import pytest
 from benchmarks.faiss_card import faiss_card_rows
 
 
-def test_all_of_it_runs_without_a_card_and_the_cpu_agrees_with_itself(tmp_path, monkeypatch):
+def test_all_of_it_runs_without_a_card_and_the_cpu_agrees_with_itself(monkeypatch):
     monkeypatch.setattr("benchmarks.faiss_card._SMALL", 700)
     monkeypatch.setattr("benchmarks.faiss_card._FIRST", 300)
-    rows = list(faiss_card_rows(tmp_path, [(600, 16), (900, 16)], "cpu"))
+    rows = list(faiss_card_rows([(600, 16), (900, 16)], "cpu"))
     assert all(row["ok"] for row in rows)
     assert [row["what"] for row in rows] == [
         "Flat of 600 x 16, searched",
@@ -24,8 +24,8 @@ def test_all_of_it_runs_without_a_card_and_the_cpu_agrees_with_itself(tmp_path, 
 
 
 @pytest.mark.gpu
-def test_on_cuda_the_card_agrees_with_the_cpu(tmp_path):
-    rows = list(faiss_card_rows(tmp_path, [(5000, 64)], "cuda"))
+def test_on_cuda_the_card_agrees_with_the_cpu():
+    rows = list(faiss_card_rows([(5000, 64)], "cuda"))
     if len(rows) == 1:
         pytest.skip("FAISS finds no GPU")
     assert all(row["ok"] for row in rows), rows

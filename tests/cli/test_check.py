@@ -166,6 +166,13 @@ def test_a_list_of_several_kinds_of_device_is_told(project, capsys):
     assert project.told(capsys)[0] == 0
 
 
+def test_a_decoder_of_cards_on_a_cpu_is_told(project, capsys):
+    project.draw()
+    project.params["extract"] = {"device": "cpu", "decoder": "nvjpeg"}
+    code, [told] = project.told(capsys)
+    assert (code, "extract.decoder: nvjpeg decodes on a CUDA device" in told) == (2, True)
+
+
 @pytest.mark.parametrize("root", [".", "data", "data/models", "reports"])
 def test_a_root_that_the_project_writes_into_is_refused(project, capsys, root):
     project.draw()
