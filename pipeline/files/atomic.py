@@ -3,38 +3,50 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+UNFINISHED = ".unfinished"
+
 
 @contextlib.contextmanager
 def atomic_write(path: Path | str) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success sync it and rename it to `path`.
 
-    After an exception the temporary file is gone and `path` is as it was. Missing folders are made. Where the
-    disk is full it is an `OSError` that says so, whatever the library that wrote has made of it.
+    After an exception the temporary file is gone and `path` is as it was; what a kill left is gone when the
+    next file is written in that folder. Missing folders are made. Where the disk is full it is an `OSError`
+    that says so, whatever the library that wrote has made of it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(descriptor)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException as error:
-        refused = _why_refused(temporary) if getattr(error, "errno", None) is None else None
-        temporary.unlink(missing_ok=True)
-        if refused is None:
-            raise
-        raise OSError(refused.errno, refused.strerror, os.fspath(path)) from error
+    with _writing_in(path.parent):
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=UNFINISHED, dir=path.parent)
+        os.close(descriptor)
+        temporary = Path(name)
+        try:
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException as error:
+            refused = _why_refused(temporary) if getattr(error, "errno", None) is None else None
+            temporary.unlink(missing_ok=True)
+            if refused is None:
+                raise
+            raise OSError(refused.errno, refused.strerror, os.fspath(path)) from error
     sync_directory(path.parent)
+
+
+def sweep_unfinished(folder: Path) -> None:
+    """Remove what killed writers left in a folder, unless somebody is writing there."""
+    if folder.is_dir():
+        with _writing_in(folder):
+            pass
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -50,7 +62,7 @@ def whole_folder(folder: Path | str) -> Iterator[Path]:
     After an exception it is gone and `folder` is as it was.
     """
     folder = Path(folder)
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    unfinished = folder.with_name(f".{folder.name}{UNFINISHED}")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     try:
@@ -77,6 +89,23 @@ def sync_directory(directory: Path) -> None:
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _writing_in(folder: Path) -> Iterator[None]:
+    """Share the lock on a folder; who had it alone has swept it. Without locks nothing is swept."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):  # BlockingIOError: another is writing
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for path in folder.glob(f".*{UNFINISHED}"):
+                if path.is_file():
+                    path.unlink()
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
     finally:
         os.close(descriptor)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import UserError
+from ..files.atomic import sweep_unfinished
 from ..project import Project
 from ..results.extraction_cost import ExtractionCost
 from ..results.record import load_if_there, save_record
@@ -24,6 +25,7 @@ def keep_cost(cost: ExtractionCost, keys: Iterable[FeatureKey], project: Project
     Returns whether it is kept.
     """
     path = _place(keys, project)
+    sweep_unfinished(path.parent)  # of a run that was killed at this; the next may have nothing to keep
     known = _read(path)
     if cost.images == 0 or (known is not None and cost.images < min(known.images, _ENOUGH)):
         return False

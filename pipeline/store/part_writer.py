@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files.atomic import sync_directory
+from ..files.atomic import UNFINISHED, sync_directory
 from ..machine import cores
 from .block_writer import Joined, LaidOut, Table, lay_out
 from .layer_parts import PAGE, PART, SUFFIX, Part, parts_folder, rows_of_a_part
@@ -52,7 +52,7 @@ def write_parts(path: Path, layers: Mapping[str, tuple[Part, Table]]) -> dict[st
     folder = parts_folder(path)
     check_names(folder=folder.name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(".tmp", f".{folder.name}.", path.parent) as unfinished:
+    with tempfile.TemporaryDirectory(UNFINISHED, f".{folder.name}.", path.parent) as unfinished:
         begun = [each for of in layers.values() for each in _lay_out(Path(unfinished), *of)]
         sums = _fill(begun)
         names = [each.part.name(each.number, its) for each, its in zip(begun, sums, strict=True)]

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..errors import UserError
+from ..files.atomic import UNFINISHED
 from ..files.locks import locked
 from .feature_writer import FileHead, LayerSource, stream_feature_file
 from .row_cache import StoredRows
@@ -55,7 +56,7 @@ def publishing_to(folder: Path, locks: Path) -> Iterator[None]:
     name = hashlib.blake2b(os.fsencode(folder.absolute()), digest_size=8).hexdigest()
     with locked(locks / f"{name}.lock") as lock:
         if lock.is_real:  # else it may be another's that is being written
-            for leftover in folder.glob(".*.tmp"):
+            for leftover in folder.glob(f".*{UNFINISHED}"):
                 if leftover.is_dir():  # of parts
                     shutil.rmtree(leftover)
                 else:

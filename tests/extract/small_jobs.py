@@ -162,7 +162,7 @@ def kill_at_random(base: Path, kills: int, seed: int) -> dict:
             shutil.rmtree(base / "data")
     run(base, manifest)
     report["wrong"] += hashlib.md5(target.read_bytes()).hexdigest() != expected
-    report["left"] = sorted(str(p.relative_to(base)) for p in base.rglob("*.tmp")) + [
+    report["left"] = sorted(str(p.relative_to(base)) for p in base.rglob("*.unfinished")) + [
         str(p) for p in (base / "cache" / "writers").iterdir() if p.is_dir()
     ]
     return report
@@ -272,7 +272,7 @@ def fault_at_every_call(base: Path, fault: int | None) -> dict:
         outcome, _ = run(base, manifest)
         if target.read_bytes() != expected or outcome.computed:
             report["bad"].append(f"{number} {name}: the next run did not mend it")
-        if leftovers := [path.name for path in target.parent.iterdir() if path.name.endswith(".tmp")]:
+        if leftovers := [path.name for path in target.parent.iterdir() if path.name.endswith(".unfinished")]:
             report["bad"].append(f"{number} {name}: left {leftovers}")
     return report
 

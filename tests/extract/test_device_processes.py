@@ -110,7 +110,7 @@ def wait_until(holds: Callable[[], object]) -> None:
 
 def nothing_is_left(base: Path) -> bool:
     writers = [path for path in (base / "cache/writers").iterdir() if path.is_dir()]
-    return not children() and not writers and not list(base.rglob("*.tmp"))
+    return not children() and not writers and not list(base.rglob("*.unfinished"))
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from pool5.files.atomic import write_text
+from pool5.files.atomic import sweep_unfinished, write_text
 
 
 def names_in(folder: Path) -> list[str]:
@@ -83,3 +86,42 @@ def test_a_disk_that_takes_no_more_is_one_line_whichever_library_writes(tmp_path
     assert "Traceback" not in done.stderr
     assert sorted(names_in(tmp_path)) == ["faiss", "safetensors", "torch"]
     assert {path.read_text() for path in tmp_path.iterdir()} == {"old"}
+
+
+KILLED = """
+import os, signal
+from pool5.files.atomic import atomic_write
+with atomic_write("a.txt") as temporary:
+    temporary.write_text("half")
+    print(temporary.name, flush=True)
+    input()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_kill_left_is_swept_when_nobody_writes_in_the_folder(tmp_path):
+    other = tmp_path / ".part.unfinished"  # of one that has a lock of its own
+    other.mkdir()
+    writer = subprocess.Popen(
+        [sys.executable, "-c", KILLED], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert writer.stdout and writer.stdin
+    unfinished = writer.stdout.readline().strip()
+    write_text(tmp_path / "b.txt", "whole")
+    sweep_unfinished(tmp_path)
+    assert unfinished in names_in(tmp_path), "its writer is alive"
+    writer.communicate("\n")
+    assert writer.returncode == -signal.SIGKILL
+    assert unfinished in names_in(tmp_path)
+    write_text(tmp_path / "b.txt", "whole")
+    assert sorted(names_in(tmp_path)) == [".part.unfinished", "b.txt"]
+
+
+def test_without_locks_nothing_is_swept(tmp_path, monkeypatch):
+    def flock(*_: int) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    (tmp_path / ".b.txt.abcdefgh.unfinished").touch()
+    write_text(tmp_path / "a.txt", "whole")
+    assert sorted(names_in(tmp_path)) == [".b.txt.abcdefgh.unfinished", "a.txt"]

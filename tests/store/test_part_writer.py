@@ -97,7 +97,7 @@ def test_an_error_in_the_rows_leaves_what_was_there(tmp_path: Path, error: BaseE
         stream(path, rows)
     assert told.value is error
     assert everything_in(tmp_path) == before
-    assert not list(tmp_path.rglob("*.tmp"))
+    assert not list(tmp_path.rglob("*.unfinished"))
     assert len(asked) <= 4
 
 
@@ -126,10 +126,10 @@ def test_the_first_error_ends_the_other_parts_at_work(tmp_path: Path) -> None:
 def test_what_a_killed_run_left_is_swept_by_the_next(tmp_path: Path) -> None:
     folder = tmp_path / "m"
     path = write_parted(folder / "test.h5")
-    unfinished = folder / ".test.parts.a1b2c3.tmp"
+    unfinished = folder / ".test.parts.a1b2c3.unfinished"
     unfinished.mkdir()
     (unfinished / "wide.0").write_bytes(b"half a part")
-    (folder / ".test.h5.a1b2c3.tmp").touch()
+    (folder / ".test.h5.a1b2c3.unfinished").touch()
     (path.with_suffix(".parts") / f"wide.0000.{'0' * 32}.part").touch()  # renamed, when the kill came
     assert verify_feature_file(path) == []
     with publishing_to(folder, tmp_path / "locks"):
