@@ -29,6 +29,8 @@ def explain(message: str, raw: Any) -> str:
         return (
             f"{key}: {text.removeprefix('Invalid enum value ')} is not allowed; allowed: {_choices_at(key)}"
         )
+    if "matching regex" in text and (words := _wanted_at(key, text)):
+        return f"{key}: expected {words}"
     if text == "Expected `float`, got `str`":
         text += "; write 0.001 or 1.0e-3, since 1e-3 is text to YAML"
     return f"{key or 'the file'}: {text[0].lower()}{text[1:]}"
@@ -80,6 +82,21 @@ def _fields_at(key: str) -> list[str]:
 
 def _structs(annotation: Any) -> list[type[msgspec.Struct]]:
     return [t for t in _variants(annotation) if isinstance(t, type) and issubclass(t, msgspec.Struct)]
+
+
+def _wanted_at(key: str, text: str) -> str:
+    """What the pattern in msgspec's message asks for, in the words that `sections` gives it."""
+    metas = [meta for meta in _metas(_type_at(key)) if meta.pattern and repr(meta.pattern) in text]
+    return next((meta.description for meta in metas if meta.description), "")
+
+
+def _metas(annotation: Any) -> list[msgspec.Meta]:
+    """What is noted of a type, and of those that it is a union of."""
+    if hasattr(annotation, "__metadata__"):
+        return [*annotation.__metadata__, *_metas(annotation.__origin__)]
+    if get_origin(annotation) in (Union, UnionType):
+        return [meta for a in get_args(annotation) for meta in _metas(a)]
+    return []
 
 
 def _choices_at(key: str) -> str:

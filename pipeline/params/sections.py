@@ -19,13 +19,21 @@ NonNegative = Annotated[float, Meta(ge=0, le=_MOST)]
 Count = Annotated[int, Meta(ge=1)]
 Seed = Annotated[int, Meta(ge=0, lt=2**32)]
 Byte = Annotated[int, Meta(ge=0, le=255)]
-Device = Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
-OneDevice = Annotated[str, Meta(pattern=r"^(cpu|cuda:\d+)\Z")]
+# where a pattern does not fit, its description is what a user is told to write
+Device = Annotated[
+    str, Meta(pattern=r"^(auto|cpu|cuda(:\d+)?)\Z", description="auto, cpu, cuda, or one GPU such as cuda:0")
+]
+OneDevice = Annotated[
+    str, Meta(pattern=r"^(cpu|cuda:\d+)\Z", description="each device by itself, cpu or a GPU such as cuda:0")
+]
 NAME = r"^\w[\w.-]*\Z"  # of a file or folder: no path, not . or ..
 NAME_IN_WORDS = "letters, digits, '_', '-' and '.', the first a letter or digit"
-Name = Annotated[str, Meta(pattern=NAME)]
+Name = Annotated[str, Meta(pattern=NAME, description=NAME_IN_WORDS)]
 Text = Annotated[str, Meta(min_length=1)]
-LayerRef = Annotated[str, Meta(pattern=r"^[^/\s]+/[^/\s]+$")]  # <model or derived layer>/<layer>
+LayerRef = Annotated[
+    str, Meta(pattern=r"^[^/\s]+/[^/\s]+\Z", description="a layer as model/layer, such as caffenet/pool5")
+]  # the model may be a derived layer's name
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z", description="64 hexadecimal digits in lower case")]
 LayerRefs = tuple[LayerRef, ...]
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -173,7 +181,7 @@ class Model(_Section, frozen=True, kw_only=True):
 
     architecture: str
     weights: str  # random | imagenet | pretrained | the name of another model | a file in data/models
-    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None = None
+    sha256: Sha256 | None = None
     classes: tuple[Annotated[str, Meta(min_length=1)], ...] = ()  # of a file's outputs, in their order
     arguments: dict[str, Any] = {}  # of the function that builds the network
     layers: Annotated[dict[str, str | Layer], Meta(min_length=1)]
