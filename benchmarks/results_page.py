@@ -16,17 +16,9 @@ _BEGIN, _END = "<!-- {}: begin -->", "<!-- {}: end -->"
 
 def machine(gpu: bool) -> str:
     """The processor, its cores, and the GPU; no names."""
-    import os
+    from pool5.machine import cores, processor  # the page is also written where pool5 is not installed
 
-    cpu = next(
-        (
-            line.split(":", 1)[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().split("\n")
-            if line.startswith("model name")
-        ),
-        platform.processor(),
-    )
-    told = f"{cpu}, {len(os.sched_getaffinity(0))} cores"
+    told = f"{processor()}, {cores()} cores"
     if gpu:
         import torch
 

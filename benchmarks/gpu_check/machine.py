@@ -13,8 +13,9 @@ import platform
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
+
+from pool5.machine import cores, processor
 
 # what it is imported by, and what it may be installed as
 _PACKAGES = {
@@ -59,15 +60,11 @@ def machine(device: str) -> dict[str, Any]:
     import torch
     import torchvision
 
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().split("\n") if cpuinfo.exists() else []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "machine": {
-            "processor": next(named, platform.machine()),
-            "cores": cores,
+            "processor": processor(),
+            "cores": cores(),
             "memory_gb": round(memory / 2**30, 1),
             "card": None if device == "cpu" else _card(torch, device),
         },

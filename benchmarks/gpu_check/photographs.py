@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import multiprocessing
-import os
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from pool5.machine import cores
 
 SIDE = 500  # of the longer side, as VOC's and many others' are
 _OCTAVES = (3, 6, 12, 25, 50, 125, 250)
@@ -39,13 +40,12 @@ def write_photographs(folder: Path, pictures: int, copies: int = 1) -> list[Path
     cache: the number is in a comment.
     """
     folder.mkdir(parents=True)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     work = [(folder, number, pictures, copies) for number in range(pictures)]
-    if cores == 1 or pictures < 64:
+    if cores() == 1 or pictures < 64:
         written = list(map(_write, work))
     else:
         # not forked: the process may have threads, and CUDA, already
-        with multiprocessing.get_context("spawn").Pool(cores) as pool:
+        with multiprocessing.get_context("spawn").Pool(cores()) as pool:
             written = pool.map(_write, work, chunksize=16)
     return sorted(path for paths in written for path in paths)
 

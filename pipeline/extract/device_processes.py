@@ -154,16 +154,20 @@ class _Processes:
             work = dataclasses.replace(self._work, extract=extract, share=share, beside=None)
             one.answer(Assignment(one.device, work, images, most))
         os.close(turn)
+        self._hear()
+        return self._outcome()
+
+    def _hear(self) -> None:
+        """Do what they ask for, until all have ended."""
         while self._at_work:
             ready = wait([one.connection for one in self._at_work])
             for one in [one for one in self._at_work if one.connection in ready]:
                 try:
                     what, told = one.connection.recv()
-                except (EOFError, ConnectionResetError):
+                except (EOFError, OSError):  # also in the midst of a message
                     self._lose(one)
                 else:
                     getattr(self, f"_on_{what}")(one, *told)
-        return self._outcome()
 
     def _start(self, device: str, count: int, turn: int) -> _Process:
         ours, theirs = socket.socketpair()

@@ -63,15 +63,22 @@ class Parent:
         """Send it something that needs no answer."""
         try:
             with self._turn:
-                self._connection.send((what, told))
-        except (BrokenPipeError, ConnectionResetError):
+                self._send((what, told))
+        except OSError:
             raise ParentGoneError from None
+
+    def _send(self, message: object) -> None:
+        try:
+            self._connection.send(message)
+        except KeyboardInterrupt:  # half of it may be sent: what followed would be taken for its end
+            self._connection.close()
+            raise
 
     def hear(self) -> Any:
         """Wait for what it says."""
         try:
             return self._connection.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # also in the midst of a message
             raise ParentGoneError from None
 
     def take(self, limit: int) -> Share | None:

@@ -209,7 +209,7 @@ class _Workers:
                 slot, tasks = at_work[connection].pop(0)
                 try:
                     _, told = connection.recv()
-                except (EOFError, ConnectionResetError):
+                except (EOFError, OSError):  # also in the midst of a message
                     code = self._processes[connection].wait()
                     raise UserError(
                         f"{tasks[self._places[slot]].path}: a decoding process died with code {code} at this "

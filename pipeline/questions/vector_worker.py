@@ -83,7 +83,7 @@ def _hear(connection: Connection, waiting: queue.SimpleQueue[Request]) -> None:
         decoder = msgspec.msgpack.Decoder(Request)
         while True:
             waiting.put(decoder.decode(connection.recv_bytes()))
-    except (EOFError, ConnectionResetError):
+    except (EOFError, OSError):
         os._exit(0)  # what is at work is for nobody
     except Exception:  # whatever it is, nobody shall wait for a process that is deaf
         _log.exception("a question that cannot be read")

@@ -6,11 +6,15 @@ import contextlib
 import hashlib
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -23,6 +27,7 @@ from small_jobs import PREPROCESS, key_of, manifest_of, rows_in, run, write_imag
 from pool5.errors import UserError
 from pool5.extract import device_processes
 from pool5.extract.device_processes import devices_of
+from pool5.extract.device_worker import Parent, ParentGoneError
 from pool5.extract.extract_layers import extract_layers
 from pool5.extract.job import Job
 from pool5.extract.reader import MachineShare
@@ -333,6 +338,38 @@ def test_ctrl_c_ends_all_processes_and_what_was_computed_is_kept(base, whom):
     seen = sum(Devices(base / "seen").seen.values())
     assert rows_in(base) >= seen - 2 * 16 > 0, "but for the batch that each was at"
     assert nothing_is_left(base)
+
+
+@pytest.mark.parametrize("sent", [0, 2, 300])
+def test_a_process_that_dies_in_the_midst_of_a_message_is_lost_as_any_other(sent):
+    message = ForkingPickler.dumps(("end", (Outcome(device="a card" * 100),)))
+    ours, theirs = socket.socketpair()
+    theirs.sendall((struct.pack("!i", len(message)) + bytes(message))[:sent])
+    theirs.close()
+    lost = []
+    processes = device_processes._Processes(None, {}, SimpleNamespace(extract=Extract()), Mock(), bar=Mock())
+    one = device_processes._Process("cuda:0", Mock(), Connection(ours.detach()))
+    processes._at_work = [one]
+    processes._lose = lambda each: (lost.append(each), processes._at_work.remove(each))
+    processes._hear()
+    assert lost == [one]
+
+
+def test_a_worker_that_is_told_to_end_in_the_midst_of_a_message_sends_no_other():
+    class Interrupted(Connection):
+        def send(self, message):
+            os.write(self.fileno(), b"half")
+            raise KeyboardInterrupt
+
+    ours, theirs = socket.socketpair()
+    parent = Parent(Interrupted(theirs.detach()))
+    with pytest.raises(KeyboardInterrupt):
+        parent.tell("take", 16)
+    parent.release("a claim")  # what is done after is for the next run to find
+    with pytest.raises(ParentGoneError):
+        parent.tell("end")
+    assert ours.recv(100) == b"half"
+    assert ours.recv(100) == b""
 
 
 def test_when_the_parent_is_killed_the_others_store_what_they_have_and_end(base):

@@ -105,7 +105,8 @@ def test_what_a_kill_left_is_swept_when_nobody_writes_in_the_folder(tmp_path):
     writer = subprocess.Popen(
         [sys.executable, "-c", KILLED], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    assert writer.stdout and writer.stdin
+    assert writer.stdout
+    assert writer.stdin
     unfinished = writer.stdout.readline().strip()
     write_text(tmp_path / "b.txt", "whole")
     sweep_unfinished(tmp_path)
