@@ -14,7 +14,7 @@ import torchvision
 
 from benchmarks.contest import DIFFERENT, Peer, PeerFailedError, Row, contest, timed
 from benchmarks.peer_environment import PeerProcess
-from pool5.analysis.label_noise import estimate_rates, probably_wrong
+from pool5.analysis.label_issues.noise import estimate_rates, probably_wrong
 from pool5.datasets.kinds import KINDS
 from pool5.datasets.roots import open_tree
 from pool5.images.address import Address

@@ -11,7 +11,7 @@ from PIL import Image
 
 from benchmarks.contest import Peer, Row, contest, timed
 from benchmarks.peer_environment import PeerProcess
-from pool5.analysis.outliers_looks import examine_looks
+from pool5.analysis.outliers.looks import examine_looks
 from pool5.datasets.looks import PictureLooks
 from pool5.images.image_file import decode
 from pool5.images.looks import Looks, look_at

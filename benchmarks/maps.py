@@ -14,9 +14,9 @@ from sklearn.manifold import TSNE
 
 from benchmarks.contest import Peer, Row, contest, timed
 from benchmarks.neighbors import clustered
-from pool5.analysis.map_methods import METHODS
-from pool5.analysis.map_trust import measure_trust
-from pool5.analysis.tsne import make_map
+from pool5.analysis.maps.methods import METHODS
+from pool5.analysis.maps.trust import measure_trust
+from pool5.analysis.maps.tsne import make_map
 from pool5.params import Maps
 
 

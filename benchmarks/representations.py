@@ -11,8 +11,8 @@ from scipy.linalg import orthogonal_procrustes
 
 from benchmarks.contest import DIFFERENT, Peer, Row, contest, timed
 from benchmarks.peer_environment import PeerProcess
-from pool5.analysis.comparison_intervals import interval, resampled
 from pool5.analysis.layer_neighbors import LayerNeighbors
+from pool5.analysis.layers.intervals import interval, resampled
 from pool5.measures import CKA, RSA, NeighborOverlap, Procrustes
 from pool5.measures.bootstrap import bootstrap_counts
 from pool5.measures.representation import Representation, RepresentationMeasure

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from ..analysis.comparison import compare_layers, comparison_metrics, write_comparison
 from ..analysis.layer_neighbors import LayerNeighbors
+from ..analysis.layers.comparison import compare_layers, comparison_metrics, write_comparison
 from ..analysis.neighbor_graph import how_searched, open_graph
 from ..datasets.manifest import image_addresses, read_manifest
 from ..figures.comparison import draw_comparison

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..analysis.label_conflicts import find_conflicts, in_order, too_many
-from ..analysis.label_issue_tables import write_conflicts, write_issues
-from ..analysis.label_issues import doubt_labels, examine_probe, gaps_of, has_one_label
+from ..analysis.label_issues.conflicts import find_conflicts, in_order, too_many
+from ..analysis.label_issues.doubted import doubt_labels, examine_probe, gaps_of, has_one_label
+from ..analysis.label_issues.tables import write_conflicts, write_issues
 from ..analysis.neighbor_graph import how_searched, open_graph
 from ..datasets.manifest import image_addresses, read_manifest
 from ..figures.label_issues import draw_conflicts, draw_issues, draw_reliability

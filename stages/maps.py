@@ -12,9 +12,9 @@ from typing import Any
 import faiss
 
 from ..analysis.clusters import cluster_layer
-from ..analysis.further_map import map_by, map_of_points
-from ..analysis.map_methods import METHODS
-from ..analysis.own_points import read_points
+from ..analysis.maps.further_map import map_by, map_of_points
+from ..analysis.maps.methods import METHODS
+from ..analysis.maps.own_points import read_points
 from ..figures.cluster_tables import write_cluster_classes, write_cluster_images
 from ..figures.clusters import draw_clusters
 from ..figures.layer_map import draw_map

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..analysis.neighbor_graph import open_graph
-from ..analysis.outliers import examine_layer
-from ..analysis.outliers_looks import examine_looks
-from ..analysis.outliers_tables import write_outliers
+from ..analysis.outliers.far_images import examine_layer
+from ..analysis.outliers.looks import examine_looks
+from ..analysis.outliers.tables import write_outliers
 from ..datasets.looks import PictureLooks, read_looks
 from ..datasets.manifest import image_addresses, read_manifest
 from ..figures.outliers import draw_distances, draw_looks, draw_odd, draw_typical

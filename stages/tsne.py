@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from ..analysis.kept_map import EarlierMap, decides_places, is_of, save_rows
-from ..analysis.layer_map import map_layer
+from ..analysis.maps.kept_map import EarlierMap, decides_places, is_of, save_rows
+from ..analysis.maps.layer_map import map_layer
 from ..figures.layer_map import draw_map, draw_panels
 from ..figures.map_table import write_map_table
 from ..files.atomic import make_folders

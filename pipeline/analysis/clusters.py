@@ -27,9 +27,9 @@ from ..params.sections import Maps
 from ..results.clusters import NOISE, ClassInCluster, Cluster, ClustersResult
 from ..search.vectors import as_float32, check_finite, unit_rows
 from ..store.feature_file import FeatureFile
-from .layer_map import unmappable
-from .pca import principal_components
-from .tsne import draw_sample
+from .maps.layer_map import unmappable
+from .maps.pca import principal_components
+from .maps.tsne import draw_sample
 
 _DIMENSIONS = 50
 _DENSITY = 5  # neighbors, itself among them, whose distance says how dense a place is

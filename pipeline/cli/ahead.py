@@ -116,7 +116,7 @@ def gaps_ahead(params: Params, listings: Mapping[str, Listing], root: str) -> It
 
 def _maps_ahead(methods: Iterable[str], count: int) -> Iterator[str]:
     """Maps whose library is not installed, or that need more images."""
-    from ..analysis.map_methods import METHODS  # with openTSNE and scikit-learn
+    from ..analysis.maps.methods import METHODS  # with openTSNE and scikit-learn
 
     for name in methods:
         method = METHODS[name]

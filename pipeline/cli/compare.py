@@ -24,8 +24,8 @@ def compare(runs: tuple[str, ...], baseline: str | None, as_json: bool) -> None:
     """
     import msgspec
 
-    from ..analysis.run_comparison import compare_runs
-    from ..analysis.run_tables import run_markdown
+    from ..analysis.runs.comparison import compare_runs
+    from ..analysis.runs.tables import run_markdown
     from ..files.json_file import json_text
     from .recorded_runs import opened_runs
 

@@ -80,7 +80,7 @@ def _placed(
     """The [x, y] of new images, with five decimals as the map has them."""
     import numpy as np
 
-    from ..analysis.tsne import place_points
+    from ..analysis.maps.tsne import place_points
 
     if unknown := [name for name in tsne_map.ids if name not in features]:
         raise UserError(

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePath
 from typing import Any
 
-from ..analysis.recorded_run import RecordedRun
+from ..analysis.runs.recorded_run import RecordedRun
 from ..errors import UserError
 from ..files.hints import did_you_mean
 from ..project import Project

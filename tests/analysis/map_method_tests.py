@@ -9,13 +9,13 @@ import sys
 import numpy as np
 import pytest
 
-from pool5.analysis.map_methods import METHODS, other_starts
-from pool5.analysis.map_trust import measure_trust
+from pool5.analysis.maps.methods import METHODS, other_starts
+from pool5.analysis.maps.trust import measure_trust
 from pool5.params.sections import Maps
 
 AGAIN = """
 import sys, numpy as np
-from pool5.analysis.map_methods import METHODS
+from pool5.analysis.maps.methods import METHODS
 from pool5.params.sections import Maps
 method = METHODS[sys.argv[1]]
 rows = np.load(sys.argv[2])

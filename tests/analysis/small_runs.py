@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from pool5.analysis.ap_comparison import compare_models
-from pool5.analysis.recorded_run import RecordedRun
 from pool5.analysis.retrieval import measure_retrieval
+from pool5.analysis.runs.recorded_run import RecordedRun
 from pool5.measures.average_precision import AP
 from pool5.params import load_params
 from pool5.project import Project

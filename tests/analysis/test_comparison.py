@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pool5.analysis.comparison_intervals import interval, resampled
 from pool5.analysis.layer_neighbors import LayerNeighbors
+from pool5.analysis.layers.intervals import interval, resampled
 from pool5.measures import CKA, RSA, NeighborOverlap, Procrustes
 from pool5.measures.representation import Representation
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from pool5.analysis.kept_map import EarlierMap, is_of, keep_points, lasting_sample, save_rows
+from pool5.analysis.maps.kept_map import EarlierMap, is_of, keep_points, lasting_sample, save_rows
 from pool5.results.tsne_map import TsneResult
 from pool5.search.kept_rows import row_digests
 

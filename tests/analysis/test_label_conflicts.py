@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pool5.analysis.label_conflicts import find_conflicts, in_order, too_many
+from pool5.analysis.label_issues.conflicts import find_conflicts, in_order, too_many
 from pool5.project import Project
 from tests.stages.small_project import put_graph, put_split
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pool5.analysis.label_issues import (
+from pool5.analysis.label_issues.doubted import (
     calibration_of,
     doubt_labels,
     examine_probe,

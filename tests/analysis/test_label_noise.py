@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pool5.analysis.label_noise import NoiseRates, estimate_rates, probably_wrong, rate_bounds
+from pool5.analysis.label_issues.noise import NoiseRates, estimate_rates, probably_wrong, rate_bounds
 
 RATES = NoiseRates(missing=0.1, wrong=0.03)
 

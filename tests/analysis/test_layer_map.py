@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pool5.analysis.layer_map import map_layer
-from pool5.analysis.tsne import make_map
+from pool5.analysis.maps.layer_map import map_layer
+from pool5.analysis.maps.tsne import make_map
 from pool5.errors import UserError
 from pool5.params.sections import Tsne
 from pool5.store.feature_file import FeatureFile

@@ -7,9 +7,9 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from pool5.analysis.map_methods import METHODS
-from pool5.analysis.pca import principal_components
-from pool5.analysis.tsne import make_map
+from pool5.analysis.maps.methods import METHODS
+from pool5.analysis.maps.pca import principal_components
+from pool5.analysis.maps.tsne import make_map
 from pool5.params.sections import Maps
 
 from .map_method_tests import MapMethodTests, clustered

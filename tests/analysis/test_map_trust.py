@@ -7,7 +7,7 @@ import pytest
 from sklearn.manifold import trustworthiness
 from sklearn.neighbors import NearestNeighbors
 
-from pool5.analysis.map_trust import measure_trust
+from pool5.analysis.maps.trust import measure_trust
 
 NAMES = "abcde"
 

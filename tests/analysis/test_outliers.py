@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pool5.analysis.outliers import examine_layer
+from pool5.analysis.outliers.far_images import examine_layer
 from pool5.measures.robust_score import CUT
 from pool5.project import Project
 from pool5.results.outliers import OddInLayer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pool5.analysis.outliers_looks import KINDS, examine_looks
+from pool5.analysis.outliers.looks import KINDS, examine_looks
 from pool5.datasets.looks import PictureLooks
 from pool5.results.outliers import OddLooks
 

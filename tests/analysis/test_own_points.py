@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pool5.analysis.own_points import read_points
+from pool5.analysis.maps.own_points import read_points
 from pool5.errors import UserError
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from pool5.analysis.ap_comparison import compare_models
-from pool5.analysis.recorded_run import RecordedRun
-from pool5.analysis.run_comparison import changed_parameters, compare_runs
-from pool5.analysis.run_tables import run_markdown
+from pool5.analysis.runs.comparison import changed_parameters, compare_runs
+from pool5.analysis.runs.recorded_run import RecordedRun
+from pool5.analysis.runs.tables import run_markdown
 from pool5.errors import UserError
 from pool5.project import Project
 from pool5.results.ap import ApResult

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from pool5.analysis.tsne import choose_backend, draw_sample, make_map, place_points
+from pool5.analysis.maps.tsne import choose_backend, draw_sample, make_map, place_points
 
 
 def clusters(count: int, width: int = 64, of: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pool5.analysis.typical_images import typical_of_classes
+from pool5.analysis.outliers.typical_images import typical_of_classes
 from pool5.project import Project
 from tests.stages.small_project import put_split
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pool5.analysis.derived_layer import FIT
-from pool5.analysis.layer_map import map_layer
+from pool5.analysis.maps.layer_map import map_layer
 from pool5.cli import main
 from pool5.params.sections import Tsne
 from pool5.project import Project

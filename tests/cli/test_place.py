@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from pool5.analysis.layer_map import map_layer
-from pool5.analysis.tsne import place_points
+from pool5.analysis.maps.layer_map import map_layer
+from pool5.analysis.maps.tsne import place_points
 from pool5.cli import main
 from pool5.params.sections import Tsne
 from pool5.project import Project

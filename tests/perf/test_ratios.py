@@ -18,7 +18,7 @@ from sklearn.manifold import TSNE
 from sklearn.metrics import average_precision_score
 from sklearn.neighbors import NearestNeighbors
 
-from pool5.analysis.tsne import make_map
+from pool5.analysis.maps.tsne import make_map
 from pool5.extract.inference_graph import prepare
 from pool5.measures.average_precision import resampled_average_precision
 from pool5.measures.bootstrap import bootstrap_counts

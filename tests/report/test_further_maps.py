@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pool5.analysis.map_trust import measure_trust
+from pool5.analysis.maps.trust import measure_trust
 from pool5.params import Maps
 from pool5.report.page import write_report
 from pool5.report.tables import map_by_lot

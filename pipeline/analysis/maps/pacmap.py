@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..params.sections import Maps
-from .map_method import Places, Start, two_columns
+from ...params.sections import Maps
+from .method import Places, Start, two_columns
 from .one_thread import one_thread
 from .tsne import centred
 

@@ -16,12 +16,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from ..files.digests import digest_of
-from ..files.json_file import write_json
-from ..params.sections import Tsne
-from ..results.record import load_record
-from ..results.tsne_map import KeptMap, TsneResult
-from ..search.kept_rows import row_digests
+from ...files.digests import digest_of
+from ...files.json_file import write_json
+from ...params.sections import Tsne
+from ...results.record import load_record
+from ...results.tsne_map import KeptMap, TsneResult
+from ...search.kept_rows import row_digests
 from .tsne import place_points
 
 _MOST = 0.2  # of the images placed, or gone, beyond which the map is made anew

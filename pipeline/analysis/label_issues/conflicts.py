@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from ..results.label_issues import LabelConflict
-from ..store.feature_file import FeatureFile
-from ..store.neighbor_file import NeighborFile
-from .duplicate_groups import identical_rows
-from .near_pairs import near_pairs
+from ...results.label_issues import LabelConflict
+from ...store.feature_file import FeatureFile
+from ...store.neighbor_file import NeighborFile
+from ..duplicate_groups import identical_rows
+from ..near_pairs import near_pairs
 
 
 def find_conflicts(

@@ -6,7 +6,7 @@ import csv
 import math
 from pathlib import Path
 
-from ..errors import UserError
+from ...errors import UserError
 
 _COLUMNS = ("id", "x", "y")
 

@@ -23,9 +23,9 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
-from ..machine import cores
-from ..params.sections import Maps
-from .map_method import Places, Start
+from ...machine import cores
+from ...params.sections import Maps
+from .method import Places, Start
 
 Backend = Literal["sklearn", "opentsne"]
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..files.hints import some_of
-from ..results.outliers import TypicalImage, TypicalOfClass
-from ..store.feature_file import FeatureFile
+from ...files.hints import some_of
+from ...results.outliers import TypicalImage, TypicalOfClass
+from ...store.feature_file import FeatureFile
 
 FEWEST = 3  # images of a class
 _SHOWN = 6

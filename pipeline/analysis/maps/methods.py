@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import pacmap, pca, tsne, umap
-from .map_method import MapMethod
+from .method import MapMethod
 
 METHODS: Mapping[str, MapMethod] = {
     "tsne": MapMethod("t-SNE", 4, ("openTSNE", "scikit-learn"), tsne.decided_by, tsne.lay_out),

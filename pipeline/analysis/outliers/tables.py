@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..files.csv_file import decimals, write_csv
-from ..results.outliers import Compared, OddImage, OutliersResult
+from ...files.csv_file import decimals, write_csv
+from ...results.outliers import Compared, OddImage, OutliersResult
 
 _ODD = ["value", "rank", "of", "quantile", "score", "median", "spread"]
 

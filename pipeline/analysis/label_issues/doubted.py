@@ -8,11 +8,11 @@ from typing import Literal
 
 import numpy as np
 
-from ..files.hints import some_of
-from ..probe.calibration import cross_fitted, fit_sigmoids
-from ..probe.regularisation import assign_folds
-from ..results.ap import FEWEST_POSITIVES, or_none
-from ..results.label_issues import (
+from ...files.hints import some_of
+from ...probe.calibration import cross_fitted, fit_sigmoids
+from ...probe.regularisation import assign_folds
+from ...results.ap import FEWEST_POSITIVES, or_none
+from ...results.label_issues import (
     Agreeing,
     Calibration,
     ClassNoise,
@@ -22,9 +22,9 @@ from ..results.label_issues import (
     ProbeIssues,
     ReliabilityBin,
 )
-from ..store.feature_file import FeatureFile
-from ..store.neighbor_file import NeighborFile
-from .label_noise import NoiseRates, estimate_rates, probably_wrong, rate_bounds
+from ...store.feature_file import FeatureFile
+from ...store.neighbor_file import NeighborFile
+from .noise import NoiseRates, estimate_rates, probably_wrong, rate_bounds
 
 _FOLDS = 5  # of the calibration
 _BINS = 10

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from ..measures.representation import Likeness, Representation, RepresentationMeasure
-from ..measures.rsa import RSA
-from ..params import split_reference
-from ..results.comparison import LABELS
-from ..store.feature_file import FeatureFile
-from .layer_neighbors import LayerNeighbors
+from ...measures.representation import Likeness, Representation, RepresentationMeasure
+from ...measures.rsa import RSA
+from ...params import split_reference
+from ...results.comparison import LABELS
+from ...store.feature_file import FeatureFile
+from ..layer_neighbors import LayerNeighbors
 
 
 @dataclasses.dataclass(frozen=True)

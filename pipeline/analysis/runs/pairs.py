@@ -7,20 +7,20 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ..errors import UserError
-from ..labels import Labels
-from ..measures import parse_measure
-from ..measures.average_precision import AP
-from ..measures.bootstrap import bootstrap_counts
-from ..measures.cka import CKA
-from ..measures.representation import Likeness, Representation
-from ..measures.retrieval import RetrievalMeasure, measure_queries
-from ..results.ap import LEVEL
-from ..store.open_layer import open_layer
-from .ap_comparison import compare_models
-from .comparison_intervals import interval, resampled
-from .model_scores import load_scores
-from .neighbor_graph import open_graph
+from ...errors import UserError
+from ...labels import Labels
+from ...measures import parse_measure
+from ...measures.average_precision import AP
+from ...measures.bootstrap import bootstrap_counts
+from ...measures.cka import CKA
+from ...measures.representation import Likeness, Representation
+from ...measures.retrieval import RetrievalMeasure, measure_queries
+from ...results.ap import LEVEL
+from ...store.open_layer import open_layer
+from ..ap_comparison import compare_models
+from ..layers.intervals import interval, resampled
+from ..model_scores import load_scores
+from ..neighbor_graph import open_graph
 from .recorded_run import RecordedRun
 
 What = tuple[str, str, str | None]  # the measure, what it is of, and the class

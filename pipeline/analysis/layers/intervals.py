@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..measures.bootstrap import bootstrap_counts
+from ...measures.bootstrap import bootstrap_counts
 
 
 def resampled(values: np.ndarray, influences: np.ndarray, resamples: int, seed: int) -> np.ndarray:

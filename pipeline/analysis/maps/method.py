@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..params.sections import Maps
+from ...params.sections import Maps
 
 Start = Literal["informed", "random"]  # from the data, as the method's authors do it, or from a draw
 

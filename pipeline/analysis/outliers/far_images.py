@@ -6,11 +6,11 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ..measures.robust_score import CUT
-from ..results.outliers import IsolatedGroup, OddInLayer
-from ..store.feature_file import FeatureFile
-from ..store.neighbor_file import NeighborFile
-from .neighbor_graph import how_searched
+from ...measures.robust_score import CUT
+from ...results.outliers import IsolatedGroup, OddInLayer
+from ...store.feature_file import FeatureFile
+from ...store.neighbor_file import NeighborFile
+from ..neighbor_graph import how_searched
 from .odd_values import Values
 from .typical_images import typical_of_classes
 

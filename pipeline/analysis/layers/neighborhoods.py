@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..measures.neighbor_overlap import shared_neighbors
-from ..results.comparison import DifferingImage
-from ..store.feature_file import FeatureFile
-from .layer_neighbors import LayerNeighbors
-from .retrieval import near
+from ...measures.neighbor_overlap import shared_neighbors
+from ...results.comparison import DifferingImage
+from ...store.feature_file import FeatureFile
+from ..layer_neighbors import LayerNeighbors
+from ..retrieval import near
 
 _IMAGES, _NEIGHBORS = 3, 4  # that are shown
 

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec.structs import replace
 
-from ..params.sections import Tsne
-from ..results.tsne_map import KeptMap, TsneResult
-from ..search.vectors import check_finite
-from ..store.feature_file import FeatureFile
+from ...params.sections import Tsne
+from ...results.tsne_map import KeptMap, TsneResult
+from ...search.vectors import check_finite
+from ...store.feature_file import FeatureFile
 from .kept_map import EarlierMap, as_made, keep_points, lasting_sample
-from .map_methods import METHODS, other_starts
-from .map_trust import Trust, knn_preservation, measure_trust
+from .methods import METHODS, other_starts
+from .trust import Trust, knn_preservation, measure_trust
 from .tsne import choose_backend, draw_sample
 
 _FEWEST = 4  # images, of which two have a neighbor and a stranger

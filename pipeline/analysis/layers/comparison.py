@@ -11,19 +11,19 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from ..files.csv_file import decimals, write_csv
-from ..measures.cka import CKA
-from ..measures.neighbor_overlap import NeighborOverlap
-from ..measures.procrustes import Procrustes
-from ..measures.rsa import RSA
-from ..params import Compare, Metric
-from ..results.comparison import DISTANCE, LABELS, Closest, ComparedPair, CompareResult, DifferingPair, Merge
-from ..store.feature_file import FeatureFile
-from .compared_pairs import Pair, compare_pairs
-from .comparison_intervals import interval, resampled
-from .comparison_neighbors import differing_images
-from .layer_neighbors import LayerNeighbors
-from .retrieval import check_same_images
+from ...files.csv_file import decimals, write_csv
+from ...measures.cka import CKA
+from ...measures.neighbor_overlap import NeighborOverlap
+from ...measures.procrustes import Procrustes
+from ...measures.rsa import RSA
+from ...params import Compare, Metric
+from ...results.comparison import DISTANCE, LABELS, Closest, ComparedPair, CompareResult, DifferingPair, Merge
+from ...store.feature_file import FeatureFile
+from ..layer_neighbors import LayerNeighbors
+from ..retrieval import check_same_images
+from .intervals import interval, resampled
+from .neighborhoods import differing_images
+from .pairs import Pair, compare_pairs
 
 _COLUMNS = ["first", "second", "measure", "value", "lo", "hi", "chance", "chance_sd", "images"]
 _MOST_SHEETS = 10

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..measures.robust_score import Middle, middle
-from ..results.outliers import Compared, OddImage
+from ...measures.robust_score import Middle, middle
+from ...results.outliers import Compared, OddImage
 
 _STEPS = 40  # of a histogram
 _LEAST = 1e-6  # what has a logarithm

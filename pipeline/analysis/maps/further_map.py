@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from msgspec.structs import replace
 
-from ..files.hints import counted
-from ..params.sections import Maps
-from ..results.layer_map import MapResult
-from ..search.vectors import check_finite
-from ..store.feature_file import FeatureFile
+from ...files.hints import counted
+from ...params.sections import Maps
+from ...results.layer_map import MapResult
+from ...search.vectors import check_finite
+from ...store.feature_file import FeatureFile
 from .layer_map import class_gaps, unmappable
-from .map_methods import METHODS, other_starts
-from .map_trust import measure_trust
+from .methods import METHODS, other_starts
+from .trust import measure_trust
 from .tsne import draw_sample
 
 _log = logging.getLogger(__name__)

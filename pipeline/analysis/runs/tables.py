@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from ..measures.average_precision import meaning_of
-from ..results.ap import LEVEL, MEAN
-from ..results.run_comparison import ComparedRun, MeasuredInRun, RunComparison, RunDifference
-from .ap_tables import escaped, table_line
+from ...measures.average_precision import meaning_of
+from ...results.ap import LEVEL, MEAN
+from ...results.run_comparison import ComparedRun, MeasuredInRun, RunComparison, RunDifference
+from ..ap_tables import escaped, table_line
 
 _NONE = "–"
 _MARKS = {0: "", 1: " ▲", -1: " ▼"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..datasets.manifest import Manifest
-from ..files.csv_file import decimals, joined, write_csv
-from ..results.label_issues import LabelIssuesResult, ProbeIssues
+from ...datasets.manifest import Manifest
+from ...files.csv_file import decimals, joined, write_csv
+from ...results.label_issues import LabelIssuesResult, ProbeIssues
 
 _ISSUES = ["split", "id", "path", "class", "kind", "label", "suggested", "probability"]
 _ISSUES += ["instead", "agreeing", "near", "nearest"]

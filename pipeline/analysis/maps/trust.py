@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..results.tsne_map import ClassOnMap
+from ...results.tsne_map import ClassOnMap
 from .tsne import centred, draw_sample, nearest_rows
 
 _ANCHORS = 2000  # images that trustworthiness is measured on, at most

@@ -9,15 +9,15 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ..errors import UserError
-from ..params import Params, read_params
-from ..project import Project
-from ..results.ap import ApResult
-from ..results.comparison import CompareResult
-from ..results.record import R, load_if_there
-from ..results.retrieval import RetrievalResult
-from ..store.feature_file import FeatureFile
-from ..store.logits_file import read_logits
+from ...errors import UserError
+from ...params import Params, read_params
+from ...project import Project
+from ...results.ap import ApResult
+from ...results.comparison import CompareResult
+from ...results.record import R, load_if_there
+from ...results.retrieval import RetrievalResult
+from ...store.feature_file import FeatureFile
+from ...store.logits_file import read_logits
 
 
 @dataclasses.dataclass(frozen=True)

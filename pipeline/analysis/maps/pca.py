@@ -9,8 +9,8 @@ import numpy as np
 from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 
-from ..params.sections import Maps
-from .map_method import Places, Start
+from ...params.sections import Maps
+from .method import Places, Start
 from .tsne import centred
 
 

@@ -9,18 +9,18 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from ..errors import UserError
-from ..params import Params
-from ..params.recipes import HOW
-from ..results.run_comparison import (
+from ...errors import UserError
+from ...params import Params
+from ...params.recipes import HOW
+from ...results.run_comparison import (
     ChangedParameter,
     ComparedRun,
     MeasuredInRun,
     RunComparison,
     RunDifference,
 )
+from .pairs import Difference, What, pair_name, paired_differences
 from .recorded_run import RecordedRun
-from .run_pairs import Difference, What, pair_name, paired_differences
 
 _EVERY_QUERY = "all"  # the group in the record of retrieval
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from ..datasets.looks import PictureLooks
-from ..measures.robust_score import CUT
-from ..results.outliers import OddLooks
+from ...datasets.looks import PictureLooks
+from ...measures.robust_score import CUT
+from ...results.outliers import OddLooks
 from .odd_values import Values
 
 Columns = Mapping[str, np.ndarray]

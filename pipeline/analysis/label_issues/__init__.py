@@ -1,0 +1,1 @@
+"""Labels that are doubted: by a probe, and by images that are the same."""

@@ -1,0 +1,1 @@
+"""How alike the images lie in two layers."""

@@ -1,0 +1,1 @@
+"""Runs beside a baseline: what was changed, and what it did beyond noise."""
