@@ -68,7 +68,7 @@ def test_a_longer_shortlist_finds_more_through_coarse_codes():
     own = query_rows(2000, 100, 0)
     points = sweep(IndexSearch(index, ExactSearch(vectors, "cosine")), vectors[own], own)
     at_all_lists = [p.recall["10"] for p in points if p.setting["nprobe"] == 4]
-    assert at_all_lists[0] < at_all_lists[1] < at_all_lists[2]
+    assert at_all_lists == sorted(set(at_all_lists))
 
 
 def test_nothing_found_counts_as_missed():
