@@ -71,7 +71,7 @@ bench: $(READY)  ## the side-by-side measurements, on the CPU
 bench-gpu: $(READY)  ## the side-by-side measurements, on CUDA
 	$(BIN)/python -m benchmarks --gpu
 
-gpu-check: $(READY)  ## what a card is promised to do, and how fast: eight minutes
+gpu-check: $(READY)  ## what a card is promised to do, and how fast: eight minutes at most
 	$(BIN)/python -m benchmarks.gpu_check
 
 lock: $(READY)  ## write both locks anew: hashes of every file of a release; what is pinned stays where it can

@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 
 
-def busy_share(run: Callable[[], None]) -> float:
-    """Share of the time in which the card computes, from its first kernel to its last; 0 without a kernel."""
+def busy_share(run: Callable[[], None]) -> float | None:
+    """Share of the time in which the card computes, from its first kernel to its last.
+
+    None where nothing was recorded: there is no card, or nobody may look at it.
+    """
     import torch
     from torch.profiler import ProfilerActivity, profile
 
     if not torch.cuda.is_available():  # there is nothing to record
         run()
-        return 0.0
+        return None
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "trace.json"
         with profile(activities=[ProfilerActivity.CUDA]) as profiler:
@@ -27,11 +30,11 @@ def busy_share(run: Callable[[], None]) -> float:
         return computing_share(json.loads(path.read_text()))
 
 
-def computing_share(trace: Mapping[str, Any]) -> float:
+def computing_share(trace: Mapping[str, Any]) -> float | None:
     """The same of a trace in Chrome's format, of one card."""
     kernels = _spans(event for event in trace["traceEvents"] if event.get("cat") == "kernel")
     if not len(kernels):
-        return 0.0
+        return None
     return covered(kernels) / float(kernels[:, 1].max() - kernels[:, 0].min())
 
 

@@ -53,7 +53,7 @@ def faiss_card_rows(sizes: Sequence[tuple[int, int]], device: str) -> Iterator[d
     """
     gpu: Gpu | None = _Played() if device == "cpu" else found_gpu()
     if gpu is None:
-        yield {"what": "FAISS finds a GPU", "ok": False}
+        yield {"what": "FAISS finds a GPU", "ok": False, "why": "it has logged the reason"}
         return
     if device != "cpu":
         import torch

@@ -25,6 +25,7 @@ from benchmarks.gpu_check.supervise import Ended, supervise
 
 _RESULTS = ROOT / "benchmarks" / "results"
 _README = ROOT / "benchmarks" / "README.md"
+_LOOK_S = 120  # for what the machine is
 _LEAST_S = 5.0  # less is not worth the start
 
 
@@ -44,7 +45,7 @@ def main(arguments: list[str]) -> int:
             out = asked.out or (ROOT / "build" / "gpu-check" if device == "cpu" else _RESULTS)
             record = Record(out, about, device, asked.quick, asked.commit or commit_of())
             failures = check(parts, record, Path(folder), environment, asked.limit_s)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"gpu-check: {error}", file=sys.stderr)
         return 2
     if out == _RESULTS:
@@ -116,14 +117,18 @@ def _heard(ended: Ended, record: Record) -> None:
 
 
 def _machine(device: str, environment: dict[str, str]) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.gpu_check.machine", device],
-        env=environment,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.gpu_check.machine", device],
+            env=environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_LOOK_S,
+        )
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"{device}: it did not answer within {_LOOK_S} s") from None
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise ValueError(f"{device}: {last}; --device cpu --quick checks what needs no GPU")
@@ -135,7 +140,9 @@ def _keep(files: Sequence[Path]) -> int:
     names = {path.name for path in files}
     if len(names) > 1:
         raise ValueError(f"records of several cards: {', '.join(sorted(names))}; keep one card at a time")
-    write_record(joined(list(map(read_record, files))), _RESULTS / names.pop())
+    kept = _RESULTS / names.pop()
+    before = [kept] if kept.exists() else []
+    write_record(joined([read_record(path) for path in [*before, *files]]), kept)
     put_on_page(_measured(), _README)
     return 0
 

@@ -97,7 +97,10 @@ def _driver() -> str | None:
     if not (program := shutil.which("nvidia-smi")):
         return None
     asked = [program, "--query-gpu=driver_version", "--format=csv,noheader"]
-    done = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=20)
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=20)
+    except subprocess.TimeoutExpired:  # the card may work all the same
+        return None
     return next(iter(done.stdout.split()), None)
 
 

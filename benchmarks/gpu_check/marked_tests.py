@@ -19,9 +19,12 @@ def run(check: Check) -> None:
     import pytest  # noqa: F401 - where it is missing, this part is
 
     # only these: collecting the others takes time, and packages that a machine with a card may not have
-    files = [path for path in sorted((ROOT / "tests").rglob("test_*.py")) if _MARK in path.read_text("utf-8")]
+    files = [path for path in (ROOT / "tests").rglob("test_*.py") if _MARK in path.read_text("utf-8")]
+    files.sort(key=lambda path: (path.parent.name == "cli", path))  # whole commands last: they take longest
     reading, writing = os.pipe()
-    options = ["-m", "gpu", "-p", "benchmarks.gpu_check.told_tests", "-p", "no:cacheprovider", "--tb=short"]
+    # what a test prints is seen: an abort of FAISS's or CUDA's says why, and pytest would have kept it
+    plugins = ["-p", "benchmarks.gpu_check.told_tests", "-p", "no:cacheprovider"]
+    options = ["-s", "-m", "gpu", *plugins, "--tb=short"]
     basetemp = f"--basetemp={check.scratch / 'tests'}"
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest", *options, basetemp, "--continue-on-collection-errors", *files],
@@ -31,8 +34,12 @@ def run(check: Check) -> None:
     )
     os.close(writing)
     counts = {"passed": 0, "failed": 0, "skipped": 0}
+    at_work = ""
     with os.fdopen(reading, encoding="utf-8") as told:
         for line in map(json.loads, told):
+            if "began" in line:
+                at_work = line["began"]
+                continue
             outcome, why = line["outcome"], line["why"]
             if outcome == "failed" and (package := missing_package(why)):
                 outcome, why = "skipped", f"it needs {package}, which is not installed"
@@ -41,4 +48,5 @@ def run(check: Check) -> None:
             check.tell(line["test"], passed, seconds=line["seconds"], why=why)
     code = process.wait()
     known = code in (0, 1, 2, 5)  # all passed, some failed, some files cannot be imported, there were none
-    check.tell("all tests marked gpu", known, **counts, why="" if known else f"pytest ended with {code}")
+    why = f"pytest ended with {code}{at_work and f' at {at_work}'}"
+    check.tell("all tests marked gpu", known, **counts, why="" if known else why)

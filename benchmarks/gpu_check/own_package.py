@@ -26,4 +26,4 @@ def environment_with_pool5(folder: Path) -> dict[str, str]:
 def _is_here() -> bool:
     """Whether `import pool5` gives this checkout; another copy of it would prove nothing."""
     found = importlib.util.find_spec("pool5")
-    return found is not None and Path(found.origin or "/").resolve().is_relative_to(ROOT)
+    return found is not None and Path(found.origin or "/").resolve().is_relative_to(ROOT / "pipeline")

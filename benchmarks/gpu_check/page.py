@@ -34,13 +34,14 @@ def section(record: dict[str, Any]) -> str:
     ]
     for part in PARTS:
         if part.letter in record["parts"]:
-            lines += ["", *_part(part.about, record["parts"][part.letter])]
+            lines += ["", *_part(part.about, record["parts"][part.letter], record["commit"])]
     return "\n".join(lines)
 
 
-def _part(about: str, part: dict[str, Any]) -> list[str]:
+def _part(about: str, part: dict[str, Any], commit: str | None) -> list[str]:
     why = f" ({_cell(part['why'])})" if part["why"] else ""
-    lines = [f"#### {part['part']}: {about}", "", f"{part['status']}{why}, {part['seconds']} s."]
+    at = f", at commit {part['commit']}" if part["commit"] != commit else ""
+    lines = [f"#### {part['part']}: {about}", "", f"{part['status']}{why}, {part['seconds']} s{at}."]
     for failure in part["failures"]:
         lines += ["", f"- {_cell(failure)}"]
     # lines that tell the same things make one table

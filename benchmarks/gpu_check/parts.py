@@ -32,7 +32,7 @@ PARTS = (
     Part("a", "tests", "the tests marked gpu", f"{_HERE}marked_tests:run", 50),
     Part("b", "pipeline", "the sample's pipeline, twice: the same bytes?", f"{_HERE}pipeline_twice:run", 90),
     Part("c", "features", "features of the card against the CPU's", f"{_HERE}features:run", 40),
-    Part("d", "extraction", "from JPEG files to features, and its limits", f"{_HERE}extraction:run", 180),
+    Part("d", "extraction", "from JPEG files to features, and its limits", f"{_HERE}extraction:run", 155),
     Part("e", "faiss", "FAISS on the card against the CPU", f"{_HERE}faiss_search:run", 100),
     Part("f", "training", "a step of training", f"{_HERE}training:run", 45),
 )

@@ -72,18 +72,28 @@ def run(check: Check) -> None:
     stages = list(stages_in(projects[0]))
     runs = [run_stages(project, stages) for project in projects]
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        for _ in stages:
-            _tell(check, list(pool.map(next, runs)))
+        for stage in stages:
+            pair = list(pool.map(next, runs))
+            _tell(check, pair, differing(*(outputs_of(project, [stage]) for project in projects)))
     told = [outputs_of(project, stages) for project in projects]
-    other = sorted(name for name in {*told[0], *told[1]} if told[0].get(name) != told[1].get(name))
+    other = differing(*told)
     check.tell(
         "the same bytes in both folders",
         not other,
         files=len(told[0]),
         differ=len(other),
-        why=f"{', '.join(other[:8])}{' …' * (len(other) > 8)} differ" if other else "",
+        why=_named(other),
         md5=hashlib.md5(json.dumps(told[0], sort_keys=True).encode()).hexdigest(),
     )
+
+
+def differing(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
+    """The files that are not the same in both folders."""
+    return sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
+
+
+def _named(files: list[str]) -> str:
+    return f"{', '.join(files[:8])}{' …' * (len(files) > 8)} differ" if files else ""
 
 
 def short_params(device: str, quick: bool) -> dict[str, Any]:
@@ -211,12 +221,13 @@ def outputs_of(project: Path, stages: list[Stage]) -> dict[str, str]:
     }
 
 
-def _tell(check: Check, pair: list[Done]) -> None:
+def _tell(check: Check, pair: list[Done], other: list[str]) -> None:
+    """What a stage came to in both folders, and which of its files are not the same there."""
     worst = next((done for bad in ("failed", "skipped") for done in pair if done.status == bad), pair[0])
     check.tell(
         worst.stage,
-        {"passed": True, "failed": False, "skipped": None}[worst.status],
+        {"passed": not other, "failed": False, "skipped": None}[worst.status],
         seconds=max(done.seconds for done in pair),
         stage_mb=max(done.host_mb for done in pair),
-        why=worst.why,
+        why=worst.why or _named(other),
     )

@@ -37,8 +37,9 @@ class Record:
     ) -> None:
         self.path = folder / f"gpu-{slug(device, about['machine'])}.json"
         head = {"format": FORMAT, "version": VERSION, "device": device, "quick": quick, "commit": commit}
-        # parts that are not checked now stay, each with its own commit
-        kept = read_record(self.path)["parts"] if self.path.exists() else {}
+        # parts that are not checked now stay, each with its own commit; but small and whole do not mix
+        before = read_record(self.path) if self.path.exists() else {"quick": quick, "parts": {}}
+        kept = before["parts"] if before["quick"] == quick else {}
         self.document: dict[str, Any] = head | about | {"parts": kept}
 
     def put(self, ended: Ended) -> None:
@@ -75,9 +76,13 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def joined(documents: list[dict[str, Any]]) -> dict[str, Any]:
-    """Several runs on one kind of card as one: of a part that several have, the last one's."""
+    """Several runs on one kind of card as one: of a part that several have, the last one's.
+
+    Those in small are left out where the last one is not, and the other way round.
+    """
     whole = documents[-1]
-    parts = {letter: part for document in documents for letter, part in document["parts"].items()}
+    alike = [document for document in documents if document["quick"] == whole["quick"]]
+    parts = {letter: part for document in alike for letter, part in document["parts"].items()}
     return whole | {"parts": dict(sorted(parts.items()))}
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from benchmarks.gpu_check.own_package import ROOT
 from benchmarks.gpu_check.parts import Part
 
+_DEATH_S = 10
 _LOOK_S = 0.25  # how often it is looked whether the process is still there
 _LAST_WORDS = 2000  # characters
 
@@ -33,6 +34,8 @@ class Ended:
         or `skipped`.
     why : str
         Of the last three.
+    said : str
+        The end of what it printed, of one that failed.
     lines : list of dict
         What it told; see `Check.tell`.
     """
@@ -42,6 +45,7 @@ class Ended:
     status: str = "running"
     seconds: float = 0.0
     why: str = ""
+    said: str = ""
     lines: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
     @property
@@ -101,7 +105,10 @@ def supervise(
         os.close(reading)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        code = process.wait()
+        try:
+            code = process.wait(_DEATH_S)
+        except subprocess.TimeoutExpired:  # it hangs in the driver, where no signal reaches it
+            running, code = True, 0
     ended.seconds = round(time.monotonic() - began, 1)
     if running:
         ended.status, ended.why = "cut off", f"after {limit_s:.0f} s"
@@ -111,7 +118,7 @@ def supervise(
     elif code and not any(line.get("ok") is False for line in ended.lines):
         ended.status, ended.why = "crashed", _last_words(log)  # before it could tell anything
     elif code or ended.status == "running":
-        ended.status = "failed" if code else "passed"
+        ended.status, ended.said = ("failed", _last_words(log)) if code else ("passed", "")
     return ended
 
 

@@ -8,6 +8,11 @@ import os
 import pytest
 
 
+def pytest_runtest_logstart(nodeid: str) -> None:
+    """Which test is at work, should the process end in it."""
+    _send({"began": nodeid})
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """A test's own outcome; what goes wrong before or after it is told as well."""
     if report.when == "call" or report.outcome != "passed":
@@ -23,5 +28,8 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
 def _tell(test: str, outcome: str, seconds: float, report: pytest.TestReport | pytest.CollectReport) -> None:
     why = report.longrepr
     told = why[2] if isinstance(why, tuple) else report.longreprtext[-3000:]
-    line = {"test": test, "outcome": outcome, "seconds": round(seconds, 2), "why": told}
+    _send({"test": test, "outcome": outcome, "seconds": round(seconds, 2), "why": told})
+
+
+def _send(line: dict[str, object]) -> None:
     os.write(int(os.environ["POOL5_TOLD_TESTS"]), json.dumps(line).encode() + b"\n")

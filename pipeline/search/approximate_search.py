@@ -10,7 +10,12 @@ import numpy as np
 
 from .exact import ExactSearch
 
-SHORTLISTS = (1, 4, 16, 64)  # how many times k candidates are worth measuring; short codes of many rows take 64
+SHORTLISTS = (
+    1,
+    4,
+    16,
+    64,
+)  # times k candidates are worth measuring; short codes of many rows take 64
 
 
 class ApproximateSearch(abc.ABC):

@@ -86,8 +86,11 @@ class ExactSearch:
             return np.empty((0, k), np.float32), np.empty((0, k), np.int64)
         if allowed is None and k + 1 + MARGIN <= LIMIT:
             gpu = gpu_for(count * self.vectors.size)
-            if gpu is not None:
-                return self.search_on(gpu, queries, k, own)
+            if gpu is not None and gpu.room.lock.acquire(blocking=False):  # else the CPU is free meanwhile
+                try:
+                    return self.search_on(gpu, queries, k, own)
+                finally:
+                    gpu.room.lock.release()
         return self.search_on_cpu(queries, k, own, allowed)
 
     def search_on_cpu(

@@ -6,12 +6,15 @@ it is first tried in a child process, once, and only by who has work enough for 
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import importlib.util
 import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -23,11 +26,12 @@ _log = logging.getLogger(__name__)
 
 LIMIT = 2048  # FAISS finds no more neighbors on a GPU, and looks into no more lists
 MARGIN = 64  # of those it finds, so many beyond the k-th: near-ties with that are all there
-WORK = 10**12  # multiplications that pay: ten seconds on two cores, against a few to start CUDA
+WORK = 10**12  # multiplications that should pay: ten seconds on two cores
 _GUESS = 4 << 30
 _TEMPORARY_BYTES = 1536 << 20  # what FAISS takes by itself
 _LEAST = 32 << 20
 _TRY_SECONDS = 120
+_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 _TRY = """
 import ctypes, faiss, numpy
 if faiss.get_num_gpus():
@@ -51,6 +55,7 @@ class Room:
 
     def __init__(self, size: int) -> None:
         self.bytes = size
+        self.lock = threading.Lock()  # FAISS's resources are for one thread at a time
         self._told: set[str] = set()
 
     def halve(self, error: RuntimeError) -> None:
@@ -73,7 +78,7 @@ class Room:
 
 
 class Gpu(Protocol):
-    """What is used of a GPU; by one thread at a time.
+    """What is used of a GPU, by who holds `room.lock` where there are threads.
 
     Any call, and any of an index that came of one, may raise a RuntimeError, which `Room.halve` takes. What
     is on the GPU stays there until its index is gone.
@@ -126,14 +131,28 @@ class FaissGpu:
         if self.room.bytes < _LEAST:
             raise RuntimeError(f"out of memory: {self.room.bytes} bytes are left on the GPU")
         if self._planned != self.room.bytes:
-            # two streams on one handle: without a workspace of its own cuBLAS may round in another order
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             self._resources, self._planned = None, 0
             resources = faiss.StandardGpuResources()
             resources.setTempMemory(min(self.room.bytes // 4, _TEMPORARY_BYTES))
-            resources.syncDefaultStreamCurrentDevice()  # takes the memory, before anything relies on it
+            with _workspace():
+                resources.syncDefaultStreamCurrentDevice()  # takes the memory, before anything relies on it
             self._resources, self._planned = resources, self.room.bytes
         return self._resources
+
+
+@contextlib.contextmanager
+def _workspace() -> Iterator[None]:
+    """A workspace for the cuBLAS handle that is made here, which else may round in another order.
+
+    FAISS has two streams on it. PyTorch's handles, in the same process, stay as the user has them.
+    """
+    before = os.environ.get(_WORKSPACE)
+    os.environ.setdefault(_WORKSPACE, ":4096:8")
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_WORKSPACE]
 
 
 def gpu_for(work: float) -> Gpu | None:
@@ -156,6 +175,8 @@ def gpu_or_cpu(gpu: Gpu | None, work: Callable[[Gpu | None], T], what: str) -> t
 @functools.cache
 def found_gpu() -> Gpu | None:
     """The GPU, if FAISS can use one here; tried once, in a child."""
+    if importlib.util.find_spec("faiss") is None:
+        return None
     try:
         done = subprocess.run(
             [sys.executable, "-c", _TRY], capture_output=True, text=True, check=False, timeout=_TRY_SECONDS

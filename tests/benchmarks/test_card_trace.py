@@ -33,7 +33,7 @@ def test_kernels_count_once_where_they_overlap_and_copies_not_at_all() -> None:
 
 
 def test_a_trace_without_a_kernel() -> None:
-    assert computing_share({"traceEvents": [event("gpu_memcpy", 0, 10)]}) == 0
+    assert computing_share({"traceEvents": [event("gpu_memcpy", 0, 10)]}) is None
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -50,7 +50,7 @@ def test_without_a_card_it_runs_and_nothing_computes() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     ran = []
-    assert busy_share(lambda: ran.append(True)) == 0
+    assert busy_share(lambda: ran.append(True)) is None
     assert ran
 
 

@@ -17,7 +17,13 @@ from benchmarks.gpu_check import __main__ as program
 from benchmarks.gpu_check import own_package
 from benchmarks.gpu_check.page import section
 from benchmarks.gpu_check.parts import PARTS, Part, parts_of
-from benchmarks.gpu_check.pipeline_twice import Stage, run_stages, short_params
+from benchmarks.gpu_check.pipeline_twice import (
+    Stage,
+    differing,
+    outputs_of,
+    run_stages,
+    short_params,
+)
 from benchmarks.gpu_check.record import Record, commit_of, joined, read_record
 from benchmarks.gpu_check.supervise import Ended, supervise
 from pool5.params import load_params
@@ -210,6 +216,40 @@ def test_two_runs_are_put_together_part_by_part(tmp_path):
     whole = joined([first, second])
     assert whole["commit"] == "def"
     assert [part["commit"] for part in whole["parts"].values()] == ["def", "abc"]
+
+
+def test_what_is_measured_in_small_is_not_put_beside_what_is_not(tmp_path):
+    _, small = checked(tmp_path, "passes", "fails")
+    whole = Record(tmp_path / "out", ABOUT, "cpu", False, "def").document
+    assert whole["parts"] == {}
+    assert joined([small, whole])["parts"] == {}
+
+
+def test_records_are_kept_beside_the_parts_that_are_there(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(program, "_RESULTS", tmp_path / "results")
+    monkeypatch.setattr(program, "_README", tmp_path / "README.md")
+    (tmp_path / "README.md").write_text("<!-- gpu-check: begin -->\n<!-- gpu-check: end -->\n")
+    _, first = checked(tmp_path / "first", "passes", "fails")
+    _, second = checked(tmp_path / "second", "raises")
+    for folder in ("first", "second"):
+        assert program.main(["--keep", str(tmp_path / folder / "out/gpu-cpu.json")]) == 0
+    kept = read_record(tmp_path / "results/gpu-cpu.json")["parts"]
+    assert kept == first["parts"] | second["parts"]
+    assert [part["said"] for part in kept.values()] == ["it said nothing", "it said nothing"]
+    assert "- a raises: RuntimeError" in (tmp_path / "README.md").read_text()
+    capsys.readouterr()
+    assert program.main(["--keep", str(tmp_path / "none.json")]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_stage_whose_files_differ_says_so_at_once(tmp_path):
+    for folder, text in (("one", "a"), ("other", "b")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "differs").write_text(text)
+        (tmp_path / folder / "same").write_text("c")
+    made = stage("makes", "true", [], ["differs", "same"])
+    found = [outputs_of(tmp_path / folder, [made]) for folder in ("one", "other")]
+    assert differing(*found) == ["differs"]
 
 
 def test_the_page_has_a_table_a_part_and_its_failures(tmp_path):

@@ -77,11 +77,19 @@ def write_features(tmp_path: Path):
     return write
 
 
+def refuse_to_skip() -> None:
+    """Fail where there is a GPU that PyTorch uses, and a FAISS that is made for GPUs cannot."""
+    faiss, torch = pytest.importorskip("faiss"), pytest.importorskip("torch")
+    if "GPU" in faiss.get_compile_options() and torch.cuda.is_available():
+        pytest.fail("FAISS cannot use the GPU that PyTorch uses; it has logged why")
+
+
 @pytest.fixture
 def cuda() -> Gpu:
     """The GPU, found as the library finds it: where CUDA is half there, FAISS would end the tests."""
     gpu = found_gpu()
     if gpu is None:
+        refuse_to_skip()
         pytest.skip("needs a CUDA device")
     assert isinstance(gpu, FaissGpu)
     return gpu
