@@ -14,8 +14,9 @@ from torchvision.io import ImageReadMode, decode_jpeg
 from ..errors import UserError
 from ..params import Preprocess
 from .card_resample import resample
+from .device_errors import has_failed
 
-CPU_STANDS_IN = False  # torchvision's decoder of the CPU in nvJPEG's place: for tests, its pixels are others
+CPU_STANDS_IN = False  # nvjpeg is not refused on a CPU, whose own decoder has other pixels: for tests
 _PADDED_PIXELS = 1 << 25  # that are resized together, each image filled up to the largest: 100 MB
 # what nvJPEG says of a file (nvjpegStatus_t: bad, not supported, incomplete); other numbers are of the device
 _OF_THE_FILE = re.compile(r": (3|4|10)$|chroma subsampling")
@@ -61,6 +62,8 @@ def decode_on(
         seen[rest] = torch.from_numpy(images[rest]).to(device)
         refused: dict[int, str] = {}
         if not _put_together(seen, encoded, preprocess):
+            if device.type == "cuda":
+                torch.cuda.empty_cache()  # nvJPEG takes its memory by itself, and not what torch has kept
             for place, file in encoded.items():
                 try:
                     _put(seen, {place: _decoded([file], device)[0]}, preprocess)
@@ -94,6 +97,8 @@ def _decoded(files: Sequence[np.ndarray], device: torch.device) -> list[torch.Te
 
 def _why(error: RuntimeError, device: torch.device) -> str:
     """What is wrong with the file; `UserError` where it is not the file."""
+    if has_failed(error):
+        raise error
     told = (str(error).splitlines() or ["out of memory"])[0]
     if isinstance(error, torch.OutOfMemoryError) or (
         device.type == "cuda" and not _OF_THE_FILE.search(told.strip())

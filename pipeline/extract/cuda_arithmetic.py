@@ -4,7 +4,8 @@ Set here, around every batch, whatever else in the process has set:
 
 - fp32 is fp32: neither cuDNN nor cuBLAS uses TF32, and no setting for all of torch brings it back.
 - cuDNN chooses a kernel by its own rules and not by a race of candidates, and only among those that give the
-  same bits each time. No other operation of a forward pass that is in use here adds in a changing order.
+  same bits each time; where the memory has no room for what that needs, torch takes the next. No other
+  operation of a forward pass that is in use here adds in a changing order.
 - In half precision, sums are kept in fp32 to their end.
 
 cuBLAS gives the same bits each time as long as one stream multiplies, as one does here; where several would,
@@ -22,6 +23,7 @@ import torch
 
 _MATMUL, _CUDNN = torch.backends.cuda.matmul, torch.backends.cudnn
 _SETTINGS = (
+    (torch.backends.mkldnn.matmul, "fp32_precision", "ieee"),  # type: ignore[attr-defined]
     (_CUDNN, "enabled", True),
     (_CUDNN, "benchmark", False),
     (_CUDNN, "deterministic", True),
@@ -38,10 +40,11 @@ _SETTINGS = (
 def repeatable() -> Iterator[None]:
     """Compute so; torch's settings are as before afterwards."""
     before = [getattr(where, name) for where, name, _ in _SETTINGS]
-    matmul = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")  # torch refuses to multiply where its two settings differ
     for where, name, value in _SETTINGS:
         setattr(where, name, value)
+    # the older setting of the same: torch refuses to tell it, and to multiply, where the two differ
+    matmul = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
     try:
         yield
     finally:

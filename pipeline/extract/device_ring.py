@@ -136,9 +136,10 @@ class Ring:
     def fetch(self, values: Mapping[Layer, torch.Tensor]) -> Callable[[], dict[Layer, np.ndarray]]:
         """Copied while the device goes on."""
         here, fetched = self._lane.fetch(list(values.values()), self._lane.mark())
+        layers = list(values)  # the values are not held: their memory is for the next batch
 
         def wait() -> dict[Layer, np.ndarray]:
             self._lane.wait(fetched)
-            return {layer: value.numpy() for layer, value in zip(values, here, strict=True)}
+            return {layer: value.numpy() for layer, value in zip(layers, here, strict=True)}
 
         return wait

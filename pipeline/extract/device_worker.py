@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import logging
 import pickle
-import re
 import signal
 import sys
 import threading
@@ -20,6 +19,7 @@ from typing import Any
 
 from ..errors import UserError
 from ..store.row_cache import RowCache
+from .device_errors import has_failed
 from .extractor import Run
 from .shares import Share
 from .stored_rows import rows_of
@@ -145,11 +145,6 @@ def _portable(error: Exception) -> Exception:
     return sent
 
 
-def _is_of_the_device(error: Exception) -> bool:
-    """Whether a GPU has failed, as torch tells it; it is of no use to this process any more."""
-    return isinstance(error, RuntimeError) and bool(re.search(r"\bCUDA error\b", str(error)))
-
-
 def _main(pipe: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent tells it
     parent = Parent(Connection(pipe))
@@ -163,7 +158,7 @@ def _main(pipe: int) -> None:
         except ParentGoneError:
             raise
         except Exception as error:
-            if _is_of_the_device(error):  # the others may go on
+            if has_failed(error):  # the others may go on
                 parent.tell("log", logging.WARNING, str(error).splitlines()[0])
                 raise ParentGoneError from error
             parent.tell("error", _portable(error))

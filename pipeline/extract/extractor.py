@@ -114,6 +114,9 @@ class Run:
                     self._infer(network, batch)
                     tell(len(batch.numbers))
                 self._collect(0)
+            except (UserError, KeyboardInterrupt):
+                self._collect(0)  # what a device has begun is as good as computed
+                raise
             finally:  # also after an error: what has been computed is kept
                 batches.close()
                 try:

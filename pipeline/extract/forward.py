@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,14 +24,11 @@ from ..store.layer_shape import LayerShape
 from .card_decoder import check_decoder, decode_on
 from .cuda_arithmetic import repeatable
 from .cuda_lane import CudaLane
+from .device_errors import has_failed, has_no_kernel, lacks_memory
 from .device_ring import DevicePath, Direct, Ring
 from .inference_graph import prepare
 from .work import Timed, rounded_batch
 
-_NO_MEMORY = re.compile(
-    r"out of memory|can't allocate memory|not enough memory|(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED", re.IGNORECASE
-)
-_NO_KERNEL = "unable to find an engine"  # that the memory has room for, or any: cuDNN does not say
 _FEWEST = rounded_batch(1)  # images a pass: fewer would move the last bits
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _log = logging.getLogger(__name__)
@@ -63,7 +59,9 @@ def _check_crop(forward: Forward, spec: Model, built_for: int) -> None:
     side = spec.transform.crop
     try:
         forward.start(np.zeros((1, side, side, 3), np.uint8))()
-    except RuntimeError:
+    except RuntimeError as error:
+        if has_failed(error) or has_no_kernel(error):
+            raise
         raise UserError(
             f"preprocess.crop: {side}: the stored {spec.architecture} takes images of {built_for} pixels only"
         ) from None
@@ -131,12 +129,14 @@ class Forward:
         self, images: np.ndarray, encoded: Mapping[int, np.ndarray]
     ) -> tuple[torch.Tensor, dict[int, str]]:
         """As `Network.decode`."""
-        return decode_on(self.where, images, encoded, self._preprocess)
+        with _memory_for(f"a batch of {len(images)} images", "lower extract.batch_size"):
+            return decode_on(self.where, images, encoded, self._preprocess)
 
     def start(self, images: np.ndarray | torch.Tensor) -> Callable[[], Mapping[Layer, np.ndarray]]:
         """Start a batch; gives a function that waits for {layer: (n, D) array}.
 
-        Where the memory does not hold what a batch needs, it goes through the network in parts from then on.
+        Where the memory does not hold what a batch needs, it goes through the network in parts from then on;
+        what it must hold is the values of the whole batch, twice while they are put together.
 
         Parameters
         ----------
@@ -189,7 +189,7 @@ class Forward:
                 parts = [self.values(some) for some in torch.split(filled, size)]
                 break
             except (RuntimeError, MemoryError) as error:
-                if not _lacks_memory(error) and (size <= _FEWEST or _NO_KERNEL not in str(error)):
+                if not lacks_memory(error) and (size <= _FEWEST or not has_no_kernel(error)):
                     raise
                 if size <= _FEWEST:
                     remedy = f"free memory of {self.device}, or take another extract.device"
@@ -248,11 +248,6 @@ class _Clock:
         return float(self._began.elapsed_time(self._stopped)) / 1000
 
 
-def _lacks_memory(error: BaseException) -> bool:
-    # torch tells of the CPU's memory, and of some of CUDA's, in words alone
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or bool(_NO_MEMORY.search(str(error)))
-
-
 def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or ["out of memory"])[0]
 
@@ -262,7 +257,7 @@ def _memory_for(what: str, remedy: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if not _lacks_memory(error):
+        if not lacks_memory(error):
             raise
         raise UserError(f"{what}: {_first_line(error)}; {remedy}") from None
 

@@ -30,8 +30,8 @@ def choose_device(setting: str, key: str) -> torch.device:
     """
     if setting == "auto":
         setting = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(setting)
-    if device.type == "cuda" and (device.index or 0) >= (count := torch.cuda.device_count()):
+    device = torch.device("cuda:0" if setting == "cuda" else setting)  # some of torch wants the number
+    if device.type == "cuda" and device.index >= (count := torch.cuda.device_count()):
         there = f"there are {count} GPUs, cuda:0 to cuda:{count - 1}" if count else "torch finds no GPU"
         raise UserError(f"{key}: {setting}: {there}; set it to auto or cpu")
     return device

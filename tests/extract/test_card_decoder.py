@@ -21,11 +21,6 @@ CPU = torch.device("cpu")
 SIZES = ((200, 150), (150, 200), (90, 91), (333, 80), (64, 64), (40, 30), (640, 480))
 
 
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(card_decoder, "CPU_STANDS_IN", True)
-
-
 def files() -> dict[int, np.ndarray]:
     """{place: file}: every second place of a batch."""
     made = (encoded(picture(*size, seed=seed)) for seed, size in enumerate(SIZES))
@@ -58,7 +53,7 @@ def test_columns_that_pillow_takes_first_are_off_by_a_level() -> None:
     assert np.abs(found - np.asarray(crop_centre(tall, SMALL)).astype(int)).max() <= 1
 
 
-def test_files_are_decoded_in_their_places_and_nothing_else_is_touched(stand_in: None) -> None:
+def test_files_are_decoded_in_their_places_and_nothing_else_is_touched() -> None:
     images, given = batch(), files()
     found, refused = decode_on(CPU, images, given, SMALL)
     assert refused == {}
@@ -72,7 +67,7 @@ def test_files_are_decoded_in_their_places_and_nothing_else_is_touched(stand_in:
 
 
 def test_pixels_depend_neither_on_the_others_nor_on_how_many_fit(
-    stand_in: None, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     given = files()
     whole, _ = decode_on(CPU, batch(), given, SMALL)
@@ -84,13 +79,13 @@ def test_pixels_depend_neither_on_the_others_nor_on_how_many_fit(
         assert torch.equal(alone[0], whole[place])
 
 
-def test_a_batch_of_files_alone_needs_no_pixels(stand_in: None) -> None:
+def test_a_batch_of_files_alone_needs_no_pixels() -> None:
     file = next(iter(files().values()))
     found, _ = decode_on(CPU, batch()[:2], {0: file, 1: file}, SMALL)
     assert torch.equal(found[0], found[1])
 
 
-def test_a_file_that_the_device_refuses_leaves_the_others(stand_in: None) -> None:
+def test_a_file_that_the_device_refuses_leaves_the_others() -> None:
     given = files()
     whole, _ = decode_on(CPU, batch(), given, SMALL)
     found, refused = decode_on(CPU, batch(), given | {1: np.frombuffer(b"no JPEG", np.uint8)}, SMALL)
@@ -101,7 +96,7 @@ def test_a_file_that_the_device_refuses_leaves_the_others(stand_in: None) -> Non
 
 
 def test_a_batch_that_the_memory_does_not_hold_is_decoded_one_by_one(
-    stand_in: None, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     whole, _ = decode_on(CPU, batch(), files(), SMALL)
     decode_jpeg = card_decoder.decode_jpeg
@@ -121,7 +116,7 @@ def no_memory(*_: object) -> None:
     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nsee the documentation")
 
 
-def test_too_little_memory_for_one_image_is_one_line(stand_in: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_for_one_image_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(card_decoder, "decode_jpeg", no_memory)
     with pytest.raises(
         UserError, match=r"^extract\.decoder: nvjpeg: CUDA out of memory.*GiB; take turbojpeg"
@@ -137,6 +132,7 @@ def test_too_little_memory_for_one_image_is_one_line(stand_in: None, monkeypatch
         ("Error while decoding JPEG images: Failed to decode batch: 10", True),
         ("Error while decoding JPEG images: Failed to decode jpeg stream: 5", False),
         ("Error while decoding JPEG images: Failed to initialize nvjpeg with default backend: 7", False),
+        ("Error while decoding JPEG images: CUDA out of memory. Tried to allocate 2.00 GiB.", False),
         ("decode_jpegs_cuda: torchvision not compiled with nvJPEG support", False),
     ],
 )
@@ -151,6 +147,12 @@ def test_what_is_wrong_with_the_device_is_not_blamed_on_the_file(told: str, is_t
         card_decoder._why(error, torch.device("cuda", 0))
 
 
+def test_a_card_that_has_failed_is_not_taken_for_a_decoder_that_has() -> None:
+    error = RuntimeError("Error while decoding JPEG images: CUDA error: an illegal memory access")
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        card_decoder._why(error, torch.device("cuda", 0))
+
+
 def test_on_a_cpu_nvjpeg_is_refused() -> None:
     with pytest.raises(UserError, match="nvjpeg decodes on a CUDA device, and the network is on the CPU"):
         Forward(torch.nn.Identity(), [], SMALL, Extract(device="cpu", decoder="nvjpeg"))
@@ -161,7 +163,7 @@ def test_on_a_cpu_nvjpeg_is_refused() -> None:
 class TestOnTheCard:
     DEVICE = torch.device("cuda", 0)
 
-    def test_the_card_sees_what_the_cpu_sees(self, stand_in: None) -> None:
+    def test_the_card_sees_what_the_cpu_sees(self) -> None:
         there, refused = decode_on(self.DEVICE, batch(), files(), SMALL)
         assert refused == {}
         assert there.device == self.DEVICE
@@ -169,7 +171,7 @@ class TestOnTheCard:
         assert (there.cpu().int() - here.int()).abs().float().mean() < 2
 
     def test_resampling_gives_the_bits_of_the_cpu(self) -> None:
-        for interpolation in ("bilinear", "bicubic"):
+        for interpolation in ("bilinear", "bicubic", "lanczos"):
             preprocess = Preprocess(resize=72, crop=64, interpolation=interpolation)
             tensors = [torch.from_numpy(np.array(picture(*size))).permute(2, 0, 1) for size in SIZES]
             there = resample([tensor.to(self.DEVICE) for tensor in tensors], preprocess)

@@ -48,6 +48,26 @@ def test_what_a_users_own_file_sets_does_not_decide_values() -> None:
     assert settings() == before
 
 
+@pytest.mark.parametrize(
+    ("where", "name"), [(PRODUCTS, "tf32"), (torch.backends.mkldnn.matmul, "bf16"), (torch.backends, "tf32")]
+)
+def test_neither_does_a_newer_setting_that_the_older_one_does_not_know_of(where: object, name: str) -> None:
+    before = settings(), where.fp32_precision
+    try:
+        where.fp32_precision = name
+        asked = settings()
+        with repeatable():
+            assert (settings()["products"], torch.get_float32_matmul_precision()) == ("ieee", "highest")
+            nn.Linear(4, 2)(torch.zeros(1, 4))
+        assert settings() == asked
+    finally:
+        where.fp32_precision = before[1]
+        for each in (PRODUCTS, CUDNN.conv):
+            each.fp32_precision = "none"
+    with repeatable():
+        pass
+
+
 def test_the_settings_are_as_before_after_an_error() -> None:
     before = settings()
     with pytest.raises(KeyError), repeatable():

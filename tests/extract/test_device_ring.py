@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import weakref
 
 import numpy as np
 import pytest
@@ -140,3 +141,16 @@ def test_a_network_behind_a_ring_has_the_bits_that_it_has_without(
         assert few.shape == whole.shape
     for one in (0, 1, 3, 5):
         np.testing.assert_array_equal(found[one], expected[one])
+
+
+def test_values_that_are_on_their_way_are_not_held_on_the_device() -> None:
+    device, layer = EagerDevice(0), Layer(node="end")
+    ring = Ring(device, (16, 8, 8, 3))
+    value = torch.zeros(16, 4)
+    held = weakref.ref(value)
+    wait = ring.fetch({layer: value})
+    del value
+    while device._step():
+        pass
+    assert held() is None
+    assert wait()[layer].shape == (16, 4)

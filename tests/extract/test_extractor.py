@@ -270,6 +270,16 @@ def test_a_bad_image_stops_the_run_and_is_named(base: Path) -> None:
         run(base, manifest_of(base / "images"))
 
 
+def test_batches_that_a_device_has_begun_are_kept_when_a_bad_image_stops_the_run(base: Path) -> None:
+    names = sorted(path.name for path in (base / "images").glob("*.png"))
+    (base / "images" / names[-1]).write_bytes(b"no image")
+    network = PixelNetwork({"early": 40, "late": 7})
+    network.in_flight = 2
+    with pytest.raises(UnreadableImage):
+        run(base, manifest_of(base / "images"), network=network, batch_size=16)
+    assert network.seen == rows_in(base) >= 32
+
+
 def test_a_skipped_image_is_absent_and_listed(base: Path, caplog) -> None:
     (base / "images" / "000020.png").write_bytes(b"no image at all")
     _, path = run(base, manifest_of(base / "images"), on_bad_image="skip")

@@ -233,7 +233,6 @@ def test_half_precisions_are_close_to_fp32(precision: str) -> None:
     assert cosine.min() > 0.999
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 @pytest.mark.parametrize(
     "error",
     [
@@ -320,6 +319,7 @@ def test_other_faults_of_torch_are_not_taken_for_lack_of_memory(monkeypatch: pyt
         network.start(pixels(16))
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_a_gpu_that_is_not_there_is_refused() -> None:
     with pytest.raises(UserError, match=r"extract\.device: cuda: torch finds no GPU; set it to auto or cpu"):
         Forward(resnet(), [FLATTEN], PREPROCESS, Extract(device="cuda"))
