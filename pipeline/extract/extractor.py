@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -115,7 +116,8 @@ class Run:
                     tell(len(batch.numbers))
                 self._collect(0)
             except (UserError, KeyboardInterrupt):
-                self._collect(0)  # what a device has begun is as good as computed
+                with contextlib.suppress(UserError):  # one is told already
+                    self._collect(0)  # what a device has begun is as good as computed
                 raise
             finally:  # also after an error: what has been computed is kept
                 batches.close()
