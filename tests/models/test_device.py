@@ -28,9 +28,7 @@ def test_a_gpu_is_known_by_its_number_which_torch_asks_for(two_gpus, setting, nu
 
 
 def test_a_gpu_that_is_not_there_is_one_line(two_gpus):
-    with pytest.raises(
-        UserError, match=r"^extract\.device: cuda:2: there are 2 GPUs, cuda:0 to cuda:1;"
-    ):
+    with pytest.raises(UserError, match=r"^extract\.device: cuda:2: there are 2 GPUs, cuda:0 to cuda:1;"):
         choose_device("cuda:2", "extract.device")
 
 
