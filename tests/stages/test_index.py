@@ -118,7 +118,7 @@ def test_lance_holds_the_index_in_a_folder_and_the_record_says_so(tmp_path, monk
     assert found.bytes_per_vector == size_of(path) / 400
     assert verify_index(path) == []
     with project.report("search/net/fc7/sweep.csv").open() as file:
-        assert len(list(csv.DictReader(file))) == (1 if factory == "auto" else 9)
+        assert len(list(csv.DictReader(file))) == (1 if factory == "auto" else 12)
     assert project.report("search/net/fc7/pareto.png").is_file()
     kept = sorted(file.relative_to(path) for file in path.rglob("*"))
     run_stage(index.main, project, monkeypatch)  # from what is kept, copied anew
