@@ -42,7 +42,8 @@ def main(arguments: list[str]) -> int:
                 environment.setdefault("OMP_WAIT_POLICY", "passive")
             device = "cpu" if asked.device == "cpu" else "cuda:0"  # one card, however many there are
             about = _machine(device, environment)
-            out = asked.out or (ROOT / "build" / "gpu-check" if device == "cpu" else _RESULTS)
+            small = device == "cpu" or asked.quick
+            out = asked.out or (ROOT / "build" / "gpu-check" if small else _RESULTS)
             record = Record(out, about, device, asked.quick, asked.commit or commit_of())
             failures = check(parts, record, Path(folder), environment, asked.limit_s)
     except (ValueError, OSError) as error:
@@ -142,7 +143,10 @@ def _keep(files: Sequence[Path]) -> int:
         raise ValueError(f"records of several cards: {', '.join(sorted(names))}; keep one card at a time")
     kept = _RESULTS / names.pop()
     before = [kept] if kept.exists() else []
-    write_record(joined([read_record(path) for path in [*before, *files]]), kept)
+    records = [read_record(path) for path in [*before, *files]]
+    if len({record["quick"] for record in records}) > 1:
+        raise ValueError(f"{kept.name}: what was measured with --quick is not kept beside what was not")
+    write_record(joined(records), kept)
     put_on_page(_measured(), _README)
     return 0
 

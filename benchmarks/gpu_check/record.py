@@ -76,13 +76,9 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def joined(documents: list[dict[str, Any]]) -> dict[str, Any]:
-    """Several runs on one kind of card as one: of a part that several have, the last one's.
-
-    Those in small are left out where the last one is not, and the other way round.
-    """
+    """Several runs on one kind of card as one: of a part that several have, the last one's."""
     whole = documents[-1]
-    alike = [document for document in documents if document["quick"] == whole["quick"]]
-    parts = {letter: part for document in alike for letter, part in document["parts"].items()}
+    parts = {letter: part for document in documents for letter, part in document["parts"].items()}
     return whole | {"parts": dict(sorted(parts.items()))}
 
 

@@ -38,7 +38,7 @@ _SETTINGS = (
 
 @contextlib.contextmanager
 def repeatable() -> Iterator[None]:
-    """Compute so; torch's settings are as before afterwards."""
+    """Compute so; torch's settings are as before afterwards, those that another one decided as it had."""
     before = [getattr(where, name) for where, name, _ in _SETTINGS]
     for where, name, value in _SETTINGS:
         setattr(where, name, value)

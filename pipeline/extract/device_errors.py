@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
+
+from ..errors import UserError
 
 _NO_MEMORY = re.compile(
     r"out of memory|can't allocate memory|not enough memory|(CUBLAS|CUDNN)_STATUS_\w*ALLOC\w*_FAILED",
@@ -26,3 +30,19 @@ def lacks_memory(error: BaseException) -> bool:
 def has_no_kernel(error: BaseException) -> bool:
     """Whether cuDNN has none that the memory has room for, or none at all: it does not say which."""
     return _NO_KERNEL in str(error)
+
+
+@contextlib.contextmanager
+def memory_for(what: str, remedy: str) -> Iterator[None]:
+    """Tell in a line that there was not memory enough."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not lacks_memory(error):
+            raise
+        raise UserError(f"{what}: {first_line(error)}; {remedy}") from None
+
+
+def first_line(error: BaseException) -> str:
+    """What a user is told of it."""
+    return (str(error).splitlines() or ["out of memory"])[0]

@@ -24,7 +24,7 @@ from ..store.layer_shape import LayerShape
 from .card_decoder import check_decoder, decode_on
 from .cuda_arithmetic import repeatable
 from .cuda_lane import CudaLane
-from .device_errors import has_failed, has_no_kernel, lacks_memory
+from .device_errors import first_line, has_failed, has_no_kernel, lacks_memory, memory_for
 from .device_ring import DevicePath, Direct, Ring
 from .inference_graph import prepare
 from .work import Timed, rounded_batch
@@ -103,7 +103,7 @@ class Forward:
         self._dtype = getattr(torch, extract.dtype)
         self._precision, self._preprocess = extract.precision, preprocess
         # the network is copied, never what is made of it: a copied feature extractor is in training mode
-        with _memory_for("the network", "take another extract.device"):
+        with memory_for("the network", "take another extract.device"):
             self._modules = prepare(
                 copy.deepcopy(network).to(self.where),
                 layers,
@@ -116,7 +116,7 @@ class Forward:
         self._shift = (-mean / std).view(1, 3, 1, 1).to(self.where)
         self._most: int | None = None  # images a pass, once the memory has not held more
         batch = (rounded_batch(extract.batch_size), preprocess.crop, preprocess.crop, 3)
-        with self._on_device(), _memory_for("the buffers of batches", "lower extract.batch_size"):
+        with self._on_device(), memory_for("the buffers of batches", "lower extract.batch_size"):
             self._path = path_to(self.where, batch)
         self.device_kind = kind_of(self.where)
         self.device = in_words(self.where)
@@ -129,7 +129,7 @@ class Forward:
         self, images: np.ndarray, encoded: Mapping[int, np.ndarray]
     ) -> tuple[torch.Tensor, dict[int, str]]:
         """As `Network.decode`."""
-        with _memory_for(f"a batch of {len(images)} images", "lower extract.batch_size"):
+        with memory_for(f"a batch of {len(images)} images", "lower extract.batch_size"):
             return decode_on(self.where, images, encoded, self._preprocess)
 
     def start(self, images: np.ndarray | torch.Tensor) -> Callable[[], Mapping[Layer, np.ndarray]]:
@@ -151,7 +151,7 @@ class Forward:
         """
         with (
             self._on_device(),
-            _memory_for(f"a batch of {len(images)} images", "lower extract.batch_size"),
+            memory_for(f"a batch of {len(images)} images", "lower extract.batch_size"),
             self._path.there(images) as pixels,
         ):
             clock = _Clock(self.where)
@@ -193,7 +193,7 @@ class Forward:
                     raise
                 if size <= _FEWEST:
                     remedy = f"free memory of {self.device}, or take another extract.device"
-                    raise UserError(f"a batch of {size} images: {_first_line(error)}; {remedy}") from None
+                    raise UserError(f"a batch of {size} images: {first_line(error)}; {remedy}") from None
             size = rounded_batch(size // 2)  # here the error is gone, and with it what its frames held
             if self.where.type == "cuda":
                 torch.cuda.empty_cache()
@@ -246,20 +246,6 @@ class _Clock:
             return float(self._stopped - self._began)
         self._stopped.synchronize()
         return float(self._began.elapsed_time(self._stopped)) / 1000
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or ["out of memory"])[0]
-
-
-@contextlib.contextmanager
-def _memory_for(what: str, remedy: str) -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not lacks_memory(error):
-            raise
-        raise UserError(f"{what}: {_first_line(error)}; {remedy}") from None
 
 
 def path_to(device: torch.device, batch: tuple[int, ...]) -> DevicePath:

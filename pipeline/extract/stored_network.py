@@ -43,9 +43,12 @@ class StoredNetwork:
             As `forward.load_forward`.
         """
         from ..models.device import choose_device, keep_to
+        from .device_errors import memory_for
         from .forward import load_forward
 
-        keep_to(choose_device(device or self.extract.devices[0], "extract.device"))
+        chosen = choose_device(device or self.extract.devices[0], "extract.device")
+        with memory_for(str(chosen), "take another extract.device"):
+            keep_to(chosen)
         layers = list(dict.fromkeys(self.spec.nodes.values()))
         extract = msgspec.structs.replace(self.extract, device=device or self.extract.device)
         return load_forward(self.folder, self.spec, layers, extract, self.root)

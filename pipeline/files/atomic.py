@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
+import platform
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 UNFINISHED = ".unfinished"
+_OURS = f".{hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()}{UNFINISHED}"
+_LEFT = re.compile(rf"\..+\.[a-z0-9_]{{8}}\.[0-9a-f]{{8}}{re.escape(UNFINISHED)}")
+_DAY = 86_400  # seconds
+_SWEEP_SECONDS = 2.0  # a sweep is short
 
 
 @contextlib.contextmanager
@@ -24,7 +32,7 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _writing_in(path.parent):
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=UNFINISHED, dir=path.parent)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_OURS, dir=path.parent)
         os.close(descriptor)
         temporary = Path(name)
         try:
@@ -101,13 +109,33 @@ def _writing_in(folder: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):  # BlockingIOError: another is writing
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             for path in folder.glob(f".*{UNFINISHED}"):
-                if path.is_file():
+                if _LEFT.fullmatch(path.name) and path.is_file() and _has_no_writer(path):
                     path.unlink()
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        _share(descriptor)
         yield
     finally:
         os.close(descriptor)
+
+
+def _has_no_writer(path: Path) -> bool:
+    """Of an unfinished file in a folder that nobody on this machine writes in.
+
+    On a network a lock on a folder may not hold between machines: those of others are given a day.
+    """
+    return path.name.endswith(_OURS) or time.time() - path.stat().st_mtime > _DAY
+
+
+def _share(descriptor: int) -> None:
+    until = time.monotonic() + _SWEEP_SECONDS
+    while time.monotonic() < until:  # who holds it longer does not sweep, and is not waited for
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.01)
+        except OSError:
+            return
+        else:
+            return
 
 
 def _why_refused(path: Path) -> OSError | None:

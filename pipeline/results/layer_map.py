@@ -21,7 +21,7 @@ class MapResult(Record, frozen=True):
     layer : str
         <model>/<layer>
     method : str
-        A name of `map_methods.METHODS`, or that of the points in `maps.points`.
+        A name of `maps.methods.METHODS`, or that of the points in `maps.points`.
     title : str
         The method, as people write it.
     images : int

@@ -9,6 +9,7 @@ and a query asked alone gets what it gets among thousands.
 from __future__ import annotations
 
 import collections
+import contextlib
 import hashlib
 from collections.abc import Iterator
 
@@ -157,9 +158,10 @@ class ExactSearch:
             _read_queries(queries[start : start + _QUERY_BLOCK])
         distances = np.empty((len(queries), k), np.float32)
         nearest = np.full((len(queries), k), -1)
-        for settled, asked, rows in shortlists(gpu, queries, self.vectors, k, self.metric, own):
-            found = self.reranker.nearest(queries[settled], k, asked, rows)
-            distances[settled], nearest[settled] = found
+        with contextlib.closing(shortlists(gpu, queries, self.vectors, k, self.metric, own)) as pieces:
+            for settled, asked, rows in pieces:  # at an error, too, its thread has ended when this has
+                found = self.reranker.nearest(queries[settled], k, asked, rows)
+                distances[settled], nearest[settled] = found
         left = np.flatnonzero(nearest[:, 0] < 0)
         for start in range(0, len(left), _LEFT_QUERIES):
             some = left[start : start + _LEFT_QUERIES]

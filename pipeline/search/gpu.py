@@ -31,6 +31,7 @@ _GUESS = 4 << 30
 _TEMPORARY_BYTES = 1536 << 20  # what FAISS takes by itself
 _LEAST = 32 << 20
 _TRY_SECONDS = 120
+_TRYING = threading.Lock()  # who comes meanwhile gets the same GPU, and its lock
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 _TRY = """
 import ctypes, faiss, numpy
@@ -172,9 +173,14 @@ def gpu_or_cpu(gpu: Gpu | None, work: Callable[[Gpu | None], T], what: str) -> t
     return work(None), None
 
 
-@functools.cache
 def found_gpu() -> Gpu | None:
     """The GPU, if FAISS can use one here; tried once, in a child."""
+    with _TRYING:
+        return _tried()
+
+
+@functools.cache
+def _tried() -> Gpu | None:
     if importlib.util.find_spec("faiss") is None:
         return None
     try:

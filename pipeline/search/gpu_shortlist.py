@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 import faiss
 import numpy as np
@@ -23,7 +23,7 @@ _Found = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def shortlists(
     gpu: Gpu, queries: np.ndarray, vectors: np.ndarray, k: int, metric: Metric, own: np.ndarray
-) -> Iterator[_Found]:
+) -> Generator[_Found]:
     """Rows among which the k nearest are, of some queries at a time; the GPU is at the next meanwhile.
 
     Cosines are compared by float16 first: rows of length one have no value too large for it, half the bytes

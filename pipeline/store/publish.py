@@ -56,7 +56,7 @@ def publishing_to(folder: Path, locks: Path) -> Iterator[None]:
     name = hashlib.blake2b(os.fsencode(folder.absolute()), digest_size=8).hexdigest()
     with locked(locks / f"{name}.lock") as lock:
         if lock.is_real:  # else it may be another's that is being written
-            for leftover in folder.glob(f".*{UNFINISHED}"):
+            for leftover in [*folder.glob(f".*{UNFINISHED}"), *folder.glob(".*.tmp")]:  # as 0.1 called them
                 if leftover.is_dir():  # of parts
                     shutil.rmtree(leftover)
                 else:

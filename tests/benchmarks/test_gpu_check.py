@@ -24,7 +24,7 @@ from benchmarks.gpu_check.pipeline_twice import (
     run_stages,
     short_params,
 )
-from benchmarks.gpu_check.record import Record, commit_of, joined, read_record
+from benchmarks.gpu_check.record import Record, commit_of, joined, read_record, write_record
 from benchmarks.gpu_check.supervise import Ended, supervise
 from pool5.params import load_params
 
@@ -218,11 +218,16 @@ def test_two_runs_are_put_together_part_by_part(tmp_path):
     assert [part["commit"] for part in whole["parts"].values()] == ["def", "abc"]
 
 
-def test_what_is_measured_in_small_is_not_put_beside_what_is_not(tmp_path):
+def test_what_is_measured_in_small_is_not_put_beside_what_is_not(tmp_path, monkeypatch, capsys):
     _, small = checked(tmp_path, "passes", "fails")
     whole = Record(tmp_path / "out", ABOUT, "cpu", False, "def").document
     assert whole["parts"] == {}
-    assert joined([small, whole])["parts"] == {}
+    whole["parts"] = small["parts"]
+    monkeypatch.setattr(program, "_RESULTS", tmp_path / "out")
+    write_record(whole, tmp_path / "gpu-cpu.json")
+    assert program.main(["--keep", str(tmp_path / "gpu-cpu.json")]) == 2
+    assert "measured with --quick is not kept beside what was not" in capsys.readouterr().err
+    assert read_record(tmp_path / "out/gpu-cpu.json") == small
 
 
 def test_records_are_kept_beside_the_parts_that_are_there(tmp_path, monkeypatch, capsys):

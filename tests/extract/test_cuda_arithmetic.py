@@ -62,7 +62,7 @@ def test_neither_does_a_newer_setting_that_the_older_one_does_not_know_of(where:
         assert settings() == asked
     finally:
         where.fp32_precision = before[1]
-        for each in (PRODUCTS, CUDNN.conv):
+        for each in (PRODUCTS, CUDNN.conv, CUDNN.rnn, torch.backends.mkldnn.matmul):
             each.fp32_precision = "none"
     with repeatable():
         pass

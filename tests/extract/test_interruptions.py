@@ -88,7 +88,7 @@ def test_a_full_disk_stops_with_one_line_and_goes_on_when_there_is_space(tmp_pat
         assert full.returncode == 2
         assert len(full.stderr.splitlines()) == 1
         assert "no space left on the disk" in full.stderr
-        assert not list(disk.rglob("*.unfinished"))
+        assert not [*disk.rglob("*.unfinished"), *disk.rglob("*.tmp")]
         ballast.unlink()
         again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert again.returncode == 0, again.stderr

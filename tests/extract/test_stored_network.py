@@ -8,7 +8,9 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import pytest
 
+from pool5.errors import UserError
 from pool5.extract.stored_network import StoredNetwork, travelling
 from pool5.models.weights import start_network, store_start
 from pool5.params import Extract, Model
@@ -39,3 +41,12 @@ def test_a_network_of_one_s_own_gives_the_same_values_where_none_of_its_files_ar
     (found,) = there.start(images)().values()
     np.testing.assert_array_equal(found, expected)
     assert there.device_kind.startswith("cpu ")
+
+
+def test_a_card_that_is_full_before_anything_is_loaded_is_one_line(tmp_path, monkeypatch):
+    def full(_: object) -> None:
+        raise RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported")
+
+    monkeypatch.setattr("pool5.models.device.keep_to", full)
+    with pytest.raises(UserError, match=r"^cpu: CUDA error: out of memory; take another extract\.device$"):
+        StoredNetwork(tmp_path, None, Extract(device="cpu"), tmp_path)()

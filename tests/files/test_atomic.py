@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pool5.files import atomic
 from pool5.files.atomic import sweep_unfinished, write_text
 
 
@@ -123,6 +124,33 @@ def test_without_locks_nothing_is_swept(tmp_path, monkeypatch):
         raise OSError(errno.ENOLCK, "no locks available")
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    (tmp_path / ".b.txt.abcdefgh.unfinished").touch()
+    left = f".b.txt.abcdefgh{atomic._OURS}"
+    (tmp_path / left).touch()
     write_text(tmp_path / "a.txt", "whole")
-    assert sorted(names_in(tmp_path)) == [".b.txt.abcdefgh.unfinished", "a.txt"]
+    assert sorted(names_in(tmp_path)) == [left, "a.txt"]
+
+
+def test_what_another_machine_left_is_swept_after_a_day_and_what_is_a_users_never(tmp_path):
+    """On a network the lock that tells whether somebody writes may not hold between machines."""
+    new, old = (
+        tmp_path / ".a.txt.abcdefgh.01234567.unfinished",
+        tmp_path / ".b.txt.abcdefgh.01234567.unfinished",
+    )
+    users = tmp_path / ".notes.unfinished"
+    for path in (new, old, users):
+        path.touch()
+    for path in (old, users):
+        os.utime(path, (0, 0))
+    sweep_unfinished(tmp_path)
+    assert sorted(names_in(tmp_path)) == sorted([new.name, users.name])
+
+
+def test_a_folder_that_another_program_keeps_locked_is_written_in_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(atomic, "_SWEEP_SECONDS", 0.05)
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        write_text(tmp_path / "a.txt", "whole")
+    finally:
+        os.close(descriptor)
+    assert names_in(tmp_path) == ["a.txt"]

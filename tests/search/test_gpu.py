@@ -17,7 +17,7 @@ from pool5.search import gpu as gpus
 from pool5.search.exact import ExactSearch
 from pool5.search.faiss_index import build_index, training_gpu
 from pool5.search.faiss_search import IndexSearch, to_gpu
-from pool5.search.gpu import Room, found_gpu, gpu_for, gpu_or_cpu, lacks_memory
+from pool5.search.gpu import Room, gpu_for, gpu_or_cpu, lacks_memory
 from pool5.search.layer_index import decides_index, index_layer
 from pool5.search.quality import recall_at
 from pool5.store.feature_file import FeatureFile
@@ -67,14 +67,14 @@ def test_a_gpu_is_looked_for_by_large_work_alone_and_once(monkeypatch):
         return subprocess.CompletedProcess(command, 0, stdout="", stderr="")
 
     monkeypatch.setattr(gpus.subprocess, "run", none)
-    found_gpu.cache_clear()
+    gpus._tried.cache_clear()
     try:
         assert gpu_for(gpus.WORK - 1) is None
         assert not asked
         assert gpu_for(gpus.WORK) is gpu_for(2 * gpus.WORK) is None
         assert len(asked) == 1
     finally:
-        found_gpu.cache_clear()
+        gpus._tried.cache_clear()
 
 
 def test_only_an_inverted_file_that_is_dear_to_train_asks_for_a_gpu(monkeypatch):

@@ -30,7 +30,7 @@ class Places:
 
 @dataclasses.dataclass(frozen=True)
 class MapMethod:
-    """A way to lay rows out in the plane; a file each, and a line in `map_methods.METHODS`.
+    """A way to lay rows out in the plane; a file each, and a line in `maps.methods.METHODS`.
 
     The same rows, numbers, seed and start give the same bits on one machine, in whichever process and on
     however many threads. Rows that are equal or lie on a line are no errors, and a row more or less does not
