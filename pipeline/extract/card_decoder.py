@@ -14,7 +14,7 @@ from torchvision.io import ImageReadMode, decode_jpeg
 from ..errors import UserError
 from ..params import Preprocess
 from .card_resample import resample
-from .device_errors import has_failed
+from .device_errors import first_line, has_failed, lacks_memory
 
 CPU_STANDS_IN = False  # nvjpeg is not refused on a CPU, whose own decoder has other pixels: for tests
 _PADDED_PIXELS = 1 << 25  # that are resized together, each image filled up to the largest: 100 MB
@@ -99,10 +99,8 @@ def _why(error: RuntimeError, device: torch.device) -> str:
     """What is wrong with the file; `UserError` where it is not the file."""
     if has_failed(error):
         raise error
-    told = (str(error).splitlines() or ["out of memory"])[0]
-    if isinstance(error, torch.OutOfMemoryError) or (
-        device.type == "cuda" and not _OF_THE_FILE.search(told.strip())
-    ):
+    told = first_line(error)
+    if lacks_memory(error) or (device.type == "cuda" and not _OF_THE_FILE.search(told.strip())):
         raise UserError(f"extract.decoder: nvjpeg: {told}; take turbojpeg or pillow") from None
     return f"the device's decoder refuses it ({told})"
 

@@ -60,7 +60,7 @@ def _check_crop(forward: Forward, spec: Model, built_for: int) -> None:
     try:
         forward.start(np.zeros((1, side, side, 3), np.uint8))()
     except RuntimeError as error:
-        if has_failed(error) or has_no_kernel(error):
+        if has_failed(error):
             raise
         raise UserError(
             f"preprocess.crop: {side}: the stored {spec.architecture} takes images of {built_for} pixels only"
@@ -189,7 +189,7 @@ class Forward:
                 parts = [self.values(some) for some in torch.split(filled, size)]
                 break
             except (RuntimeError, MemoryError) as error:
-                if not lacks_memory(error) and (size <= _FEWEST or not has_no_kernel(error)):
+                if not lacks_memory(error) and not has_no_kernel(error):
                     raise
                 if size <= _FEWEST:
                     remedy = f"free memory of {self.device}, or take another extract.device"

@@ -10,12 +10,8 @@ import numpy as np
 
 from .exact import ExactSearch
 
-SHORTLISTS = (
-    1,
-    4,
-    16,
-    64,
-)  # times k candidates are worth measuring; short codes of many rows take 64
+# how many times k candidates are worth measuring; short codes of many rows take the most
+SHORTLISTS = (1, 4, 16, 64)
 
 
 class ApproximateSearch(abc.ABC):

@@ -241,8 +241,9 @@ def test_half_precisions_are_close_to_fp32(precision: str) -> None:
             "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"
         ),
         MemoryError(),
+        RuntimeError("GET was unable to find an engine to execute this computation"),  # cuDNN, of either
     ],
-    ids=["cuda", "cpu", "python"],
+    ids=["cuda", "cpu", "python", "no kernel"],
 )
 def test_a_batch_that_the_memory_does_not_hold_is_one_line(
     monkeypatch: pytest.MonkeyPatch, error: Exception
